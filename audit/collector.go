@@ -1,0 +1,84 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+)
+
+// Sink takes events, one at a time, in the order of the ring. The event is
+// the sink's to keep.
+type Sink func(Event)
+
+// Collector watches one run. It is used once: Attach, Launch, Stop.
+type Collector interface {
+	// Attach makes everything ready to record and starts the delivery of
+	// events to sink, from one goroutine. The error is an *UnavailableError
+	// where this machine or this user does not allow observation.
+	Attach(ctx context.Context, sink Sink) error
+
+	// Launch calls start on an OS thread whose new child processes are
+	// recorded from their first exec on, and with them all they create.
+	Launch(start func() error) error
+
+	// Alive returns the recorded processes that have not exited.
+	Alive() ([]ProcessID, error)
+
+	// Stop detaches, delivers what is still in the ring, and tells what was
+	// counted. No event is delivered after it. Safe without Attach and twice.
+	Stop(ctx context.Context) (Summary, error)
+}
+
+// UnavailableError says why a collector cannot watch here, and the remedy.
+type UnavailableError struct {
+	Reason string // one lowercase line
+	Hint   string // what would help; "" if nothing is known to
+	Err    error  // may be nil
+}
+
+func (e *UnavailableError) Error() string {
+	if e.Err == nil {
+		return e.Reason
+	}
+	return fmt.Sprintf("%s: %v", e.Reason, e.Err)
+}
+
+func (e *UnavailableError) Unwrap() error { return e.Err }
+
+// Summary is what a collector counted.
+type Summary struct {
+	Mode     string // ebpf, ptrace, none
+	Emitted  uint64 // made in the kernel, lost ones included
+	Received uint64 // delivered to the sink
+	Lost     map[string]uint64
+	Folded   uint64 // repeats that were counted in the kernel instead of sent
+	// Missing is the number of holes in the sequence numbers; it equals the
+	// sum of Lost where the books balance.
+	Missing  uint64
+	Hooks    []Hook
+	Syscalls []SyscallCount
+	Gaps     []Gap
+	// Sent and Received bytes on all sockets but unix.
+	BytesSent, BytesReceived uint64
+}
+
+// Hook is one attachment point.
+type Hook struct {
+	Name     string
+	Attached bool
+	Err      string // why not; "" if attached
+}
+
+// SyscallCount counts the calls of one name. A name of the 32-bit table
+// counts together with the 64-bit call of the same name.
+type SyscallCount struct {
+	Name   string
+	Count  uint64
+	Denied bool // at least one ended in EPERM or EACCES
+}
+
+// Gap is something that could not be seen.
+type Gap struct {
+	Kind   string
+	Detail string
+	Count  uint64
+}

@@ -1,0 +1,169 @@
+// Package audit turns what a collector saw into what a receipt says: the
+// event types, the decoder of the ring's bytes, the Collector interface and
+// the aggregator, a fold over events that does no I/O.
+package audit
+
+// ProcessID names a process for the length of a machine's boot: process
+// numbers are reused, so the start time is part of the name.
+type ProcessID struct {
+	PID   int32  // thread group id, as the recorder's PID namespace numbers it
+	Start uint64 // ns since boot, of the thread group's leader
+}
+
+// Header is common to all events. Process is who did it.
+type Header struct {
+	Seq     uint64 // counts up by one for each event of one CPU, from 0
+	CPU     uint16
+	Time    uint64 // ns since boot
+	Process ProcessID
+	TID     int32
+}
+
+// Event is one of the types below, always by pointer.
+type Event interface{ Head() *Header }
+
+// Head makes every type that embeds a Header an Event.
+func (h *Header) Head() *Header { return h }
+
+// Fork is a new process (never a thread). Header.Process created it.
+type Fork struct {
+	Header
+	Child    ProcessID
+	UID, GID uint32
+}
+
+// Exec is a new image that has been loaded.
+type Exec struct {
+	Header
+	Parent     ProcessID // who forked this process; zero Start if unknown
+	UID, GID   uint32    // effective, after the exec
+	Exe        Path      // the kernel's path of the image
+	WorkingDir Path
+	Requested  string   // what execve was given, as the kernel keeps it in linux_binprm
+	Interp     string   // the interpreter that a #! line named; "" if there was none
+	Argv       []string // of the new image
+	Truncated  bool     // argv was cut, or a part of it could not be read
+	NoArgv     bool     // argv capture was off
+}
+
+// ExecFailed is an execve or execveat that returned an error.
+type ExecFailed struct {
+	Header
+	Errno     int32 // positive
+	Path      Target
+	Argv      []string
+	Truncated bool
+}
+
+// Exit is the end of a process, after its last thread.
+type Exit struct {
+	Header
+	Status                int32  // as wait(2) reports it
+	CPUTime               uint64 // ns, user and system, all threads
+	MaxRSS                uint64 // KiB
+	ReadBytes, WriteBytes uint64 // from and to storage (task_io_accounting)
+}
+
+// FileID names a file that later Repeat events count again.
+type FileID uint64
+
+// Open is a successful open, openat, openat2 or creat.
+type Open struct {
+	Header
+	ID        FileID
+	Path      Path   // where the opened file is
+	Requested string // what the caller passed; "" if it could not be read
+	Mode      OpenMode
+	Kind      FileKind
+}
+
+// OpenMode tells what the file was opened for, from the kernel's f_mode.
+type OpenMode struct {
+	Read, Write bool
+	Created     bool // the call made the file
+	Truncated   bool // O_TRUNC
+	PathOnly    bool // O_PATH: neither read nor written
+}
+
+// FileKind is the inode's type.
+type FileKind string
+
+// The kinds of files.
+const (
+	KindFile    FileKind = "file"
+	KindDir     FileKind = "dir"
+	KindSymlink FileKind = "symlink"
+	KindFIFO    FileKind = "fifo"
+	KindSocket  FileKind = "socket"
+	KindDevice  FileKind = "device"
+	KindOther   FileKind = ""
+)
+
+// FileOp is a system call on names that leaves no object to look at:
+// unlink, rmdir, rename; or any of these, or an open, that failed.
+type FileOp struct {
+	Header
+	ID    FileID // failures repeat too
+	Op    string // "open", "unlink", "rmdir", "rename"
+	Errno int32  // 0 for success, else positive
+	Path  Target
+	To    Target // rename alone
+	// Exchange is set for RENAME_EXCHANGE: both names stay, swapped.
+	Exchange bool
+}
+
+// Repeat says that an event was seen Count more times. It comes at the end.
+type Repeat struct {
+	Header
+	ID    FileID
+	Count uint64
+}
+
+// Connect is an attempt to reach a peer: connect(2), or the first datagram
+// to an address.
+type Connect struct {
+	Header
+	Socket   uint64 // joins a later ConnectDone to this attempt; 0 if there will be none
+	Protocol string // "tcp", "udp", "unix", else the protocol's number as "ip/132"
+	Dst      string // "ip:port", "[ip]:port", "unix:/path", "unix:@abstract"
+	Result   string // see the Result constants
+	Errno    int32
+	Count    uint64 // 0 means 1
+}
+
+// ConnectDone is the outcome of an attempt that was in progress.
+type ConnectDone struct {
+	Header
+	Socket uint64
+	Result string
+	Errno  int32
+}
+
+// The outcomes of an attempt, as the receipt names them.
+const (
+	ResultConnected   = "connected"
+	ResultRefused     = "refused"
+	ResultTimeout     = "timeout"
+	ResultUnreachable = "unreachable"
+	ResultReset       = "reset"
+	ResultInProgress  = "in_progress"
+	ResultSent        = "sent"
+	ResultDenied      = "denied"
+	ResultFailed      = "failed"
+)
+
+// Path is a path as the kernel has it.
+type Path struct {
+	Name    string // absolute, raw bytes; or "pipe:[1]", "memfd:name" where the file is in no tree
+	Cut     bool   // longer than could be walked
+	Deleted bool   // the name was already gone
+}
+
+// Target is a path of which only a name was left: the kernel's base (working
+// directory, dirfd or root) and the string that the process passed.
+type Target struct {
+	Base      Path
+	Requested string
+	Cut       bool // the string could not be read, or not whole
+	Raced     bool // the base at entry was another than at exit
+}

@@ -1,0 +1,3 @@
+module glasshouse
+
+go 1.26.0
