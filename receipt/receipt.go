@@ -2,17 +2,15 @@
 // deterministic writing. docs/RECEIPT.md says what every key means.
 package receipt
 
-import "time"
-
 // Version is what receipt_version says.
 const Version = "v0.3"
 
 // Receipt is what one run leaves. Fields stand in the order in which they
-// are written. Lists are never nil in a receipt that Write produced.
+// are written. Lists are never nil in a receipt that was normalised or written.
 type Receipt struct {
 	ReceiptVersion string       `json:"receipt_version"`
 	ExecutionID    string       `json:"execution_id"` // hex SHA-256 over timestamp, pid and argv
-	Timestamp      time.Time    `json:"timestamp"`    // the start, UTC
+	Timestamp      Time         `json:"timestamp"`    // the start, UTC
 	Command        Command      `json:"command"`
 	Outcome        Outcome      `json:"outcome"`
 	Timing         Timing       `json:"timing"`
@@ -50,10 +48,10 @@ type Outcome struct {
 
 // Timing is wall-clock and CPU time.
 type Timing struct {
-	DurationMS int64     `json:"duration_ms"`
-	CPUTimeMS  int64     `json:"cpu_time_ms"`
-	StartedAt  time.Time `json:"started_at"`
-	EndedAt    time.Time `json:"ended_at"`
+	DurationMS int64 `json:"duration_ms"`
+	CPUTimeMS  int64 `json:"cpu_time_ms"`
+	StartedAt  Time  `json:"started_at"`
+	EndedAt    Time  `json:"ended_at"`
 }
 
 // Execution says where the command ran and where the receipt was made.
@@ -111,41 +109,44 @@ type Survivor struct {
 
 // Process is one process, never a thread.
 type Process struct {
-	PID           int32      `json:"pid"`
-	PPID          int32      `json:"ppid"` // who forked it
-	Exe           string     `json:"exe"`  // kernel path of the latest image
-	Argv          []string   `json:"argv"`
-	WorkingDir    string     `json:"working_dir"` // at the latest exec
-	StartTime     uint64     `json:"start_time"`  // ns since boot
-	StartedAt     time.Time  `json:"started_at"`
-	EndedAt       *time.Time `json:"ended_at"`
-	UID           uint32     `json:"uid"`
-	GID           uint32     `json:"gid"`
-	ExitCode      *int       `json:"exit_code"` // null while it runs and after a signal
-	Signal        *string    `json:"signal"`
-	ArgvTruncated bool       `json:"argv_truncated"`
-	Execs         []Exec     `json:"execs"` // all images, in order
-	CPUTimeMS     int64      `json:"cpu_time_ms"`
-	MaxRSSKB      int64      `json:"max_rss_kb"`
+	PID           int32    `json:"pid"`
+	PPID          int32    `json:"ppid"` // who forked it
+	Exe           string   `json:"exe"`  // kernel path of the latest image
+	Argv          []string `json:"argv"`
+	WorkingDir    string   `json:"working_dir"` // at the latest exec
+	StartTime     uint64   `json:"start_time"`  // ns since boot
+	StartedAt     Time     `json:"started_at"`
+	EndedAt       *Time    `json:"ended_at"`
+	UID           uint32   `json:"uid"`
+	GID           uint32   `json:"gid"`
+	ExitCode      *int     `json:"exit_code"` // null while it runs and after a signal
+	Signal        *string  `json:"signal"`
+	ArgvTruncated bool     `json:"argv_truncated"`
+	Execs         []Exec   `json:"execs"` // all images, in order
+	CPUTimeMS     int64    `json:"cpu_time_ms"`
+	MaxRSSKB      int64    `json:"max_rss_kb"`
 }
 
 // Exec is one image that a process loaded.
 type Exec struct {
-	Exe         string    `json:"exe"`
-	Argv        []string  `json:"argv"`
-	WorkingDir  string    `json:"working_dir"`
-	Requested   string    `json:"requested,omitempty"` // what execve was given, if not Exe
-	Interpreter *string   `json:"interpreter"`         // as the #! line of Requested names it
-	At          time.Time `json:"at"`
+	Exe           string   `json:"exe"`
+	Argv          []string `json:"argv"`
+	WorkingDir    string   `json:"working_dir"`
+	Requested     string   `json:"requested,omitempty"` // what execve was given, if not Exe
+	Interpreter   *string  `json:"interpreter"`         // as the #! line of Requested names it
+	At            Time     `json:"at"`
+	ArgvTruncated bool     `json:"argv_truncated,omitempty"`
 }
 
 // ExecFail is an exec that returned an error, count times.
 type ExecFail struct {
-	PID   int32    `json:"pid"`
-	Path  string   `json:"path"`
-	Argv  []string `json:"argv"`
-	Errno string   `json:"errno"`
-	Count uint64   `json:"count"`
+	PID           int32    `json:"pid"`
+	Path          string   `json:"path"`
+	Argv          []string `json:"argv"`
+	Errno         string   `json:"errno"`
+	Count         uint64   `json:"count"`
+	PathCut       bool     `json:"path_cut,omitempty"` // only the beginning of Path is known
+	ArgvTruncated bool     `json:"argv_truncated,omitempty"`
 }
 
 // Filesystem holds what happened to files. Paths are the kernel's, absolute,
@@ -194,16 +195,19 @@ type Changed struct {
 
 // FailedOp is an operation that returned an error, count times.
 type FailedOp struct {
-	Op    string `json:"op"`
-	Path  string `json:"path"`
-	Errno string `json:"errno"`
-	Count uint64 `json:"count"`
+	Op      string `json:"op"`
+	Path    string `json:"path"`
+	To      string `json:"to,omitempty"` // rename alone
+	Errno   string `json:"errno"`
+	Count   uint64 `json:"count"`
+	PathCut bool   `json:"path_cut,omitempty"` // only the beginning of Path or To is known
 }
 
 // FileEntry sums up one path.
 type FileEntry struct {
 	Path         string   `json:"path"`
 	PathBytes    []byte   `json:"path_bytes,omitempty"` // base64; only if Path is not the exact bytes
+	PathCut      bool     `json:"path_cut,omitempty"`   // only a part of Path is known
 	Requested    []string `json:"requested,omitempty"`  // what processes passed, if not Path
 	Opens        uint64   `json:"opens"`
 	Read         bool     `json:"read"`
@@ -310,7 +314,8 @@ type Artifacts struct {
 	StderrBytes *uint64 `json:"stderr_bytes"`
 }
 
-// LegacyProc is v0.2's short form of a Process. Cmd is argv joined by spaces.
+// LegacyProc is v0.2's short form of a Process. Cmd is argv joined by spaces,
+// the image's path where argv is empty.
 type LegacyProc struct {
 	PID  int32  `json:"pid"`
 	PPID int32  `json:"ppid"`
