@@ -82,3 +82,9 @@ type Gap struct {
 	Detail string
 	Count  uint64
 }
+
+// HookLister is implemented by collectors that can tell, between Attach and
+// Stop, which hooks are attached. A strict run asks it before it starts.
+type HookLister interface {
+	Hooks() []Hook
+}
