@@ -1,0 +1,30 @@
+# The embedded BPF objects are committed: only "generate" needs clang.
+
+.DEFAULT_GOAL := help
+.PHONY: help build test generate lint check clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## ./glasshouse
+	go build -o glasshouse ./cmd/glasshouse
+
+# Results are not cached: many tests ask the kernel, which Go's cache does not know.
+test: ## all tests that this machine can run; as root those of the probes too
+	go test -count=1 ./...
+
+generate: ## the BPF objects and the Go code that goes with them, from ebpf/bpf
+	scripts/build-ebpf.sh
+
+lint: ## formatting, vet, staticcheck, shellcheck
+	@files=$$(gofmt -l .); test -z "$$files" || { echo "not formatted, run gofmt -w: $$files"; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+	shellcheck .ci/run scripts/*.sh
+
+check: ## all that is checked before a change is taken
+	.ci/run
+
+clean: ## remove what was built here
+	rm -f glasshouse receipt.json
+	rm -rf ebpf/objects demo/__pycache__
