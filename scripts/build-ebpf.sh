@@ -52,8 +52,7 @@ readonly apt_line='on Debian and Ubuntu: apt-get install clang llvm libbpf-dev'
 command -v go >/dev/null || fail "go is not installed" "https://go.dev/doc/install"
 command -v "$clang" >/dev/null || fail "$clang is not installed" "$apt_line"
 command -v "$strip" >/dev/null || fail "$strip is not installed" "$apt_line"
-printf '#include <stddef.h>\n#include <linux/types.h>\n#include <bpf/bpf_helpers.h>\n' |
-	"$clang" -target bpf -I"/usr/include/$(uname -m)-linux-gnu" -fsyntax-only -x c - 2>/dev/null ||
+echo '#include <bpf/bpf_helpers.h>' | "$clang" -target bpf -E -x c - >/dev/null 2>&1 ||
 	fail "$clang does not find the headers of libbpf (bpf/bpf_helpers.h)" "$apt_line"
 
 major=$("$clang" -dumpversion)
