@@ -43,10 +43,11 @@ type confession struct {
 		Count    uint64 `json:"count"`
 	} `json:"attempts"`
 	Children []struct {
-		PID      int32    `json:"pid"`
-		Argv     []string `json:"argv"`
-		ExitCode *int     `json:"exit_code"`
-		Signal   *string  `json:"signal"`
+		PID       int32    `json:"pid"`
+		Requested string   `json:"requested"`
+		Argv      []string `json:"argv"`
+		ExitCode  *int     `json:"exit_code"`
+		Signal    *string  `json:"signal"`
 	} `json:"children"`
 	Forks []struct {
 		PID      int32 `json:"pid"`

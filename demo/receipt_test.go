@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -134,6 +135,19 @@ func compareProcesses(t *testing.T, rec *receipt.Receipt, c confession) {
 		}
 		if p.PPID != c.PID {
 			t.Errorf("the parent of %d is %d, want %d", child.PID, p.PPID, c.PID)
+		}
+		if len(p.Execs) != 1 {
+			t.Errorf("%d loaded %d images, want 1", child.PID, len(p.Execs))
+			continue
+		}
+		image := p.Execs[0]
+		if got := cmp.Or(image.Requested, image.Exe); got != child.Requested {
+			t.Errorf("exec of %d asked for %q, want %q", child.PID, got, child.Requested)
+		}
+		// A script was asked for, and what its first line names was loaded.
+		script := child.Requested != child.Argv[0]
+		if script && text(image.Interpreter) != child.Argv[0] || !script && image.Interpreter != nil {
+			t.Errorf("interpreter of %d is %s, want that of %q", child.PID, text(image.Interpreter), child.Argv)
 		}
 	}
 

@@ -204,6 +204,7 @@ class Deeds:
             self.children.append(
                 {
                     "pid": proc.pid,
+                    "requested": spell(argv[0]),
                     "argv": [spell(a) for a in image or argv],
                     "exit_code": code if code >= 0 else None,
                     "signal": signal.Signals(-code).name if code < 0 else None,
