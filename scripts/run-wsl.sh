@@ -114,7 +114,7 @@ fi
 if [ ${#packages[@]} -gt 0 ]; then
 	say "installing ${packages[*]}"
 	as_root apt-get update -q
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${packages[@]}"
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends --no-upgrade "${packages[@]}"
 fi
 
 # Go. From 1.21 on it fetches the version that go.mod asks for by itself; what
