@@ -11,7 +11,7 @@ build: ## ./glasshouse
 
 # Results are not cached: many tests ask the kernel, which Go's cache does not know.
 test: ## all tests that this machine can run; as root those of the probes too
-	go test -count=1 ./...
+	go test -count=1 $(TESTFLAGS) ./...
 
 generate: ## the BPF objects and the Go code that goes with them, from ebpf/bpf
 	scripts/build-ebpf.sh
