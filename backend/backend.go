@@ -70,7 +70,7 @@ type Exit struct {
 	Signal string // "SIGKILL"; "" if it exited by itself
 
 	UserTime, SystemTime time.Duration // root and the children it waited for
-	MaxRSS               int64         // KiB, of the largest process
+	MaxRSS               int64         // KiB, of the largest of them; 0 if it cannot be told
 }
 
 // Process is implemented by backends whose command is a process of this host.

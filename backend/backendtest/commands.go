@@ -81,8 +81,9 @@ func (s *suite) commands(t *testing.T) {
 		}
 	})
 	t.Run("Usage", func(t *testing.T) {
-		r := s.run(t, shell("i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done"))
-		if r.UserTime+r.SystemTime <= 0 || r.MaxRSS <= 0 {
+		const size = 400 << 20
+		r := s.run(t, shell(fmt.Sprintf("dd if=/dev/zero of=/dev/null bs=%d count=1 2>/dev/null", size)))
+		if r.UserTime+r.SystemTime <= 0 || r.MaxRSS < size>>10 || r.MaxRSS > 2*size>>10 {
 			t.Errorf("exit %+v", r.Exit)
 		}
 	})

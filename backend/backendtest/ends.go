@@ -61,7 +61,7 @@ func (s *suite) chattySurvivor(t *testing.T) {
 	out := &watched{}
 	cmd := shell("yes & echo $! >&2; exit 3")
 	cmd.Stderr = out
-	cmd.Stdout = &watched{}
+	cmd.Stdout = discard{}
 	b := s.started(t, cmd)
 	exit := wait(t, b)
 	kill(t, out.String())
@@ -69,6 +69,11 @@ func (s *suite) chattySurvivor(t *testing.T) {
 		t.Errorf("exit %+v", exit)
 	}
 }
+
+// discard takes everything and, unlike io.Discard, looks like any writer.
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
 
 // owedOutput: what the root wrote is copied, however slow its reader is and
 // whoever else holds the pipe.

@@ -14,7 +14,14 @@ import (
 )
 
 // exitOf translates what wait(2) reported.
-func exitOf(ps *os.ProcessState) backend.Exit {
+//
+// A child begins life as a copy of the recorder, and the kernel goes on
+// counting that as its peak of memory after the exec. So a peak that is no
+// greater than the recorder's own was at the start (floor, in KiB) says
+// nothing about the command. The kernel keeps that count per CPU and reads it
+// without adding up exactly: the comparison leaves room for that.
+func exitOf(ps *os.ProcessState, floor int64) backend.Exit {
+	const slack = 4 << 10 // KiB
 	exit := backend.Exit{
 		Code:       ps.ExitCode(),
 		UserTime:   ps.UserTime(),
@@ -28,6 +35,9 @@ func exitOf(ps *os.ProcessState) backend.Exit {
 		exit.MaxRSS = int64(usage.Maxrss)
 		if runtime.GOOS == "darwin" { // in bytes there
 			exit.MaxRSS /= 1024
+		}
+		if exit.MaxRSS <= floor+slack {
+			exit.MaxRSS = 0
 		}
 	}
 	return exit

@@ -32,6 +32,7 @@ type Backend struct {
 
 	proc  *os.Process
 	root  identity
+	peak  int64         // of the recorder's memory when it forked, KiB
 	ended chan struct{} // closed when a Wait has returned
 }
 
@@ -127,7 +128,7 @@ func (b *Backend) Start(ctx context.Context) error {
 	for i, path := range b.paths {
 		proc, err := b.fork(path)
 		if err == nil {
-			b.proc, b.root = proc, identify(proc.Pid)
+			b.proc, b.root, b.peak = proc, identify(proc.Pid), ownPeak()
 			b.paths = b.paths[i:]
 			break
 		}
@@ -226,7 +227,7 @@ func (b *Backend) Wait(ctx context.Context) (backend.Exit, error) {
 	if cause == nil {
 		cause = streamErr
 	}
-	return exitOf(state), cause
+	return exitOf(state, b.peak), cause
 }
 
 // StreamsHeld tells, after Wait, whether a process that outlived the root

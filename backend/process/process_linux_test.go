@@ -168,6 +168,16 @@ func TestNoStrayDescriptors(t *testing.T) {
 	t.Errorf("descriptors %v", stray)
 }
 
+// TestMaxRSS: the recorder's own memory is not taken for the command's.
+func TestMaxRSS(t *testing.T) {
+	ballast := bytes.Repeat([]byte("x"), 64<<20)
+	exit, _ := run(t, New(), backend.Command{Argv: []string{"true"}})
+	if exit.MaxRSS != 0 {
+		t.Errorf("true used %d KiB, this test %d", exit.MaxRSS, ownPeak())
+	}
+	runtime.KeepAlive(ballast)
+}
+
 func TestRealTimeSignal(t *testing.T) {
 	exit, _ := run(t, New(), backend.Command{Argv: []string{"sh", "-c", "kill -36 $$"}})
 	if exit.Code != 128+36 || exit.Signal != "SIGRTMIN+2" {

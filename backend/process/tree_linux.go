@@ -112,3 +112,21 @@ func parseStat(data []byte) (ppid int, start uint64, err error) {
 	}
 	return ppid, start, nil
 }
+
+// ownPeak is the recorder's peak of resident memory in KiB; 0 if unknown.
+func ownPeak() int64 {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := bytes.Cut(status, []byte("\nVmHWM:"))
+	fields := bytes.Fields(rest)
+	if len(fields) == 0 {
+		return 0
+	}
+	peak, err := strconv.ParseInt(string(fields[0]), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return peak
+}
