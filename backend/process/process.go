@@ -239,7 +239,7 @@ func (b *Backend) StreamsHeld() bool {
 	return b.reaped && b.streams.held()
 }
 
-// Drain, after Wait, copies the output of processes that outlived the root,
+// Drain copies, after Wait, the output of processes that outlived the root,
 // until all have closed it or ctx is done, whose cause it then returns.
 func (b *Backend) Drain(ctx context.Context) error {
 	select {
