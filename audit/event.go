@@ -64,13 +64,13 @@ type Exit struct {
 	ReadBytes, WriteBytes uint64 // from and to storage (task_io_accounting)
 }
 
-// FileID names a file that later Repeat events count again.
-type FileID uint64
+// RepeatID names an event that later Repeat events count again; 0 is none.
+type RepeatID uint64
 
 // Open is a successful open, openat, openat2 or creat.
 type Open struct {
 	Header
-	ID        FileID
+	ID        RepeatID
 	Path      Path   // where the opened file is
 	Requested string // what the caller passed; "" if it could not be read
 	Mode      OpenMode
@@ -103,9 +103,9 @@ const (
 // unlink, rmdir, rename; or any of these, or an open, that failed.
 type FileOp struct {
 	Header
-	ID    FileID // failures repeat too
-	Op    string // "open", "unlink", "rmdir", "rename"
-	Errno int32  // 0 for success, else positive
+	ID    RepeatID // failures repeat too
+	Op    string   // "open", "unlink", "rmdir", "rename"
+	Errno int32    // 0 for success, else positive
 	Path  Target
 	To    Target // rename alone
 	// Exchange is set for RENAME_EXCHANGE: both names stay, swapped.
@@ -115,7 +115,7 @@ type FileOp struct {
 // Repeat says that an event was seen Count more times. It comes at the end.
 type Repeat struct {
 	Header
-	ID    FileID
+	ID    RepeatID
 	Count uint64
 }
 
@@ -123,12 +123,12 @@ type Repeat struct {
 // to an address.
 type Connect struct {
 	Header
+	ID       RepeatID
 	Socket   uint64 // joins a later ConnectDone to this attempt; 0 if there will be none
 	Protocol string // "tcp", "udp", "unix", else the protocol's number as "ip/132"
 	Dst      string // "ip:port", "[ip]:port", "unix:/path", "unix:@abstract"
 	Result   string // see the Result constants
 	Errno    int32
-	Count    uint64 // 0 means 1
 }
 
 // ConnectDone is the outcome of an attempt that was in progress.

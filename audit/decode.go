@@ -1,0 +1,314 @@
+package audit
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"unsafe"
+)
+
+// MalformedError is a record that does not have the form of one. It is
+// counted as lost; the decoder goes on with the next.
+type MalformedError struct{ Reason string }
+
+func (e *MalformedError) Error() string { return "malformed record: " + e.Reason }
+
+// Decoder turns the ring's records into events. It holds no more than one
+// unfinished argv a process, and for each stream the next sequence number.
+// It is for one goroutine.
+type Decoder struct {
+	pageKiB uint64
+	next    map[uint16]uint64
+	missing uint64
+	pending map[ProcessID]*pendingExec
+}
+
+type pendingExec struct {
+	exec *Exec
+	argv []byte
+	size int // of the whole
+}
+
+// NewDecoder returns a decoder for records from a kernel with that page size.
+func NewDecoder(pageSize int) *Decoder {
+	return &Decoder{
+		pageKiB: uint64(pageSize) / 1024,
+		next:    make(map[uint16]uint64),
+		pending: make(map[ProcessID]*pendingExec),
+	}
+}
+
+// Missing is the number of records that the sequence numbers show to be lost
+// so far, up to the last record of each stream.
+func (d *Decoder) Missing() uint64 { return d.missing }
+
+// Next is the sequence number that the stream's next record should have.
+func (d *Decoder) Next(stream uint16) uint64 { return d.next[stream] }
+
+// Decode hands the events of one record to sink: none where more records are
+// needed first, and two where the record closes the count of an earlier one.
+// It does not keep record.
+func (d *Decoder) Decode(record []byte, sink Sink) error {
+	h, ev, err := d.decode(record)
+	if err != nil {
+		return err
+	}
+	if h.Again.ID != 0 && h.Again.Count != 0 {
+		sink(&Repeat{ID: RepeatID(h.Again.ID), Count: h.Again.Count})
+	}
+	if ev != nil {
+		sink(ev)
+	}
+	return nil
+}
+
+func (d *Decoder) decode(record []byte) (h WireHead, ev Event, err error) {
+	if len(record) < int(unsafe.Sizeof(WireHead{})) {
+		return h, nil, &MalformedError{fmt.Sprintf("%d bytes", len(record))}
+	}
+	h = read[WireHead](record)
+	segs, err := segments(&h, record[unsafe.Sizeof(h):])
+	if err != nil {
+		return h, nil, err
+	}
+	if err := d.sequence(&h); err != nil {
+		return h, nil, err
+	}
+	head := Header{
+		Seq: h.Seq, CPU: h.Stream, Time: h.Time, TID: int32(h.TID),
+		Process: ProcessID{PID: int32(h.PID), Start: h.Start},
+	}
+	errno := -h.Err
+	if errno < 0 {
+		return h, nil, &MalformedError{"a result that is no error"}
+	}
+
+	switch h.Type {
+	case wireFork:
+		b := body[WireFork](&h)
+		return h, &Fork{Header: head, Child: ProcessID{int32(b.PID), b.Start}, UID: b.UID, GID: b.GID}, nil
+	case wireExec:
+		return h, d.exec(head, body[WireExec](&h), segs), nil
+	case wireArgv:
+		return h, d.argv(head, body[WireArgv](&h), segs[0]), nil
+	case wireExecFailed:
+		argv, cut := splitArgv(segs[2].data)
+		return h, &ExecFailed{
+			Header: head, Errno: errno, Path: target(segs[0], segs[1]), Argv: argv,
+			Truncated: cut || segs[2].flags&(segCut|segUnreadable) != 0,
+		}, nil
+	case wireExit:
+		b := body[WireExit](&h)
+		return h, &Exit{
+			Header: head, Status: b.Status, CPUTime: b.CPU, MaxRSS: b.MaxRSS * d.pageKiB,
+			ReadBytes: b.ReadBytes, WriteBytes: b.WriteBytes,
+		}, nil
+	case wireOpen:
+		return h, open(head, repeatID(&h), body[WireFile](&h), segs), nil
+	case wireFileOp:
+		b := body[WireFile](&h)
+		name, ok := opNames[Op(h.Op)]
+		if !ok {
+			return h, nil, &MalformedError{fmt.Sprintf("operation %d on a name", h.Op)}
+		}
+		e := &FileOp{Header: head, ID: repeatID(&h), Op: name, Errno: errno, Path: target(segs[0], segs[1])}
+		if Op(h.Op) == OpRename {
+			e.To = target(segs[2], segs[3])
+			e.Exchange = b.CallFlags&renameExchange != 0
+		}
+		return h, e, nil
+	case wireConnect:
+		return h, connect(head, &h, segs), nil
+	case wireConnectDone:
+		b := body[WireNet](&h)
+		return h, &ConnectDone{Header: head, Socket: b.Sock, Result: result(errno), Errno: errno}, nil
+	}
+	return h, nil, &MalformedError{fmt.Sprintf("type %d", h.Type)}
+}
+
+// Flush hands over the execs whose argv did not arrive whole.
+func (d *Decoder) Flush(sink Sink) {
+	for id, p := range d.pending {
+		delete(d.pending, id)
+		sink(p.finish())
+	}
+}
+
+// sequence books the record's number. Numbers of a stream only rise.
+func (d *Decoder) sequence(h *WireHead) error {
+	next := d.next[h.Stream]
+	if h.Seq < next {
+		return &MalformedError{fmt.Sprintf("sequence number %d of stream %d after %d", h.Seq, h.Stream, next-1)}
+	}
+	d.missing += h.Seq - next
+	d.next[h.Stream] = h.Seq + 1
+	return nil
+}
+
+// repeatID is the id that the kernel side gave the event; see event_send.
+func repeatID(h *WireHead) RepeatID {
+	return RepeatID(uint64(h.Stream)<<48|h.Seq) + 1
+}
+
+type segment struct {
+	data  []byte
+	flags uint16
+}
+
+func segments(h *WireHead, data []byte) (out [wireSegments]segment, err error) {
+	for i, s := range h.Seg {
+		if int(s.Len) > len(data) {
+			return out, &MalformedError{fmt.Sprintf("segment %d has %d of %d bytes", i, len(data), s.Len)}
+		}
+		out[i] = segment{data[:s.Len:s.Len], s.Flags}
+		data = data[s.Len:]
+	}
+	// What is left is padding: the ring rounds up to 8 bytes.
+	return out, nil
+}
+
+// path turns a path segment round: the names from the leaf up, each with a
+// NUL, become a path from the root down.
+func path(s segment) Path {
+	p := Path{
+		Cut:     s.flags&(segCut|segUnreadable) != 0,
+		Deleted: s.flags&segDeleted != 0,
+	}
+	if s.flags&segUnreadable != 0 {
+		return p
+	}
+	names := bytes.Split(bytes.TrimSuffix(s.data, []byte{0}), []byte{0})
+	var b strings.Builder
+	b.Grow(len(s.data) + 1)
+	for i := len(names) - 1; i >= 0; i-- {
+		// A file of no tree (a memfd) has a name of its own, not a place.
+		if b.Len() > 0 || s.flags&segDetached == 0 {
+			b.WriteByte('/')
+		}
+		b.Write(names[i])
+	}
+	p.Name = b.String()
+	return p
+}
+
+func target(base, name segment) Target {
+	return Target{
+		Base:      path(base),
+		Requested: string(name.data),
+		Cut:       name.flags&(segCut|segUnreadable) != 0,
+		Raced:     base.flags&segRaced != 0,
+	}
+}
+
+// From include/linux/fs.h, include/uapi/linux/fs.h and asm-generic/fcntl.h.
+const (
+	fmodeRead      = 0x1
+	fmodeWrite     = 0x2
+	fmodePath      = 0x4000
+	fmodeCreated   = 0x100000
+	oTrunc         = 0o1000
+	renameExchange = 2
+)
+
+var fileKinds = map[uint32]FileKind{
+	0o140000: KindSocket,
+	0o120000: KindSymlink,
+	0o100000: KindFile,
+	0o060000: KindDevice,
+	0o040000: KindDir,
+	0o020000: KindDevice,
+	0o010000: KindFIFO,
+}
+
+var opNames = map[Op]string{OpOpen: "open", OpUnlink: "unlink", OpRmdir: "rmdir", OpRename: "rename"}
+
+func open(head Header, id RepeatID, b WireFile, segs [wireSegments]segment) *Open {
+	e := &Open{
+		Header: head, ID: id, Path: path(segs[0]), Requested: string(segs[1].data), Kind: fileKinds[b.IMode&0o170000],
+		Mode: OpenMode{
+			Read:      b.FMode&fmodeRead != 0,
+			Write:     b.FMode&fmodeWrite != 0,
+			Created:   b.FMode&fmodeCreated != 0,
+			Truncated: b.FFlags&oTrunc != 0 && b.FMode&fmodePath == 0,
+			PathOnly:  b.FMode&fmodePath != 0,
+		},
+	}
+	if segs[0].flags&segDetached != 0 {
+		// The names that the kernel makes up for them, as in /proc/self/fd.
+		switch e.Kind {
+		case KindFIFO:
+			e.Path.Name = fmt.Sprintf("pipe:[%d]", b.Ino)
+		case KindSocket:
+			e.Path.Name = fmt.Sprintf("socket:[%d]", b.Ino)
+		}
+	}
+	return e
+}
+
+func (d *Decoder) exec(head Header, b WireExec, segs [wireSegments]segment) Event {
+	e := &Exec{
+		Header: head, Parent: ProcessID{int32(b.ParentPID), b.ParentStart}, UID: b.UID, GID: b.GID,
+		Exe: path(segs[0]), WorkingDir: path(segs[1]),
+		Requested: string(segs[2].data), Interp: string(segs[3].data),
+	}
+	if b.ArgvLen == argvNotCaptured {
+		e.NoArgv = true
+		return e
+	}
+	p := &pendingExec{exec: e, size: min(int(b.ArgvLen), wireArgvMax)}
+	e.Truncated = int(b.ArgvLen) > wireArgvMax
+	p.add(segs[4])
+	if len(p.argv) >= p.size || segs[4].flags != 0 {
+		return p.finish()
+	}
+	d.pending[head.Process] = p
+	return nil
+}
+
+func (d *Decoder) argv(head Header, b WireArgv, s segment) Event {
+	p := d.pending[head.Process]
+	if p == nil {
+		// Its exec, or a part before this one, was lost; that is counted.
+		return nil
+	}
+	if int(b.Offset) != len(p.argv) || len(s.data) == 0 {
+		p.exec.Truncated = true
+	} else {
+		p.add(s)
+	}
+	if p.exec.Truncated || len(p.argv) >= p.size {
+		delete(d.pending, head.Process)
+		return p.finish()
+	}
+	return nil
+}
+
+func (p *pendingExec) add(s segment) {
+	if s.flags&(segCut|segUnreadable) != 0 {
+		p.exec.Truncated = true
+	}
+	p.argv = append(p.argv, s.data[:min(len(s.data), p.size-len(p.argv))]...)
+}
+
+func (p *pendingExec) finish() Event {
+	var cut bool
+	p.exec.Argv, cut = splitArgv(p.argv)
+	if len(p.argv) < p.size {
+		cut = true
+	}
+	p.exec.Truncated = p.exec.Truncated || cut
+	return p.exec
+}
+
+// splitArgv splits strings that each end in a NUL; cut says that the last did not.
+func splitArgv(b []byte) (argv []string, cut bool) {
+	for len(b) > 0 {
+		i := bytes.IndexByte(b, 0)
+		if i < 0 {
+			return append(argv, string(b)), true
+		}
+		argv = append(argv, string(b[:i]))
+		b = b[i+1:]
+	}
+	return argv, false
+}

@@ -1,0 +1,288 @@
+package audit
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// record is what the kernel side would send: a head, a body and segments.
+func record(h WireHead, b any, segs ...string) []byte {
+	for i, s := range segs {
+		h.Seg[i].Len = uint16(len(s))
+	}
+	var buf bytes.Buffer
+	must(binary.Write(&buf, binary.LittleEndian, h))
+	if b != nil {
+		var bb bytes.Buffer
+		must(binary.Write(&bb, binary.LittleEndian, b))
+		copy(buf.Bytes()[unsafe.Offsetof(h.Body):], bb.Bytes())
+	}
+	for _, s := range segs {
+		buf.WriteString(s)
+	}
+	return buf.Bytes()
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+func decodeAll(t *testing.T, d *Decoder, records ...[]byte) (events []Event) {
+	t.Helper()
+	for _, r := range records {
+		if err := d.Decode(r, func(ev Event) { events = append(events, ev) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return events
+}
+
+func TestDecode(t *testing.T) {
+	head := WireHead{Seq: 0, Time: 5, Start: 3, PID: 42, TID: 43}
+	want := Header{Time: 5, Process: ProcessID{42, 3}, TID: 43}
+	with := func(kind uint8, op Op, err int32) WireHead {
+		h := head
+		h.Type, h.Op, h.Err = kind, uint8(op), err
+		return h
+	}
+	flagged := func(h WireHead, flags ...uint16) WireHead {
+		for i, f := range flags {
+			h.Seg[i].Flags = f
+		}
+		return h
+	}
+	tests := map[string]struct {
+		record []byte
+		want   Event
+	}{
+		"fork": {
+			record(with(wireFork, 0, 0), WireFork{Start: 9, PID: 44, UID: 1, GID: 2}),
+			&Fork{Header: want, Child: ProcessID{44, 9}, UID: 1, GID: 2},
+		},
+		"exec": {
+			record(with(wireExec, OpExec, 0), WireExec{ParentStart: 1, ParentPID: 7, ArgvLen: 10},
+				"dash\x00bin\x00usr\x00", "etc\x00", "./x.sh", "/bin/sh", "sh\x00-c\x00\x00e \x00"),
+			&Exec{
+				Header: want, Parent: ProcessID{7, 1}, Exe: Path{Name: "/usr/bin/dash"}, WorkingDir: Path{Name: "/etc"},
+				Requested: "./x.sh", Interp: "/bin/sh", Argv: []string{"sh", "-c", "", "e "},
+			},
+		},
+		"exec with an empty argv": {
+			record(with(wireExec, OpExec, 0), WireExec{}, "x\x00", ""),
+			&Exec{Header: want, Exe: Path{Name: "/x"}, WorkingDir: Path{Name: "/"}},
+		},
+		"exec without argv capture": {
+			record(with(wireExec, OpExec, 0), WireExec{ArgvLen: argvNotCaptured}, "x\x00", ""),
+			&Exec{Header: want, Exe: Path{Name: "/x"}, WorkingDir: Path{Name: "/"}, NoArgv: true},
+		},
+		"exec of a memfd": {
+			record(flagged(with(wireExec, OpExec, 0), segDetached), WireExec{ArgvLen: 2}, "memfd:evil\x00", "", "/dev/fd/3", "", "m\x00"),
+			&Exec{Header: want, Exe: Path{Name: "memfd:evil"}, WorkingDir: Path{Name: "/"}, Requested: "/dev/fd/3", Argv: []string{"m"}},
+		},
+		"exec whose argv is not terminated": {
+			record(with(wireExec, OpExec, 0), WireExec{ArgvLen: 3}, "x\x00", "", "", "", "abc"),
+			&Exec{Header: want, Exe: Path{Name: "/x"}, WorkingDir: Path{Name: "/"}, Argv: []string{"abc"}, Truncated: true},
+		},
+		"failed exec": {
+			record(with(wireExecFailed, OpExec, -2), nil, "tmp\x00", "nope", "nope\x00-v\x00"),
+			&ExecFailed{
+				Header: want, Errno: 2, Path: Target{Base: Path{Name: "/tmp"}, Requested: "nope"}, Argv: []string{"nope", "-v"},
+			},
+		},
+		"exit": {
+			record(with(wireExit, 0, 0), WireExit{CPU: 10, MaxRSS: 3, ReadBytes: 4, WriteBytes: 5, Status: 9}),
+			&Exit{Header: want, Status: 9, CPUTime: 10, MaxRSS: 12, ReadBytes: 4, WriteBytes: 5},
+		},
+		"open": {
+			record(with(wireOpen, OpOpen, 0), WireFile{FMode: fmodeRead | fmodeWrite | fmodeCreated, FFlags: oTrunc, IMode: 0o100644},
+				"a b\x00tmp\x00", "../a b"),
+			&Open{
+				Header: want, ID: 1, Path: Path{Name: "/tmp/a b"}, Requested: "../a b", Kind: KindFile,
+				Mode: OpenMode{Read: true, Write: true, Created: true, Truncated: true},
+			},
+		},
+		"open of the root": {
+			record(with(wireOpen, OpOpen, 0), WireFile{FMode: fmodeRead, IMode: 0o040755}, "", "/"),
+			&Open{Header: want, ID: 1, Path: Path{Name: "/"}, Requested: "/", Kind: KindDir, Mode: OpenMode{Read: true}},
+		},
+		"open with O_PATH does not truncate": {
+			record(with(wireOpen, OpOpen, 0), WireFile{FMode: fmodePath, FFlags: oTrunc, IMode: 0o100644}, "a\x00", "/a"),
+			&Open{Header: want, ID: 1, Path: Path{Name: "/a"}, Requested: "/a", Kind: KindFile, Mode: OpenMode{PathOnly: true}},
+		},
+		"open of a deleted file, path cut": {
+			record(flagged(with(wireOpen, OpOpen, 0), segDeleted|segCut), WireFile{FMode: fmodeRead, IMode: 0o100644}, "a\x00", "/proc/self/fd/3"),
+			&Open{
+				Header: want, ID: 1, Path: Path{Name: "/a", Cut: true, Deleted: true}, Requested: "/proc/self/fd/3",
+				Kind: KindFile, Mode: OpenMode{Read: true},
+			},
+		},
+		"open of a pipe": {
+			record(flagged(with(wireOpen, OpOpen, 0), segDetached), WireFile{FMode: fmodeWrite, IMode: 0o010600, Ino: 77}, "\x00", "/dev/stdout"),
+			&Open{Header: want, ID: 1, Path: Path{Name: "pipe:[77]"}, Requested: "/dev/stdout", Kind: KindFIFO, Mode: OpenMode{Write: true}},
+		},
+		"failed open": {
+			record(with(wireFileOp, OpOpen, -13), WireFile{}, "\x00"[:0], "/etc/shadow"),
+			&FileOp{Header: want, ID: 1, Op: "open", Errno: 13, Path: Target{Base: Path{Name: "/"}, Requested: "/etc/shadow"}},
+		},
+		"rename exchange in a directory that changed": {
+			record(flagged(with(wireFileOp, OpRename, 0), segRaced, segUnreadable), WireFile{CallFlags: 2}, "d\x00", "", "e\x00", "y"),
+			&FileOp{
+				Header: want, ID: 1, Op: "rename", Exchange: true,
+				Path: Target{Base: Path{Name: "/d"}, Raced: true, Cut: true}, To: Target{Base: Path{Name: "/e"}, Requested: "y"},
+			},
+		},
+		"tcp": {
+			record(with(wireConnect, OpConnect, -111), WireNet{Family: afInet, Type: sockStream, Protocol: protoTCP, Port: 80, Addr: [16]byte{127, 0, 0, 1}}),
+			&Connect{Header: want, ID: 1, Protocol: "tcp", Dst: "127.0.0.1:80", Result: ResultRefused, Errno: 111},
+		},
+		"tcp to a mapped address, in progress": {
+			record(with(wireConnect, OpConnect, -115), WireNet{
+				Sock: 5, Family: afInet6, Type: sockStream, Protocol: protoTCP, Port: 80,
+				Addr: [16]byte{10: 0xff, 11: 0xff, 12: 127, 15: 1},
+			}),
+			&Connect{Header: want, ID: 1, Socket: 5, Protocol: "tcp", Dst: "127.0.0.1:80", Result: ResultInProgress, Errno: 115},
+		},
+		"udp datagram": {
+			record(with(wireConnect, OpSendto, 0), WireNet{Family: afInet6, Type: sockDgram, Protocol: protoUDP, Port: 53, Addr: [16]byte{15: 1}}),
+			&Connect{Header: want, ID: 1, Protocol: "udp", Dst: "[::1]:53", Result: ResultSent},
+		},
+		"unix, bound path": {
+			record(with(wireConnect, OpConnect, 0), WireNet{Family: afUnix}, "sock\x00run\x00"),
+			&Connect{Header: want, ID: 1, Protocol: "unix", Dst: "unix:/run/sock", Result: ResultConnected},
+		},
+		"unix, abstract": {
+			record(with(wireConnect, OpConnect, 0), WireNet{Family: afUnix}, "", "\x00a\x00b"),
+			&Connect{Header: want, ID: 1, Protocol: "unix", Dst: "unix:@a@b", Result: ResultConnected},
+		},
+		"unix, missing": {
+			record(with(wireConnect, OpConnect, -2), WireNet{Family: afUnix}, "", "s\x00junk", "tmp\x00"),
+			&Connect{Header: want, ID: 1, Protocol: "unix", Dst: "unix:/tmp/s", Result: ResultFailed, Errno: 2},
+		},
+		"connect done": {
+			record(with(wireConnectDone, OpConnect, -110), WireNet{Sock: 5}),
+			&ConnectDone{Header: want, Socket: 5, Result: ResultTimeout, Errno: 110},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := decodeAll(t, NewDecoder(4096), tt.record)
+			if diff := cmp.Diff([]Event{tt.want}, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestDecodeArgvInParts(t *testing.T) {
+	id := func(seq uint64) WireHead { return WireHead{Seq: seq, PID: 1, Start: 1, Type: wireArgv} }
+	first := WireHead{PID: 1, Start: 1, Type: wireExec}
+	arg := strings.Repeat("x", 10000)
+	whole := "a\x00" + arg + "\x00"
+	start := record(first, WireExec{ArgvLen: uint32(len(whole))}, "e\x00", "", "", "", whole[:6000])
+
+	t.Run("whole", func(t *testing.T) {
+		got := decodeAll(t, NewDecoder(4096), start, record(id(1), WireArgv{Offset: 6000}, whole[6000:]))
+		e := got[0].(*Exec)
+		if len(got) != 1 || len(e.Argv) != 2 || e.Argv[1] != arg || e.Truncated {
+			t.Errorf("got %d events, argv %.40q, truncated %v", len(got), e.Argv, e.Truncated)
+		}
+	})
+	t.Run("a part lost", func(t *testing.T) {
+		d := NewDecoder(4096)
+		got := decodeAll(t, d, start, record(id(2), WireArgv{Offset: 8000}, whole[8000:]))
+		e := got[0].(*Exec)
+		if len(e.Argv) != 2 || len(e.Argv[1]) != 5998 || !e.Truncated || d.Missing() != 1 {
+			t.Errorf("argv %.40q, truncated %v, missing %d", e.Argv, e.Truncated, d.Missing())
+		}
+	})
+	t.Run("the end lost", func(t *testing.T) {
+		d := NewDecoder(4096)
+		if got := decodeAll(t, d, start); len(got) != 0 {
+			t.Fatalf("got %v before the end", got)
+		}
+		var got []Event
+		d.Flush(func(ev Event) { got = append(got, ev) })
+		if len(got) != 1 || !got[0].(*Exec).Truncated {
+			t.Errorf("flushed %+v", got)
+		}
+	})
+	t.Run("the exec lost", func(t *testing.T) {
+		if got := decodeAll(t, NewDecoder(4096), record(id(3), WireArgv{Offset: 6000}, whole[6000:])); len(got) != 0 {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
+func TestDecodeToldAgain(t *testing.T) {
+	h := WireHead{Seq: 4, Type: wireOpen, Again: WireAgain{ID: 2, Count: 7}}
+	got := decodeAll(t, NewDecoder(4096), record(h, WireFile{FMode: fmodeRead}, "a\x00", "/a"))
+	want := []Event{&Repeat{ID: 2, Count: 7}, &Open{Header: Header{Seq: 4}, ID: 5, Path: Path{Name: "/a"}, Requested: "/a", Mode: OpenMode{Read: true}}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestDecodeSequence(t *testing.T) {
+	at := func(stream uint16, seq uint64) []byte {
+		return record(WireHead{Stream: stream, Seq: seq, Type: wireExit}, WireExit{})
+	}
+	d := NewDecoder(4096)
+	decodeAll(t, d, at(0, 0), at(2, 0), at(0, 1), at(0, 4), at(2, 1))
+	if d.Missing() != 2 || d.Next(0) != 5 || d.Next(2) != 2 || d.Next(4) != 0 {
+		t.Errorf("missing %d, next %d %d %d", d.Missing(), d.Next(0), d.Next(2), d.Next(4))
+	}
+	var malformed *MalformedError
+	if err := d.Decode(at(0, 3), nil); !errors.As(err, &malformed) {
+		t.Errorf("a number that goes back: %v", err)
+	}
+}
+
+func TestDecodeMalformed(t *testing.T) {
+	long := WireHead{Type: wireOpen}
+	long.Seg[1].Len = 10
+	for name, b := range map[string][]byte{
+		"empty":                   {},
+		"short":                   make([]byte, unsafe.Sizeof(WireHead{})-1),
+		"type 0":                  record(WireHead{}, nil),
+		"type 200":                record(WireHead{Type: 200}, nil),
+		"operation on a name":     record(WireHead{Type: wireFileOp, Op: 99}, nil),
+		"segment beyond the end":  record(long, nil),
+		"positive result":         record(WireHead{Type: wireExit, Err: 1}, nil),
+		"smallest of all results": record(WireHead{Type: wireExit, Err: -1 << 31}, nil),
+	} {
+		var malformed *MalformedError
+		err := NewDecoder(4096).Decode(b, func(Event) { t.Errorf("%s: an event", name) })
+		if !errors.As(err, &malformed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for kind := range uint8(wireConnectDone + 2) {
+		f.Add(record(WireHead{Type: kind, Op: uint8(OpRename)}, nil, "a\x00b\x00", "c", "d\x00", "e", "f\x00g"))
+	}
+	f.Add(record(WireHead{Type: wireExec}, WireExec{ArgvLen: 1 << 30}, "a\x00", "", "", "", "x"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		d := NewDecoder(4096)
+		sink := func(ev Event) {
+			if ev.Head() == nil {
+				t.Error("event without a head")
+			}
+		}
+		// Twice: the second meets what the first left pending.
+		_ = d.Decode(b, sink)
+		if len(b) > 0 {
+			_ = d.Decode(append([]byte{b[0] + 1}, b[1:]...), sink)
+		}
+		d.Flush(sink)
+	})
+}

@@ -1,0 +1,183 @@
+package audit
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"glasshouse/receipt"
+)
+
+// The kinds of gaps that the aggregator finds by itself.
+const (
+	gapNotRecorded = "not_recorded" // calls that change things and leave no event
+	gapIOUring     = "io_uring"
+	gapDaemon      = "daemon"    // a service was reached over a unix socket, and may have worked for the run
+	gapRoot        = "root"      // the run had the rights to reach the recorder
+	gapSurvivors   = "survivors" // processes went on after the recording
+	gapPathCut     = "path_cut"  // a path is known in part
+	gapRaced       = "raced"     // a name was joined to a folder that moved meanwhile
+	gapArgv        = "argv"      // arguments were not captured
+	gapRepeats     = "repeats"   // counts without the event that they belong to
+	gapConnect     = "connect"   // outcomes without the attempt that they belong to
+)
+
+// unrecorded are the system calls that change or move files, sockets,
+// privileges or other processes and that are not recorded as events: a receipt
+// names them, with how often they were called, so that nobody takes the lists
+// for all there was. A call that is recorded one day loses its row.
+//
+// Not here: calls on a file that an open has told of (write, fallocate, mmap,
+// sendfile), calls that only lower rights (seccomp, prctl), and ioctl, whose
+// meaning its name does not tell.
+var unrecorded = []struct {
+	kind, detail string
+	calls        []string
+}{
+	{gapNotRecorded, "folder made", words("mkdir mkdirat")},
+	{gapNotRecorded, "device, fifo or file made", words("mknod mknodat mq_open")},
+	{gapNotRecorded, "symbolic link made", words("symlink symlinkat")},
+	{gapNotRecorded, "hard link made", words("link linkat")},
+	{gapNotRecorded, "message queue removed", words("mq_unlink")},
+	{gapNotRecorded, "file opened by its handle", words("open_by_handle_at")},
+	{gapNotRecorded, "size changed", words("truncate ftruncate truncate64 ftruncate64")},
+	{gapNotRecorded, "mode changed", words("chmod fchmod fchmodat fchmodat2")},
+	{gapNotRecorded, "owner changed", words("chown fchown lchown fchownat chown32 fchown32 lchown32")},
+	{gapNotRecorded, "times changed", words("utime utimes futimesat utimensat utimensat_time64")},
+	{gapNotRecorded, "attributes changed", words("setxattr lsetxattr fsetxattr setxattrat " +
+		"removexattr lremovexattr fremovexattr removexattrat file_setattr")},
+	{gapNotRecorded, "mounts changed", words("mount umount umount2 move_mount open_tree open_tree_attr " +
+		"fsopen fsconfig fsmount fspick mount_setattr pivot_root")},
+	{gapNotRecorded, "root folder changed", words("chroot")},
+
+	{gapNotRecorded, "address taken", words("bind")},
+	{gapNotRecorded, "connections awaited", words("listen")},
+	{gapNotRecorded, "connection accepted", words("accept accept4")},
+	{gapNotRecorded, "datagrams sent", words("sendmmsg")},
+	{gapNotRecorded, "socket calls through one number", words("socketcall")},
+
+	{gapNotRecorded, "user or group changed", words("setuid setgid setreuid setregid setresuid setresgid " +
+		"setfsuid setfsgid setgroups setuid32 setgid32 setreuid32 setregid32 setresuid32 setresgid32 " +
+		"setfsuid32 setfsgid32 setgroups32")},
+	{gapNotRecorded, "capabilities changed", words("capset")},
+	{gapNotRecorded, "namespace changed", words("setns unshare")},
+	{gapNotRecorded, "keys changed", words("add_key request_key keyctl")},
+
+	{gapNotRecorded, "other process controlled", words("ptrace")},
+	{gapNotRecorded, "other process's memory written", words("process_vm_writev process_madvise")},
+	{gapNotRecorded, "other process's descriptor taken", words("pidfd_getfd")},
+	{gapNotRecorded, "signal sent", words("kill pidfd_send_signal rt_sigqueueinfo")},
+
+	{gapNotRecorded, "kernel programs or objects of bpf", words("bpf")},
+	{gapNotRecorded, "kernel modules or kernel changed", words("init_module finit_module delete_module kexec_load kexec_file_load")},
+	{gapNotRecorded, "machine settings changed", words("reboot sethostname setdomainname settimeofday stime " +
+		"clock_settime clock_settime64 swapon swapoff acct quotactl quotactl_fd")},
+
+	{gapIOUring, "its operations do not pass a system call", words("io_uring_setup")},
+}
+
+func words(s string) []string { return strings.Fields(s) }
+
+type gapKey struct{ kind, detail string }
+
+// gapSet counts gaps by kind and detail.
+type gapSet map[gapKey]uint64
+
+func (s gapSet) add(kind, detail string, n uint64) {
+	key := gapKey{kind, detail}
+	s[key] = addSat(s[key], n)
+}
+
+func (s gapSet) clone() gapSet { return maps.Clone(s) }
+
+func (s gapSet) rows() []receipt.Gap {
+	rows := make([]receipt.Gap, 0, len(s))
+	for key, n := range s {
+		rows = append(rows, receipt.Gap{Kind: key.kind, Detail: key.detail, Count: n})
+	}
+	return rows
+}
+
+func (s gapSet) addUnrecorded(calls []SyscallCount) {
+	counts := make(map[string]uint64, len(calls))
+	for _, c := range calls {
+		counts[c.Name] = addSat(counts[c.Name], c.Count)
+	}
+	for _, row := range unrecorded {
+		for _, call := range row.calls {
+			if n := counts[call]; n > 0 {
+				s.add(row.kind, call+": "+row.detail, n)
+			}
+		}
+	}
+}
+
+// observe fills in how well the run was seen, all but gaps and survivors.
+func observe(o *receipt.Observation, sum Summary) {
+	o.Mode = sum.Mode
+	if o.Mode == "" {
+		o.Mode = "none"
+	}
+	o.Events = receipt.Events{
+		Emitted: sum.Emitted, Received: sum.Received, Folded: sum.Folded, Lost: maps.Clone(sum.Lost),
+	}
+	o.Hooks = make([]receipt.Hook, 0, len(sum.Hooks))
+	for _, h := range sum.Hooks {
+		row := receipt.Hook{Name: h.Name, Attached: h.Attached}
+		if h.Err != "" {
+			row.Error = &h.Err
+		}
+		o.Hooks = append(o.Hooks, row)
+	}
+
+	reasons := doubts(sum)
+	if o.Mode == "none" {
+		reasons = []string{"nothing was observed"}
+		if o.Reason != nil { // the caller knows why
+			reasons = []string{*o.Reason}
+		}
+	}
+	o.Complete = len(reasons) == 0
+	o.Reason = nil
+	if !o.Complete {
+		reason := strings.Join(reasons, "; ")
+		o.Reason = &reason
+	}
+}
+
+// doubts are the reasons why an observation is not complete.
+func doubts(sum Summary) []string {
+	var (
+		reasons []string
+		lost    uint64
+		where   []string
+	)
+	for _, name := range slices.Sorted(maps.Keys(sum.Lost)) {
+		if n := sum.Lost[name]; n > 0 {
+			lost = addSat(lost, n)
+			where = append(where, fmt.Sprintf("%s %d", name, n))
+		}
+	}
+	if lost > 0 {
+		reasons = append(reasons, fmt.Sprintf("%d events were lost (%s)", lost, strings.Join(where, ", ")))
+	}
+	if booked := addSat(sum.Received, lost); sum.Emitted != booked {
+		reasons = append(reasons, fmt.Sprintf("%d events were emitted, but %d received or lost", sum.Emitted, booked))
+	}
+	if sum.Missing != lost {
+		reasons = append(reasons, fmt.Sprintf("%d events are missing by their numbers, but %d were lost", sum.Missing, lost))
+	}
+	var detached []string
+	for _, h := range sum.Hooks {
+		if !h.Attached {
+			detached = append(detached, h.Name)
+		}
+	}
+	if len(detached) > 0 {
+		slices.Sort(detached)
+		reasons = append(reasons, fmt.Sprintf("%d of %d hooks were not attached (%s)",
+			len(detached), len(sum.Hooks), strings.Join(detached, ", ")))
+	}
+	return reasons
+}

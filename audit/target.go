@@ -1,0 +1,36 @@
+package audit
+
+import "strings"
+
+// Name joins what the process passed to the kernel's base directory.
+//
+// Empty and "." components and a trailing slash go. Leading ".." components
+// climb the base, which is a kernel path without symbolic links. A ".." after
+// a name stays: that name may be a symbolic link, and then what it leads to is
+// not its parent.
+func (t Target) Name() string {
+	at := strings.TrimSuffix(t.Base.Name, "/")
+	var names []string
+	absolute := strings.HasPrefix(t.Requested, "/")
+	for name := range strings.SplitSeq(t.Requested, "/") {
+		switch {
+		case name == "" || name == ".":
+		case name == ".." && len(names) == 0:
+			if absolute {
+				continue // above a root there is the root
+			}
+			if i := strings.LastIndexByte(at, '/'); i >= 0 {
+				at = at[:i]
+			}
+		default:
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		if at == "" {
+			return "/"
+		}
+		return at
+	}
+	return at + "/" + strings.Join(names, "/")
+}

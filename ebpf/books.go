@@ -1,0 +1,189 @@
+//go:build linux && (amd64 || arm64)
+
+package ebpf
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"glasshouse/audit"
+)
+
+// The layouts below are those of bpf/state.h and bpf/event.h; checkObject
+// compares them with the object's own types.
+
+type counters struct {
+	Emitted, RingFull, MapFull            [2]uint64
+	ScratchBusy, Folded                   uint64
+	Sent, Received, SharedWrites, MmsgCut uint64
+	ByType                                [16]uint64
+}
+
+type mark struct {
+	Start, ParentStart             uint64
+	PID, ParentPID, Armed, Borrows uint32
+	BorrowedRSS                    uint64
+}
+
+type callCount struct{ Count, Denied uint64 }
+
+type foldKey struct {
+	A, B, C, D, E, F uint64
+	Op               uint32
+	Err              int32
+}
+
+type fold struct{ ID, Count, Moves uint64 }
+
+// totals are the counters of each possible CPU.
+type totals []counters
+
+func (p *probes) totals() (totals, error) {
+	var t totals
+	if err := p.Counters.Lookup(uint32(0), (*[]counters)(&t)); err != nil {
+		return nil, fmt.Errorf("read counters: %w", err)
+	}
+	return t, nil
+}
+
+func (t totals) emitted() (n uint64) {
+	for _, c := range t {
+		n += c.Emitted[0] + c.Emitted[1]
+	}
+	return n
+}
+
+// settle returns the counters once they stand still: a program that was under
+// way when it was detached still ends.
+func (p *probes) settle() (totals, error) {
+	t, err := p.totals()
+	for range 100 {
+		if err != nil {
+			return nil, err
+		}
+		time.Sleep(time.Millisecond)
+		var again totals
+		again, err = p.totals()
+		if err == nil && again.emitted() == t.emitted() {
+			return again, nil
+		}
+		t = again
+	}
+	return t, err
+}
+
+// summary adds up the counters, and compares them with what the decoder saw.
+func (t totals) summary(d *audit.Decoder) audit.Summary {
+	s := audit.Summary{Mode: "ebpf", Emitted: t.emitted(), Missing: d.Missing(), Lost: make(map[string]uint64)}
+	var shared, mmsg uint64
+	for cpu, c := range t {
+		for i := range c.Emitted {
+			if next := d.Next(uint16(cpu<<1 | i)); c.Emitted[i] > next {
+				s.Missing += c.Emitted[i] - next
+			}
+			lose(&s, "ring_full", c.RingFull[i])
+			lose(&s, "map_full", c.MapFull[i])
+		}
+		lose(&s, "scratch_busy", c.ScratchBusy)
+		s.Folded += c.Folded
+		s.BytesSent += c.Sent
+		s.BytesReceived += c.Received
+		shared += c.SharedWrites
+		mmsg += c.MmsgCut
+	}
+	if shared > 0 {
+		s.Gaps = append(s.Gaps, audit.Gap{
+			Kind: "shared_mapping", Count: shared,
+			Detail: "files were mapped shared and writable; writes through a mapping pass no system call",
+		})
+	}
+	if mmsg > 0 {
+		s.Gaps = append(s.Gaps, audit.Gap{
+			Kind: "message_bytes", Count: mmsg,
+			Detail: "messages of one sendmmsg or recvmmsg whose bytes were not added up",
+		})
+	}
+	return s
+}
+
+func lose(s *audit.Summary, reason string, n uint64) {
+	if n > 0 {
+		s.Lost[reason] += n
+	}
+}
+
+// recursionMisses counts how often a program was not run because it was
+// running on that CPU already. Kernels before 5.12 do not count it.
+func (p *probes) recursionMisses() (n uint64, err error) {
+	for _, h := range p.programs() {
+		stats, statErr := h.prog.Stats()
+		if statErr != nil {
+			err = errors.Join(err, fmt.Errorf("read statistics of %s: %w", h.name, statErr))
+			continue
+		}
+		n += stats.RecursionMisses
+	}
+	return n, err
+}
+
+func (p *probes) alive() ([]audit.ProcessID, error) {
+	var ids []audit.ProcessID
+	err := each(p.Marks, func(_ uint32, m mark) {
+		if m.Armed == 0 {
+			ids = append(ids, audit.ProcessID{PID: int32(m.PID), Start: m.Start})
+		}
+	})
+	return ids, err
+}
+
+// eachFold calls f for each event that was seen again, and how often.
+func (p *probes) eachFold(f func(audit.RepeatID, uint64)) error {
+	return each(p.Folds, func(_ foldKey, v fold) {
+		if v.Count > 0 {
+			f(audit.RepeatID(v.ID), v.Count)
+		}
+	})
+}
+
+func (p *probes) callCounts() ([]audit.SyscallCount, error) {
+	byName := make(map[string]audit.SyscallCount)
+	err := each(p.CallCounts, func(i uint32, perCPU []callCount) {
+		var n callCount
+		for _, c := range perCPU {
+			n.Count += c.Count
+			n.Denied += c.Denied
+		}
+		if n.Count == 0 {
+			return
+		}
+		name := callName(int(i))
+		sum := byName[name]
+		sum.Name = name
+		sum.Count += n.Count
+		sum.Denied = sum.Denied || n.Denied > 0
+		byName[name] = sum
+	})
+	out := make([]audit.SyscallCount, 0, len(byName))
+	for _, c := range byName {
+		out = append(out, c)
+	}
+	return out, err
+}
+
+// each calls f for the entries of a map. A hash map may change meanwhile; the
+// look-up then starts again, at most as often as cilium/ebpf allows.
+func each[K, V any](m *ebpf.Map, f func(K, V)) error {
+	var k K
+	var v V
+	it := m.Iterate()
+	for it.Next(&k, &v) {
+		f(k, v)
+	}
+	if err := it.Err(); err != nil {
+		return fmt.Errorf("read map %s: %w", m, err)
+	}
+	return nil
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/*
+ * What goes over the ring. audit/wire.go holds the same layouts in Go; a test
+ * compares the two, member by member, through the objects' BTF.
+ *
+ * A record is one struct event and then the bytes of its segments, one after
+ * the other, in the order of seg[]. All numbers are little-endian, as are the
+ * machines that the programs are built for.
+ */
+#pragma once
+
+#include "kernel.h"
+
+enum event_type {
+	EV_FORK = 1,	/* body: fork */
+	EV_EXEC,	/* body: exec; segments: exe, cwd, filename, interp, argv */
+	EV_ARGV,	/* body: argv; segments: the next bytes of the last exec's argv */
+	EV_EXEC_FAILED,	/* segments: base, filename, argv */
+	EV_EXIT,	/* body: exit */
+	EV_OPEN,	/* body: file; segments: path, requested */
+	EV_FILE_OP,	/* body: file; segments: base, name, base, name */
+	EV_CONNECT,	/* body: net; segments: path, sockaddr_un.sun_path, base */
+	EV_CONNECT_DONE,/* body: net */
+	EV_TYPES,
+};
+
+/* What a system call is to us. The table `calls` says so by its number. */
+enum op {
+	OP_NONE = 0,	/* counted, nothing more */
+	OP_OPEN,
+	OP_EXEC,
+	OP_UNLINK,
+	OP_RMDIR,
+	OP_RENAME,
+	OP_CONNECT,
+	OP_SENDTO,
+	OP_SENDMSG,
+	OP_MOVE,	/* moves as many bytes as it returns from in to out */
+	OP_SENDMMSG,
+	OP_RECVMMSG,
+	OP_MMAP,
+	OP_FORK,	/* comes out twice */
+	OP_NO_RETURN,	/* never passes sys_exit, or not under its own number */
+};
+
+/*
+ * A path segment holds the names from the leaf to the root, each followed by
+ * a NUL. Any other segment holds the bytes as they were found.
+ */
+enum segment_flags {
+	SEG_CUT = 1 << 0,	 /* there was more */
+	SEG_UNREADABLE = 1 << 1, /* memory could not be read; the segment is empty */
+	SEG_DELETED = 1 << 2,	 /* the file has no name any more */
+	SEG_DETACHED = 1 << 3,	 /* the file is in no mount tree: a pipe, a memfd */
+	SEG_RACED = 1 << 4,	 /* the directory changed during the call */
+	SEG_LATE = 1 << 5,	 /* read at exit, because it could not be at entry */
+};
+
+#define SEGMENTS 5
+
+struct segment {
+	u16 len;
+	u16 flags;
+};
+
+struct event {
+	u64 seq;	/* of this stream; see struct counters */
+	u64 time;	/* ns since boot */
+	u64 start;	/* of the process, ns since boot */
+	u32 pid;	/* of the process, in the recorder's PID namespace */
+	u32 tid;	/* of the thread, in the first PID namespace */
+	u16 stream;
+	u8 type;	/* enum event_type */
+	u8 op;		/* enum op */
+	s32 err;	/* the call's result if it failed: -errno; else 0 */
+	struct segment seg[SEGMENTS];
+	u32 pad;
+	struct {
+		u64 id;	   /* the event was told before under this id, 0 if not, */
+		u64 count; /* and seen this often since then */
+	} again;
+	union {
+		struct {
+			u64 start;
+			u32 pid;
+			u32 uid;
+			u32 gid;
+		} fork;
+		struct {
+			u64 parent_start;
+			u32 parent_pid;
+			u32 uid;
+			u32 gid;
+			u32 argv_len;	/* of the whole; 0xffffffff: not captured */
+		} exec;
+		struct {
+			u32 offset;	/* of these bytes in the whole */
+			u32 argv_len;
+		} argv;
+		struct {
+			u64 cpu_ns;
+			u64 max_rss;	/* pages */
+			u64 read_bytes;
+			u64 write_bytes;
+			s32 status;
+		} exit;
+		struct {
+			u64 ino;
+			u32 f_mode;
+			u32 f_flags;
+			u32 i_mode;
+			u32 call_flags;	/* renameat2 */
+		} file;
+		struct {
+			u64 sock;
+			u8 addr[16];
+			u32 scope;
+			u16 family;
+			u16 type;
+			u16 protocol;
+			u16 port;	/* host order */
+			u8 state;	/* after the call */
+		} net;
+		u64 body[6];
+	};
+};
+
+/*
+ * The books. Numbers of one CPU and one stream; every event takes the next
+ * seq of its stream whether it then fits into the ring or not, so that a hole
+ * in what arrives is a loss, and the last seq is what was emitted.
+ *
+ * Two streams a CPU: what runs in a task (preemption off) and what may
+ * interrupt it (softirq). Each has a counter of its own so that neither
+ * needs an atomic add that older kernels lack.
+ */
+struct counters {
+	u64 emitted[2];
+	u64 ring_full[2];
+	u64 map_full[2];	/* an event that could not be prepared */
+	u64 scratch_busy;
+	u64 folded;
+	u64 sent;	/* bytes over sockets */
+	u64 received;
+	u64 shared_writes;	/* mmap(MAP_SHARED, PROT_WRITE) of a file */
+	u64 mmsg_cut;	/* messages of a sendmmsg or recvmmsg whose bytes were not added */
+	u64 by_type[16];	/* emitted, for diagnostics */
+};
+
+/* What to do at entry and exit of a system call; arguments count from 1, 0 is none. */
+struct call {
+	u8 op;		/* enum op */
+	u8 path[2];	/* arguments that are names */
+	u8 dir[2];	/* arguments that are the descriptors these are relative to; 0: the working directory */
+	u8 flags;	/* the argument with flags */
+	u8 base_early;	/* the base directory matters even if the call succeeds */
+	u8 out, in;	/* the descriptors that bytes go to and come from */
+};
+
+struct call_count {
+	u64 count;
+	u64 denied;
+};
+
+/* Indices of `calls` and `call_counts`, by ABI. */
+#define CALLS_NATIVE 0
+#define CALLS_COMPAT 1024
+#define CALLS_X32 1536
+#define CALLS_OTHER 2303
+#define CALLS 2304

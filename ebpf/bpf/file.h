@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* Calls on names of files, at their exit. */
+#pragma once
+
+#include "syscall.h"
+
+/* Where the file is comes from the file itself; what was asked for stands beside it. */
+static __always_inline void on_open(struct scratch *s, struct flight *f, struct call *call, struct mark *m, int fd)
+{
+	struct file *file = file_of(fd);
+	struct dentry *d;
+	struct inode *inode;
+	u32 at, created;
+
+	event_begin(s, EV_OPEN, call->op, m);
+	if (!file) {
+		/* Closed by another thread before the call had returned. */
+		s->ev.seg[0].flags = SEG_UNREADABLE;
+		name_append(s, f, call, 0, 1);
+		event_send(current_tid());
+		return;
+	}
+	d = BPF_CORE_READ(file, f_path.dentry);
+	inode = BPF_CORE_READ(file, f_inode);
+	s->ev.file.f_mode = BPF_CORE_READ(file, f_mode);
+	s->ev.file.f_flags = BPF_CORE_READ(file, f_flags);
+	s->ev.file.i_mode = BPF_CORE_READ(inode, i_mode);
+	s->ev.file.ino = BPF_CORE_READ(inode, i_ino);
+
+	name_append(s, f, call, 0, 1);
+	s->key.a = (u64)d;
+	s->key.b = (u64)BPF_CORE_READ(file, f_path.mnt);
+	s->key.c = (u64)BPF_CORE_READ(d, d_parent);
+	s->key.d = BPF_CORE_READ(d, d_name.hash_len);
+	s->key.e = hash_bytes(s->data, s->ev.seg[1].len) + s->ev.seg[1].flags + s->ev.file.ino;
+	s->key.f = (u64)s->ev.file.f_mode << 32 | s->ev.file.f_flags;
+	s->key.op = call->op | (u32)!BPF_CORE_READ(d, d_hash.pprev) << 8;
+	s->key.err = 0;
+	/* Every creation is told: the file may have been deleted in between. */
+	created = s->ev.file.f_mode & FMODE_CREATED;
+	if (!created && fold_known(s))
+		return;
+
+	/* Segments go out in order: the path first, then the name again. */
+	at = s->ev.seg[1].flags;
+	s->len = 0;
+	path_append_file(file, 0);
+	name_append(s, f, call, 0, 1);
+	s->ev.seg[1].flags |= at;
+	if (created)
+		event_send(current_tid());
+	else
+		fold_send(s);
+}
+
+/* Appends the base directory of name i, and says if it was another at entry. */
+static __always_inline void base_append(struct scratch *s, struct flight *f, struct call *call, u32 i, const u8 *name,
+					u32 seg)
+{
+	u64 dentry = 0, mnt = 0;
+
+	base_of(name, call->dir[i & 1] ? (int)arg(s, call->dir[i & 1]) : AT_FDCWD, &dentry, &mnt);
+	if (call->base_early && f->dentry[i & 1] && (dentry != f->dentry[i & 1] || mnt != f->mnt[i & 1])) {
+		path_append(f->dentry[i & 1], f->mnt[i & 1], seg);
+		s->ev.seg[seg].flags |= SEG_RACED;
+		return;
+	}
+	path_append(dentry, mnt, seg);
+}
+
+/*
+ * A call that took a name away, or one that failed: no object tells the path.
+ * The name stands in segment 1 (and 3) and its base directory in 0 (and 2).
+ */
+static __always_inline void on_file_op(struct scratch *s, struct flight *f, struct call *call, struct mark *m, long ret)
+{
+	u64 dentry = 0, mnt = 0;
+	u8 op = call->op;
+	u32 flags;
+
+	if (restarts(ret))
+		return;
+	event_begin(s, EV_FILE_OP, op, m);
+	flags = call->flags ? arg(s, call->flags) : 0;
+	if (op == OP_UNLINK && flags & AT_REMOVEDIR)
+		s->ev.op = op = OP_RMDIR;
+	s->ev.file.call_flags = flags;
+	s->ev.err = ret < 0 ? ret : 0;
+	if (!ret && (op == OP_UNLINK || op == OP_RMDIR))
+		__sync_fetch_and_add(&moves, 1); /* renames: sys_exit */
+	if (ret < 0) {
+		/* Look-ups that fail repeat in great numbers: fold them. */
+		name_append(s, f, call, 0, 1);
+		name_append(s, f, call, 1, 3);
+		base_of(s->data, call->dir[0] ? (int)arg(s, call->dir[0]) : AT_FDCWD, &dentry, &mnt);
+		s->key.a = dentry;
+		s->key.b = mnt;
+		s->key.c = (u64)BPF_CORE_READ((struct dentry *)dentry, d_parent);
+		s->key.d = BPF_CORE_READ((struct dentry *)dentry, d_name.hash_len);
+		s->key.e = hash_bytes(s->data, s->len) + s->ev.seg[1].flags;
+		/* Two names fold only by the first one's base: keep these apart by the call's descriptor. */
+		s->key.f = (u64)s->ev.seg[1].len << 32 | (call->dir[1] ? (u32)arg(s, call->dir[1]) : 0);
+		s->key.op = op;
+		s->key.err = ret;
+		if (!call->path[1] && fold_known(s))
+			return;
+	}
+	s->len = 0;
+	/*
+	 * base_append looks at the first byte of the name, which is what it
+	 * has in front: put the name where the path will begin.
+	 */
+	name_append(s, f, call, 0, 1);
+	s->len = 0;
+	base_append(s, f, call, 0, s->data, 0);
+	name_append(s, f, call, 0, 1);
+	if (call->path[1]) {
+		u32 at = s->len;
+
+		name_append(s, f, call, 1, 3);
+		if (at > DATA_MAX)
+			at = DATA_MAX;
+		s->len = at;
+		base_append(s, f, call, 1, &s->data[at], 2);
+		name_append(s, f, call, 1, 3);
+	}
+	if (ret < 0 && !call->path[1])
+		fold_send(s);
+	else
+		event_send(current_tid());
+}
+
+#define ARGS_FAILED_MAX 64
+
+/* An exec that failed: the old image is still there, and so are the strings. */
+static __always_inline void on_exec_failed(struct scratch *s, struct flight *f, struct call *call, struct mark *m,
+					   long ret, int compat)
+{
+	u32 start, i, len;
+	u64 argv;
+
+	if (restarts(ret))
+		return;
+	event_begin(s, EV_EXEC_FAILED, OP_EXEC, m);
+	s->ev.err = ret;
+	name_append(s, f, call, 0, 1);
+	s->len = 0;
+	base_append(s, f, call, 0, s->data, 0);
+	name_append(s, f, call, 0, 1);
+
+	/* argv is the argument after the name. */
+	argv = arg(s, call->path[0] + 1);
+	start = s->len;
+	for (i = 0; capture_argv && i < ARGS_FAILED_MAX; i++) {
+		u64 p = 0;
+		long got;
+
+		if (bpf_probe_read_user(&p, compat ? 4 : 8, (void *)(argv + i * (compat ? 4 : 8)))) {
+			s->ev.seg[2].flags |= SEG_UNREADABLE;
+			break;
+		}
+		if (!p)
+			break;
+		len = s->len;
+		if (len > DATA_MAX) {
+			s->ev.seg[2].flags |= SEG_CUT;
+			break;
+		}
+		got = bpf_probe_read_user_str(&s->data[len], NAME_MAX_LEN, (void *)p);
+		if (got <= 0) {
+			s->ev.seg[2].flags |= SEG_UNREADABLE;
+			break;
+		}
+		if (got == NAME_MAX_LEN)
+			s->ev.seg[2].flags |= SEG_CUT;
+		s->len = len + got;
+	}
+	if (i == ARGS_FAILED_MAX)
+		s->ev.seg[2].flags |= SEG_CUT;
+	s->ev.seg[2].len = s->len - start;
+	event_send(current_tid());
+}

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/*
+ * The kernel types that the programs read, and of each only the members that
+ * they read. Offsets are relocated against the running kernel's BTF at load
+ * time (CO-RE), so neither order nor padding matters here.
+ */
+#pragma once
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef signed char s8;
+typedef short s16;
+typedef int s32;
+typedef long long s64;
+typedef u8 __u8;
+typedef u16 __u16;
+typedef u32 __u32;
+typedef u64 __u64;
+typedef s8 __s8;
+typedef s16 __s16;
+typedef s32 __s32;
+typedef s64 __s64;
+typedef u16 __be16;
+typedef u32 __be32;
+typedef u32 __wsum;
+typedef _Bool bool;
+
+/* include/uapi/linux/bpf.h */
+enum {
+	BPF_ANY = 0,
+	BPF_NOEXIST = 1,
+};
+enum bpf_map_type {
+	BPF_MAP_TYPE_HASH = 1,
+	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_STACK = 23,
+	BPF_MAP_TYPE_RINGBUF = 27,
+};
+enum {
+	BPF_RB_NO_WAKEUP = 1,
+	BPF_RB_FORCE_WAKEUP = 2,
+	BPF_RB_AVAIL_DATA = 0,
+};
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct atomic {
+	int counter;
+};
+
+struct atomic64 {
+	s64 counter;
+};
+
+struct qstr {
+	u64 hash_len;
+	const unsigned char *name;
+};
+
+struct super_block {
+	u32 s_dev;
+};
+
+struct inode {
+	u16 i_mode;
+	u64 i_ino;
+	struct super_block *i_sb;
+};
+
+struct hlist_bl_node {
+	struct hlist_bl_node **pprev;
+};
+
+struct dentry {
+	struct hlist_bl_node d_hash;
+	struct dentry *d_parent;
+	struct qstr d_name;
+	struct inode *d_inode;
+};
+
+struct vfsmount {
+	struct dentry *mnt_root;
+};
+
+struct mnt_namespace;
+
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+	struct mnt_namespace *mnt_ns;
+};
+
+struct path {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+};
+
+struct file {
+	u32 f_mode;
+	u32 f_flags;
+	struct path f_path;
+	struct inode *f_inode;
+	void *private_data;
+};
+
+struct fdtable {
+	u32 max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+struct fs_struct {
+	struct path root;
+	struct path pwd;
+};
+
+struct ns_common {
+	u32 inum;
+};
+
+struct pid_namespace {
+	struct ns_common ns;
+};
+
+struct upid {
+	int nr;
+	struct pid_namespace *ns;
+};
+
+struct pid {
+	u32 level;
+	struct upid numbers[1];
+};
+
+struct kuid {
+	u32 val;
+};
+
+struct cred {
+	struct kuid euid;
+	struct kuid egid;
+};
+
+struct percpu_counter {
+	s64 count;
+};
+
+struct mm_struct {
+	u64 arg_start;
+	u64 arg_end;
+	struct file *exe_file;
+	u64 hiwater_rss;
+	struct percpu_counter rss_stat[4];
+};
+
+/* Before Linux 6.2. */
+struct mm_rss_stat {
+	struct atomic64 count[4];
+};
+
+struct mm_struct___v61 {
+	struct mm_rss_stat rss_stat;
+};
+
+struct task_io_accounting {
+	u64 read_bytes;
+	u64 write_bytes;
+};
+
+struct signal_struct {
+	struct atomic live;
+	int group_exit_code;
+	u32 flags;
+	u64 maxrss;
+	struct task_io_accounting ioac;
+	u64 sum_sched_runtime;
+};
+
+struct sched_entity {
+	u64 sum_exec_runtime;
+};
+
+struct thread_info {
+	u32 status;
+};
+
+struct task_struct {
+	struct thread_info thread_info;
+	int pid;
+	int tgid;
+	int exit_code;
+	u64 start_boottime;
+	struct task_struct *group_leader;
+	struct pid *thread_pid;
+	struct mm_struct *mm;
+	struct fs_struct *fs;
+	struct files_struct *files;
+	struct signal_struct *signal;
+	const struct cred *cred;
+	struct sched_entity se;
+	struct task_io_accounting ioac;
+};
+
+struct linux_binprm {
+	struct file *file;
+	const char *filename;
+	const char *interp;
+};
+
+struct in6_addr {
+	u8 s6_addr[16];
+};
+
+struct sock_common {
+	u32 skc_daddr;
+	u16 skc_dport;
+	u16 skc_family;
+	u8 skc_state;
+	struct in6_addr skc_v6_daddr;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	u16 sk_type;
+	u16 sk_protocol;
+	int sk_err;
+};
+
+struct socket {
+	struct sock *sk;
+};
+
+struct unix_sock {
+	struct unix_address *addr;
+	struct path path;
+	struct sock *peer;
+};
+
+struct sockaddr_un {
+	u16 sun_family;
+	char sun_path[108];
+};
+
+struct unix_address {
+	int len;
+	struct sockaddr_un name[0];
+};
+
+#pragma clang attribute pop
+
+/*
+ * struct pt_regs. Its system call arguments survive until sys_exit, except
+ * for the first one on arm64, which the return value overwrites (orig_x0
+ * keeps it), and except after a successful exec, which starts with new ones.
+ */
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+	u64 r10, r9, r8;
+	u64 bp, bx, cx, dx, si, di;
+	u64 orig_ax;
+};
+#elif defined(__TARGET_ARCH_arm64)
+struct pt_regs {
+	u64 regs[31];
+	u64 pstate;
+	u64 orig_x0;
+	int syscallno;
+};
+#else
+#error "unknown target"
+#endif
+#pragma clang attribute pop
+
+/* include/linux/errno.h and include/uapi/asm-generic/errno*.h */
+#define EPERM 1
+#define EINTR 4
+#define EACCES 13
+#define EISCONN 106
+#define EALREADY 114
+#define EINPROGRESS 115
+#define ERESTARTSYS 512
+#define ERESTART_RESTARTBLOCK 516
+
+/* include/linux/fs.h */
+#define FMODE_READ 0x1
+#define FMODE_WRITE 0x2
+#define FMODE_CREATED 0x100000
+
+/* include/uapi/linux/stat.h */
+#define S_IFMT 0170000
+#define S_IFSOCK 0140000
+
+/* include/uapi/linux/fcntl.h */
+#define AT_FDCWD (-100)
+#define AT_REMOVEDIR 0x200
+
+/* include/uapi/linux/sched.h */
+#define CLONE_VM 0x00000100
+#define CLONE_THREAD 0x00010000
+
+/* include/linux/sched/signal.h */
+#define SIGNAL_GROUP_EXIT 0x00000004
+
+/* include/linux/socket.h */
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+#define AF_NETLINK 16
+#define SOCK_STREAM 1
+
+/* include/net/tcp_states.h */
+#define TCP_ESTABLISHED 1
+#define TCP_SYN_SENT 2
+#define TCP_CLOSE 7
+
+/* include/uapi/linux/in.h */
+#define IPPROTO_TCP 6
+
+/* include/uapi/asm-generic/mman-common.h, mman.h */
+#define PROT_WRITE 0x2
+#define MAP_TYPE 0x0f
+#define MAP_PRIVATE 0x02
+#define MAP_ANONYMOUS 0x20

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* From a dentry and its mount to the names up to the root. */
+#pragma once
+
+#include "state.h"
+
+/* 255-byte names need 33 of these for 8 KiB, one-letter names 4,096. */
+#define COMPONENTS_MAX 512
+
+static __always_inline struct mount *mount_of(u64 vfsmount)
+{
+	return (void *)(vfsmount - bpf_core_field_offset(struct mount, mnt));
+}
+
+static __always_inline int err_or_null(u64 p)
+{
+	return !p || p >= (u64)-4095;
+}
+
+/*
+ * Appends the path of a dentry in a mount as segment i: the names from the
+ * leaf up, each with its NUL, across mount points, to the root of the mount
+ * namespace (a chroot does not end it). User space turns them round.
+ *
+ * The state of the walk lies in the scratch and not in registers: there the
+ * verifier sees the same unknown values at every turn, and needs to follow
+ * each branch of the body once instead of once a turn.
+ */
+__attribute__((noinline)) int path_append(u64 dentry, u64 vfsmount, u32 i)
+{
+	struct scratch *s = the_scratch();
+	u16 flags = 0;
+	u32 start, n;
+
+	if (!s || i >= SEGMENTS)
+		return 0;
+	start = s->len;
+	if (start > DATA_MAX) {
+		s->ev.seg[i].flags = SEG_CUT;
+		return 0;
+	}
+	if (!dentry || !vfsmount) {
+		s->ev.seg[i].flags = SEG_UNREADABLE;
+		return 0;
+	}
+	s->walk.dentry = dentry;
+	s->walk.mnt = (u64)mount_of(vfsmount);
+
+	for (n = 0; n < COMPONENTS_MAX; n++) {
+		struct dentry *d = (void *)s->walk.dentry;
+		struct mount *m = (void *)s->walk.mnt;
+		struct dentry *parent;
+		u32 len = s->len;
+		long got;
+
+		if (d == BPF_CORE_READ(m, mnt.mnt_root)) {
+			struct mount *up = BPF_CORE_READ(m, mnt_parent);
+
+			if (up == m) {
+				/* Of no namespace: the kernel's own, or unmounted. */
+				if (err_or_null((u64)BPF_CORE_READ(m, mnt_ns)))
+					flags |= SEG_DETACHED;
+				break;
+			}
+			s->walk.dentry = (u64)BPF_CORE_READ(m, mnt_mountpoint);
+			s->walk.mnt = (u64)up;
+			continue;
+		}
+		parent = BPF_CORE_READ(d, d_parent);
+		if (n == 0 && parent != d && !BPF_CORE_READ(d, d_hash.pprev))
+			flags |= SEG_DELETED;
+		if (parent == d) {
+			flags |= SEG_DETACHED;
+			if (n)
+				break;
+		}
+		if (len > DATA_MAX + SEGMENT_MAX - 256 || len - start > SEGMENT_MAX - 256) {
+			flags |= SEG_CUT;
+			break;
+		}
+		got = bpf_probe_read_kernel_str(&s->data[len], 256, BPF_CORE_READ(d, d_name.name));
+		if (got <= 0) {
+			flags |= SEG_CUT;
+			break;
+		}
+		s->len = len + got;
+		if (parent == d)
+			break;
+		s->walk.dentry = (u64)parent;
+	}
+	if (n == COMPONENTS_MAX)
+		flags |= SEG_CUT;
+	s->ev.seg[i].len = s->len - start;
+	s->ev.seg[i].flags = flags;
+	return 0;
+}
+
+static __always_inline void path_append_file(struct file *f, u32 i)
+{
+	path_append((u64)BPF_CORE_READ(f, f_path.dentry), (u64)BPF_CORE_READ(f, f_path.mnt), i);
+}
+
+static __always_inline struct file *file_of(int fd)
+{
+	struct task_struct *t = current_task();
+	struct fdtable *table = BPF_CORE_READ(t, files, fdt);
+	struct file **fds, *f = 0;
+
+	if (fd < 0 || (u32)fd >= BPF_CORE_READ(table, max_fds))
+		return 0;
+	fds = BPF_CORE_READ(table, fd);
+	bpf_probe_read_kernel(&f, sizeof(f), &fds[fd]);
+	return f;
+}
+
+/* The directory that a name given to the kernel is relative to. */
+static __always_inline void base_of(const u8 *name, int dirfd, u64 *dentry, u64 *mnt)
+{
+	struct task_struct *t = current_task();
+	struct file *f;
+
+	if (*name == '/') {
+		*dentry = (u64)BPF_CORE_READ(t, fs, root.dentry);
+		*mnt = (u64)BPF_CORE_READ(t, fs, root.mnt);
+	} else if (dirfd == AT_FDCWD) {
+		*dentry = (u64)BPF_CORE_READ(t, fs, pwd.dentry);
+		*mnt = (u64)BPF_CORE_READ(t, fs, pwd.mnt);
+	} else {
+		f = file_of(dirfd);
+		*dentry = f ? (u64)BPF_CORE_READ(f, f_path.dentry) : 0;
+		*mnt = f ? (u64)BPF_CORE_READ(f, f_path.mnt) : 0;
+	}
+}
+
+/* Appends bytes that the kernel holds as segment i. */
+static __always_inline void bytes_append(struct scratch *s, u32 i, const void *from, u32 size)
+{
+	u32 len = s->len;
+
+	opaque(size);
+	if (len > DATA_MAX || size > SEGMENT_MAX) {
+		s->ev.seg[i].flags |= SEG_CUT;
+		return;
+	}
+	if (bpf_probe_read_kernel(&s->data[len], size, from)) {
+		s->ev.seg[i].flags |= SEG_UNREADABLE;
+		return;
+	}
+	s->ev.seg[i].len = size;
+	s->len = len + size;
+}
+
+/* Appends a string that the kernel holds, without its NUL, as segment i. */
+static __always_inline void string_append(struct scratch *s, u32 i, const char *from)
+{
+	u32 len = s->len;
+	long got;
+
+	if (len > DATA_MAX) {
+		s->ev.seg[i].flags |= SEG_CUT;
+		return;
+	}
+	got = bpf_probe_read_kernel_str(&s->data[len], NAME_MAX_LEN, from);
+	if (got <= 0) {
+		s->ev.seg[i].flags |= SEG_UNREADABLE;
+		return;
+	}
+	if (got == NAME_MAX_LEN)
+		s->ev.seg[i].flags |= SEG_CUT;
+	s->ev.seg[i].len = got - 1;
+	s->len = len + got - 1;
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+/*
+ * The hooks. tp_btf programs see the arguments of a tracepoint with their
+ * types, need neither tracefs nor kprobes, and see 32-bit calls too, which
+ * the tracepoints of single system calls do not.
+ */
+#include "file.h"
+#include "net.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+SEC("tp_btf/task_newtask")
+int BPF_PROG(task_newtask, struct task_struct *child, u64 clone_flags)
+{
+	on_newtask(child, clone_flags);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(sched_process_exec, struct task_struct *t, int old_pid, struct linux_binprm *bprm)
+{
+	on_exec(t, old_pid, bprm);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(sched_process_exit, struct task_struct *t)
+{
+	on_exit(t);
+	return 0;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
+{
+	on_sock_state(sk, oldstate, newstate);
+	return 0;
+}
+
+static __always_inline void count_call(u32 index, long ret)
+{
+	struct call_count *n = bpf_map_lookup_elem(&call_counts, &index);
+
+	if (!n)
+		return;
+	n->count++;
+	if (ret == -EPERM || ret == -EACCES)
+		n->denied++;
+}
+
+SEC("tp_btf/sys_enter")
+int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32, index;
+	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
+	struct scratch *s;
+	struct call *call;
+	int compat;
+
+	if (!m)
+		return 0;
+	compat = is_compat(regs);
+	index = call_index(nr, compat);
+	call = bpf_map_lookup_elem(&calls, &index);
+	if (!call || call->op == OP_NONE || (m->armed && call->op != OP_EXEC))
+		return 0;
+	if (call->op == OP_NO_RETURN) {
+		count_call(index, 0);
+		return 0;
+	}
+	if (!call->path[0] && call->op != OP_CONNECT && call->op != OP_SENDTO && call->op != OP_SENDMSG)
+		return 0;
+	s = scratch_get();
+	if (!s)
+		return 0;
+	call_args(regs, compat, s->args);
+	if (call->path[0])
+		names_keep(s, call);
+	else if (call->op == OP_CONNECT)
+		on_connect_entry(s);
+	else if (call->op == OP_SENDMSG)
+		on_sendmsg_entry(s, compat);
+	else if (s->args[4])
+		address_keep(s, s->args[4], s->args[5]);
+	scratch_put(s);
+	return 0;
+}
+
+/*
+ * rename, renameat, renameat2, mount, umount2, pivot_root, move_mount,
+ * mount_setattr: calls that may give a file another path. Everybody's calls
+ * come through here, so it is but a few comparisons.
+ */
+static __always_inline int may_move_names(struct pt_regs *regs, long nr)
+{
+	switch (nr & 0x3fffffff) { /* x32 sets a higher bit */
+#if defined(__TARGET_ARCH_x86)
+	case 82: case 264: case 316: case 165: case 166: case 155:
+#else
+	case 38: case 276: case 40: case 39: case 41:
+#endif
+	case 429: case 442:
+		return 1;
+#if defined(__TARGET_ARCH_x86)
+	case 38: case 302: case 353: case 21: case 22: case 52: case 217: /* i386 */
+#else
+	case 302: case 329: case 382: case 21: case 52: case 218: /* arm */
+#endif
+		return is_compat(regs);
+	}
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32, tid = bpf_get_current_pid_tgid(), index;
+	long nr = call_number(regs);
+	struct flight *f = 0;
+	struct scratch *s;
+	struct mark *m;
+	struct call *call;
+	int compat;
+
+	if (may_move_names(regs, nr))
+		__sync_fetch_and_add(&moves, 1);
+	m = bpf_map_lookup_elem(&marks, &tgid);
+	if (!m)
+		return 0;
+	compat = is_compat(regs);
+	index = call_index(nr, compat);
+	call = bpf_map_lookup_elem(&calls, &index);
+	if (!call)
+		return 0;
+	if (call->op == OP_FORK && !ret)
+		return 0; /* the child, which comes out of a call that its parent made */
+	if (!m->armed && call->op != OP_NO_RETURN && nr >= 0)
+		count_call(index, ret);
+	if (call->op == OP_NONE || call->op == OP_FORK || call->op == OP_NO_RETURN || (m->armed && call->op != OP_EXEC))
+		return 0;
+	if (call->path[0] || call->op == OP_CONNECT || call->op == OP_SENDTO || call->op == OP_SENDMSG)
+		f = bpf_map_lookup_elem(&flights, &tid);
+	s = scratch_get();
+	if (!s)
+		goto out;
+	call_args(regs, compat, s->args);
+	switch (call->op) {
+	case OP_OPEN:
+		if (f && ret >= 0)
+			on_open(s, f, call, m, ret);
+		else if (f)
+			on_file_op(s, f, call, m, ret);
+		break;
+	case OP_UNLINK:
+	case OP_RMDIR:
+	case OP_RENAME:
+		if (f)
+			on_file_op(s, f, call, m, ret);
+		break;
+	case OP_EXEC:
+		if (f && ret < 0)
+			on_exec_failed(s, f, call, m, ret, compat);
+		break;
+	case OP_CONNECT:
+		if (f)
+			on_connect(s, f, m, ret);
+		break;
+	case OP_SENDTO:
+	case OP_SENDMSG:
+		if (f)
+			on_sendto(s, f, m, ret);
+		on_bytes(s->args[0], ret, 1);
+		break;
+	case OP_MOVE:
+		if (call->out)
+			on_bytes(arg(s, call->out), ret, 1);
+		if (call->in)
+			on_bytes(arg(s, call->in), ret, 0);
+		break;
+	case OP_SENDMMSG:
+		on_mmsg(s, ret, compat, 1);
+		break;
+	case OP_RECVMMSG:
+		on_mmsg(s, ret, compat, 0);
+		break;
+	case OP_MMAP:
+		/* prot, flags: writes through such a mapping pass no system call. */
+		if (ret >= 0 || ret < -4095)
+			if (s->args[2] & PROT_WRITE && !(s->args[3] & MAP_ANONYMOUS) &&
+			    (s->args[3] & MAP_TYPE) != MAP_PRIVATE) {
+				struct counters *c = the_counters();
+
+				if (c)
+					c->shared_writes++;
+			}
+		break;
+	}
+	scratch_put(s);
+out:
+	if (f)
+		flight_end(tid);
+	return 0;
+}

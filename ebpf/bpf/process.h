@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* Birth, images and death of processes. */
+#pragma once
+
+#include "path.h"
+
+/* The task's number in the recorder's PID namespace; 0 if it has none there. */
+static __always_inline u32 pid_in_recorders_ns(struct pid *p)
+{
+	u32 level = BPF_CORE_READ(p, level);
+	u32 size = bpf_core_type_size(struct upid);
+	void *numbers = (void *)p + bpf_core_field_offset(struct pid, numbers);
+	u32 i;
+
+	for (i = 0; i <= 32; i++) { /* MAX_PID_NS_LEVEL */
+		struct upid *u = numbers + i * size;
+
+		if (i > level)
+			break;
+		if (BPF_CORE_READ(u, ns, ns.inum) == pidns_inum)
+			return BPF_CORE_READ(u, nr);
+	}
+	return 0;
+}
+
+static __always_inline u64 start_of(struct task_struct *t)
+{
+	return BPF_CORE_READ(t, group_leader, start_boottime);
+}
+
+static __always_inline void flight_end(u32 tid)
+{
+	struct flight *f = bpf_map_lookup_elem(&flights, &tid);
+	u32 slot;
+
+	if (!f)
+		return;
+	slot = f->slot;
+	bpf_map_delete_elem(&flights, &tid);
+	if (slot != NO_SLOT)
+		bpf_map_push_elem(&free_slots, &slot, BPF_ANY);
+}
+
+/*
+ * A new task takes its creator's mark, before it can run. The creator is the
+ * current task whatever CLONE_PARENT says. sched_process_fork would miss the
+ * kernel threads that serve io_uring; threads are of their group's process
+ * and need no mark.
+ */
+static __always_inline void on_newtask(struct task_struct *child, u64 clone_flags)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct mark *parent, m = {};
+	struct scratch *s;
+	u32 child_tgid;
+
+	if (clone_flags & CLONE_THREAD)
+		return;
+	parent = bpf_map_lookup_elem(&marks, &tgid);
+	if (!parent) {
+		struct task_struct *t = current_task();
+
+		if (!launcher_tid || pid_in_recorders_ns(BPF_CORE_READ(t, thread_pid)) != launcher_tid)
+			return;
+		m.armed = 1;
+		m.parent_start = start_of(t);
+		m.parent_pid = pid_in_recorders_ns(BPF_CORE_READ(t, group_leader, thread_pid));
+	} else {
+		m.armed = parent->armed;
+		m.parent_start = parent->start;
+		m.parent_pid = parent->pid;
+	}
+	m.borrows = !!(clone_flags & CLONE_VM);
+	child_tgid = BPF_CORE_READ(child, tgid);
+	m.pid = pid_in_recorders_ns(BPF_CORE_READ(child, thread_pid));
+	m.start = BPF_CORE_READ(child, start_boottime);
+	if (bpf_map_update_elem(&marks, &child_tgid, &m, BPF_ANY)) {
+		count_map_full();
+		return;
+	}
+	if (m.armed)
+		return;
+	s = scratch_get();
+	if (!s)
+		return;
+	event_begin(s, EV_FORK, OP_NONE, parent);
+	s->ev.fork.start = m.start;
+	s->ev.fork.pid = m.pid;
+	s->ev.fork.uid = BPF_CORE_READ(child, cred, euid.val);
+	s->ev.fork.gid = BPF_CORE_READ(child, cred, egid.val);
+	event_send(current_tid());
+	scratch_put(s);
+}
+
+/*
+ * The strings of the new image lie whole between arg_start and arg_end: they
+ * have just been copied there and are in memory.
+ */
+#define ARGV_CHUNK SEGMENT_MAX
+#define ARGV_CHUNKS_MAX 1024 /* 8 MiB; the kernel's limit is a quarter of the stack's */
+
+static __always_inline u32 argv_append(struct scratch *s, u32 i, u64 from, u32 left)
+{
+	u32 len = s->len;
+
+	if (left > ARGV_CHUNK)
+		left = ARGV_CHUNK;
+	if (len > DATA_MAX) {
+		s->ev.seg[i].flags = SEG_CUT;
+		return left;
+	}
+	if (bpf_probe_read_user(&s->data[len], left, (void *)from)) {
+		s->ev.seg[i].flags = SEG_UNREADABLE;
+		return left;
+	}
+	s->ev.seg[i].len = left;
+	s->len = len + left;
+	return left;
+}
+
+__attribute__((noinline)) int argv_send_rest(u64 from, u32 offset, u32 total)
+{
+	struct scratch *s = the_scratch();
+	u32 n;
+
+	if (!s)
+		return 0;
+	s->args[0] = offset;
+	for (n = 0; n < ARGV_CHUNKS_MAX; n++) {
+		u32 at = s->args[0];
+
+		if (at >= total)
+			break;
+		s->ev.type = EV_ARGV;
+		s->ev.argv.offset = at;
+		s->ev.argv.argv_len = total;
+		s->ev.seg[0].len = 0;
+		s->ev.seg[0].flags = 0;
+		s->len = 0;
+		s->args[0] = at + argv_append(s, 0, from + at, total - at);
+		event_send(current_tid());
+	}
+	return 0;
+}
+
+static __always_inline void on_exec(struct task_struct *t, u32 old_tid, struct linux_binprm *bprm)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
+	struct scratch *s;
+	u64 from, total;
+	const char *filename, *interp;
+	u32 sent;
+
+	if (!m)
+		return;
+	/* A thread that is not the leader has just taken the leader's number. */
+	flight_end(old_tid);
+	m->armed = 0;
+	if (m->borrows) {
+		m->borrows = 0;
+		m->borrowed_rss = BPF_CORE_READ(t, signal, maxrss);
+	}
+	s = scratch_get();
+	if (!s)
+		return;
+	event_begin(s, EV_EXEC, OP_EXEC, m);
+	s->ev.exec.parent_start = m->parent_start;
+	s->ev.exec.parent_pid = m->parent_pid;
+	s->ev.exec.uid = BPF_CORE_READ(t, cred, euid.val);
+	s->ev.exec.gid = BPF_CORE_READ(t, cred, egid.val);
+	path_append_file(BPF_CORE_READ(t, mm, exe_file), 0);
+	path_append((u64)BPF_CORE_READ(t, fs, pwd.dentry), (u64)BPF_CORE_READ(t, fs, pwd.mnt), 1);
+	filename = BPF_CORE_READ(bprm, filename);
+	interp = BPF_CORE_READ(bprm, interp);
+	string_append(s, 2, filename);
+	if (interp != filename)
+		string_append(s, 3, interp);
+
+	from = BPF_CORE_READ(t, mm, arg_start);
+	total = BPF_CORE_READ(t, mm, arg_end) - from;
+	if (!capture_argv || total >= 0xffffffff) {
+		s->ev.exec.argv_len = 0xffffffff;
+		event_send(current_tid());
+	} else {
+		s->ev.exec.argv_len = total;
+		sent = argv_append(s, 4, from, total);
+		event_send(current_tid());
+		if (sent < total) {
+			__builtin_memset(s->ev.seg, 0, sizeof(s->ev.seg));
+			argv_send_rest(from, sent, total);
+		}
+	}
+	scratch_put(s);
+}
+
+/*
+ * The process's peak, in pages. An exec adds the peak of the memory that it
+ * leaves to signal->maxrss, and after a vfork that is the creator's memory:
+ * unless the process has risen above it, what its memory holds now is nearer
+ * the truth.
+ */
+static __always_inline u64 max_rss_of(struct task_struct *t, struct signal_struct *sig, struct mark *m)
+{
+	u64 max = BPF_CORE_READ(sig, maxrss), peak;
+	s64 rss;
+	struct mm_struct___v61 *old;
+	struct mm_struct *mm;
+
+	if (max > m->borrowed_rss)
+		return max;
+	mm = BPF_CORE_READ(t, mm);
+	if (!mm)
+		return 0;
+	old = (void *)mm;
+	/* MM_FILEPAGES, MM_ANONPAGES, MM_SHMEMPAGES; each may be some tens of pages off. */
+	if (bpf_core_field_exists(old->rss_stat.count))
+		rss = BPF_CORE_READ(old, rss_stat.count[0].counter) + BPF_CORE_READ(old, rss_stat.count[1].counter) +
+		      BPF_CORE_READ(old, rss_stat.count[3].counter);
+	else
+		rss = BPF_CORE_READ(mm, rss_stat[0].count) + BPF_CORE_READ(mm, rss_stat[1].count) +
+		      BPF_CORE_READ(mm, rss_stat[3].count);
+	if (rss < 0)
+		rss = 0;
+	peak = BPF_CORE_READ(mm, hiwater_rss);
+	return peak > rss ? peak : rss;
+}
+
+static __always_inline void on_exit(struct task_struct *t)
+{
+	u64 pid_tgid = bpf_get_current_pid_tgid();
+	u32 tgid = pid_tgid >> 32;
+	struct mark *found = bpf_map_lookup_elem(&marks, &tgid), m;
+	struct signal_struct *sig;
+	struct task_struct *leader;
+	struct scratch *s;
+
+	if (!found)
+		return;
+	flight_end(pid_tgid);
+	sig = BPF_CORE_READ(t, signal);
+	if (BPF_CORE_READ(sig, live.counter) != 0)
+		return;
+	/* Two last threads can both find no other alive: one deletes. */
+	m = *found;
+	if (bpf_map_delete_elem(&marks, &tgid) || m.armed)
+		return;
+	s = scratch_get();
+	if (!s)
+		return;
+	event_begin(s, EV_EXIT, OP_NONE, &m);
+	leader = BPF_CORE_READ(t, group_leader);
+	/* What wait(2) will report: kernel/exit.c, wait_task_zombie(). */
+	if (BPF_CORE_READ(sig, flags) & SIGNAL_GROUP_EXIT)
+		s->ev.exit.status = BPF_CORE_READ(sig, group_exit_code);
+	else
+		s->ev.exit.status = BPF_CORE_READ(leader, exit_code);
+	/* Threads that are gone, this one, and a leader that waits for it. */
+	s->ev.exit.cpu_ns = BPF_CORE_READ(sig, sum_sched_runtime) + BPF_CORE_READ(t, se.sum_exec_runtime);
+	if (leader != t)
+		s->ev.exit.cpu_ns += BPF_CORE_READ(leader, se.sum_exec_runtime);
+	s->ev.exit.max_rss = max_rss_of(t, sig, &m);
+	if (bpf_core_field_exists(t->ioac.read_bytes)) {
+		s->ev.exit.read_bytes = BPF_CORE_READ(sig, ioac.read_bytes) + BPF_CORE_READ(t, ioac.read_bytes);
+		s->ev.exit.write_bytes = BPF_CORE_READ(sig, ioac.write_bytes) + BPF_CORE_READ(t, ioac.write_bytes);
+		if (leader != t) {
+			s->ev.exit.read_bytes += BPF_CORE_READ(leader, ioac.read_bytes);
+			s->ev.exit.write_bytes += BPF_CORE_READ(leader, ioac.write_bytes);
+		}
+	}
+	event_send(pid_tgid);
+	scratch_put(s);
+}

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* Maps, the per-CPU scratch in which an event is built, and its sending. */
+#pragma once
+
+#include "event.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_endian.h>
+
+/* Set by the loader before the programs are verified. */
+const volatile u32 capture_argv = 1;
+const volatile u32 pidns_inum;	   /* PID namespace of the recorder */
+const volatile u64 wakeup_bytes;   /* wake the reader when this much is waiting */
+const volatile u64 hash_seed = 1;  /* so that nobody can choose names that collide */
+
+/* Set by the loader while it forks the command; a tid in pidns_inum. */
+u32 launcher_tid;
+
+/*
+ * Steps forward when any process on the machine may have moved a name, and
+ * when a recorded one took one away: an event that was seen before the step
+ * is told in full once more after it.
+ */
+u64 moves;
+
+/* A recorded process, by its tgid in the first PID namespace. */
+struct mark {
+	u64 start;
+	u64 parent_start;
+	u32 pid; /* in pidns_inum, as all that leave the kernel */
+	u32 parent_pid;
+	u32 armed; /* forked by the launcher, not yet the command: say nothing */
+	u32 borrows; /* runs in its creator's memory until it execs */
+	u64 borrowed_rss; /* signal->maxrss that this left behind, in pages */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, u32);
+	__type(value, struct mark);
+} marks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20);
+} ring SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct counters);
+} counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, CALLS);
+	__type(key, u32);
+	__type(value, struct call);
+} calls SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, CALLS);
+	__type(key, u32);
+	__type(value, struct call_count);
+} call_counts SEC(".maps");
+
+/*
+ * What was read at the entry of a call that is still under way, by tid. Names
+ * are short as a rule and stand in the entry; long ones are in a slot of
+ * their own, so that an entry stays cheap to write.
+ */
+#define NAME_MAX_LEN 4096 /* PATH_MAX */
+#define SHORT_NAMES 256
+#define NO_SLOT 0xffffffff
+#define SLOTS 512
+
+struct flight {
+	u64 dentry[2]; /* base directories at entry, compared and never followed unchecked */
+	u64 mnt[2];
+	u32 slot;
+	u32 followup; /* a further connect on a socket that is connecting or connected */
+	u16 len[2];
+	u16 flags[2];
+	u8 names[SHORT_NAMES]; /* len[0] bytes, then len[1]; or a sockaddr */
+};
+
+struct slot {
+	u8 names[2 * NAME_MAX_LEN];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__type(key, u32);
+	__type(value, struct flight);
+} flights SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SLOTS);
+	__type(key, u32);
+	__type(value, struct slot);
+} slots SEC(".maps");
+
+/* The numbers of the free slots; the loader fills it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK);
+	__uint(max_entries, SLOTS);
+	__uint(key_size, 0);
+	__uint(value_size, sizeof(u32));
+} free_slots SEC(".maps");
+
+/*
+ * Events that were seen before and are only counted from then on. The key is
+ * all that the event says, with objects by address and names by hash; the
+ * receipt sums over processes, so for files it does not hold the process.
+ */
+struct fold_key {
+	u64 a, b, c, d, e, f;
+	u32 op;
+	s32 err;
+};
+
+struct fold {
+	u64 id; /* of the event that told the rest; see event_send */
+	u64 count;
+	u64 moves; /* when it was told */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct fold_key);
+	__type(value, struct fold);
+} folds SEC(".maps");
+
+/* Sockets whose connect is in progress, by address of the struct sock. */
+struct connecting {
+	u64 start;
+	u32 pid;
+	u32 tid;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__type(key, u64);
+	__type(value, struct connecting);
+} connecting SEC(".maps");
+
+/* Segments go to data[]; one may begin up to DATA_MAX and run up to SEGMENT_MAX further. */
+#define DATA_MAX 16384
+#define SEGMENT_MAX 8192
+
+struct scratch {
+	u32 busy;
+	u32 len; /* bytes of data[] in use */
+	u64 args[8]; /* 6 in use; 8 so that a mask bounds the index */
+	struct {
+		u64 dentry, mnt;
+	} walk;
+	struct fold_key key;
+	struct flight flight;
+	struct event ev;
+	u8 data[DATA_MAX + SEGMENT_MAX + 256];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+/* Hides where x came from, so that clang keeps a check on it that the verifier needs to see. */
+#define opaque(x) asm volatile("" : "+r"(x))
+
+static __always_inline struct counters *the_counters(void)
+{
+	u32 zero = 0;
+
+	return bpf_map_lookup_elem(&counters, &zero);
+}
+
+static __always_inline struct scratch *the_scratch(void)
+{
+	u32 zero = 0;
+
+	return bpf_map_lookup_elem(&scratches, &zero);
+}
+
+/*
+ * Programs on task hooks run with preemption off today. Should a kernel stop
+ * doing that, a second task on this CPU finds the scratch taken and its event
+ * is counted as lost, instead of being mixed with the first one's.
+ */
+static __always_inline struct scratch *scratch_get(void)
+{
+	struct scratch *s = the_scratch();
+	struct counters *c;
+
+	if (!s)
+		return 0;
+	if (s->busy) {
+		c = the_counters();
+		if (c) {
+			c->emitted[0]++;
+			c->scratch_busy++;
+		}
+		return 0;
+	}
+	s->busy = 1;
+	s->len = 0;
+	return s;
+}
+
+static __always_inline void scratch_put(struct scratch *s)
+{
+	s->busy = 0;
+}
+
+static __always_inline void event_begin(struct scratch *s, u8 type, u8 op, struct mark *m)
+{
+	struct event *e = &s->ev;
+
+	__builtin_memset(e, 0, sizeof(*e));
+	e->type = type;
+	e->op = op;
+	if (m) {
+		e->start = m->start;
+		e->pid = m->pid;
+	}
+	s->len = 0;
+}
+
+/* An event that cannot be built, for want of room in a map. */
+static __always_inline void count_map_full(void)
+{
+	struct counters *c = the_counters();
+
+	if (c) {
+		c->emitted[0]++;
+		c->map_full[0]++;
+	}
+}
+
+static __always_inline int ring_output(void *data, u64 size, u32 stream, struct counters *c)
+{
+	/* A wake-up costs more than the event: only when much is waiting. */
+	u64 flags = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= wakeup_bytes ?
+			    BPF_RB_FORCE_WAKEUP :
+			    BPF_RB_NO_WAKEUP;
+
+	if (bpf_ringbuf_output(&ring, data, size, flags)) {
+		c->ring_full[stream]++;
+		return -1;
+	}
+	return 0;
+}
+
+/*
+ * Sends the event in the scratch. Returns its id, or 0 if the ring was full.
+ * A function of its own (not static) so that the verifier goes through it once.
+ */
+__attribute__((noinline)) u64 event_send(u32 tid)
+{
+	struct scratch *s = the_scratch();
+	struct counters *c = the_counters();
+	u32 len;
+	u64 id;
+
+	if (!s || !c)
+		return 0;
+	s->ev.seq = c->emitted[0]++;
+	s->ev.stream = bpf_get_smp_processor_id() << 1;
+	s->ev.time = bpf_ktime_get_boot_ns();
+	s->ev.tid = tid;
+	c->by_type[s->ev.type & 15]++;
+	/* + 1: no event has id 0. */
+	id = ((u64)s->ev.stream << 48 | s->ev.seq) + 1;
+
+	len = s->len;
+	if (len > DATA_MAX + SEGMENT_MAX)
+		len = DATA_MAX + SEGMENT_MAX;
+	if (ring_output(&s->ev, sizeof(s->ev) + len, 0, c))
+		return 0;
+	return id;
+}
+
+static __always_inline u32 current_tid(void)
+{
+	return bpf_get_current_pid_tgid();
+}
+
+static __always_inline struct task_struct *current_task(void)
+{
+	return (void *)bpf_get_current_task();
+}
+
+/*
+ * Counts the event if the same was sent before and no name has moved since.
+ * Returns 1 then: there is nothing to send. The key is s->key.
+ */
+static __always_inline int fold_known(struct scratch *s)
+{
+	struct fold *f = bpf_map_lookup_elem(&folds, &s->key);
+	struct counters *c;
+
+	if (!f || f->moves != moves)
+		return 0;
+	__sync_fetch_and_add(&f->count, 1);
+	c = the_counters();
+	if (c)
+		c->folded++;
+	return 1;
+}
+
+/*
+ * Sends the event, and if it arrived, folds the next ones like it. An event
+ * that is told again takes along what was counted for the one before.
+ */
+static __always_inline void fold_send(struct scratch *s)
+{
+	struct fold *old = bpf_map_lookup_elem(&folds, &s->key), f = {};
+	u64 now = moves, id, count = 0;
+
+	if (old) {
+		count = old->count;
+		s->ev.again.id = old->id;
+		s->ev.again.count = count;
+	}
+	id = event_send(current_tid());
+	if (!id)
+		return;
+	if (old) {
+		__sync_fetch_and_add(&old->count, -count);
+		old->id = id;
+		old->moves = now;
+		return;
+	}
+	f.id = id;
+	f.moves = now;
+	/* A full map is no loss: the next one like it is sent as well. */
+	bpf_map_update_elem(&folds, &s->key, &f, BPF_NOEXIST);
+}
+
+/* A seeded hash of len bytes at data[at]. */
+static __always_inline u64 hash_bytes(const u8 *p, u32 len)
+{
+	u64 h = hash_seed ^ len;
+	u32 i;
+
+	for (i = 0; i < NAME_MAX_LEN / 8; i++) {
+		u64 w;
+
+		if (i * 8 >= len)
+			break;
+		w = *(const u64 *)(p + i * 8);
+		if (i * 8 + 8 > len)
+			w &= ~0ULL >> ((8 - (len & 7)) * 8);
+		h = (h ^ w) * 0x9e3779b97f4a7c15ULL;
+		h ^= h >> 29;
+	}
+	return h;
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* Which call it is, its arguments, and what is kept of it between entry and exit. */
+#pragma once
+
+#include "process.h"
+
+#if defined(__TARGET_ARCH_x86)
+#define TS_COMPAT 0x0002	 /* arch/x86/include/asm/thread_info.h */
+#define X32_SYSCALL_BIT 0x40000000 /* arch/x86/include/uapi/asm/unistd.h */
+
+static __always_inline int is_compat(struct pt_regs *regs)
+{
+	/* Set for the length of a call that came by int $0x80 or 32-bit sysenter. */
+	return BPF_CORE_READ(current_task(), thread_info.status) & TS_COMPAT;
+}
+
+static __always_inline long call_number(struct pt_regs *regs)
+{
+	return regs->orig_ax;
+}
+
+static __always_inline void call_args(struct pt_regs *regs, int compat, u64 *args)
+{
+	if (compat) {
+		args[0] = (u32)regs->bx;
+		args[1] = (u32)regs->cx;
+		args[2] = (u32)regs->dx;
+		args[3] = (u32)regs->si;
+		args[4] = (u32)regs->di;
+		args[5] = (u32)regs->bp;
+	} else {
+		args[0] = regs->di;
+		args[1] = regs->si;
+		args[2] = regs->dx;
+		args[3] = regs->r10;
+		args[4] = regs->r8;
+		args[5] = regs->r9;
+	}
+}
+#else
+#define PSR_MODE32_BIT 0x00000010 /* arch/arm64/include/uapi/asm/ptrace.h */
+
+static __always_inline int is_compat(struct pt_regs *regs)
+{
+	return regs->pstate & PSR_MODE32_BIT;
+}
+
+static __always_inline long call_number(struct pt_regs *regs)
+{
+	return regs->syscallno;
+}
+
+static __always_inline void call_args(struct pt_regs *regs, int compat, u64 *args)
+{
+	args[0] = regs->orig_x0;
+	args[1] = regs->regs[1];
+	args[2] = regs->regs[2];
+	args[3] = regs->regs[3];
+	args[4] = regs->regs[4];
+	args[5] = regs->regs[5];
+}
+#endif
+
+static __always_inline u32 call_index(long nr, int compat)
+{
+	if (nr < 0)
+		return CALLS_OTHER;
+	if (compat)
+		return nr < CALLS_X32 - CALLS_COMPAT ? CALLS_COMPAT + nr : CALLS_OTHER;
+#ifdef X32_SYSCALL_BIT
+	if (nr & X32_SYSCALL_BIT) {
+		nr &= ~X32_SYSCALL_BIT;
+		return nr < CALLS_OTHER - CALLS_X32 ? CALLS_X32 + nr : CALLS_OTHER;
+	}
+#endif
+	return nr < CALLS_COMPAT ? nr : CALLS_OTHER;
+}
+
+/* Argument n of the call (from 1) that s->args holds; 0 for n = 0. */
+static __always_inline u64 arg(struct scratch *s, u32 n)
+{
+	return n ? s->args[(n - 1) & 7] : 0;
+}
+
+static __always_inline int restarts(long ret)
+{
+	return ret <= -ERESTARTSYS && ret >= -ERESTART_RESTARTBLOCK;
+}
+
+/* A name in the caller's memory, to data[s->len]. Returns its length without the NUL. */
+static __always_inline u32 name_read(struct scratch *s, u64 from, u16 *flags)
+{
+	u32 len = s->len;
+	long got;
+
+	if (len > DATA_MAX) {
+		*flags |= SEG_CUT;
+		return 0;
+	}
+	got = bpf_probe_read_user_str(&s->data[len], NAME_MAX_LEN, (void *)from);
+	if (got <= 0) {
+		*flags |= SEG_UNREADABLE;
+		return 0;
+	}
+	if (got == NAME_MAX_LEN)
+		*flags |= SEG_CUT;
+	return got - 1;
+}
+
+/*
+ * At entry: the names, which nothing but the caller's memory holds, and for
+ * calls that leave no object behind the directory that they are relative to.
+ */
+static __always_inline void names_keep(struct scratch *s, struct call *call)
+{
+	struct flight *f = &s->flight;
+	u32 tid = current_tid(), total, slot_no;
+	struct slot *slot;
+	int i;
+
+	f->slot = NO_SLOT;
+	f->followup = 0;
+	s->len = 0;
+	for (i = 0; i < 2; i++) {
+		f->dentry[i] = f->mnt[i] = 0;
+		f->len[i] = f->flags[i] = 0;
+		if (!call->path[i])
+			continue;
+		f->len[i] = name_read(s, arg(s, call->path[i]), &f->flags[i]);
+		if (call->base_early && s->len <= DATA_MAX)
+			base_of(&s->data[s->len], call->dir[i] ? (int)arg(s, call->dir[i]) : AT_FDCWD,
+				&f->dentry[i], &f->mnt[i]);
+		s->len += f->len[i];
+	}
+	total = s->len;
+	if (total <= SHORT_NAMES) {
+		bpf_probe_read_kernel(f->names, total, s->data);
+	} else if (!bpf_map_pop_elem(&free_slots, &slot_no)) {
+		slot = bpf_map_lookup_elem(&slots, &slot_no);
+		if (slot && total <= sizeof(slot->names)) {
+			bpf_probe_read_kernel(slot->names, total, s->data);
+			f->slot = slot_no;
+		}
+	} else {
+		/* No slot free: they are read again at exit, and that is said. */
+		f->len[0] = f->len[1] = 0;
+		f->flags[0] = f->flags[1] = SEG_UNREADABLE;
+	}
+	if (bpf_map_update_elem(&flights, &tid, f, BPF_ANY)) {
+		count_map_full();
+		if (f->slot != NO_SLOT) {
+			slot_no = f->slot;
+			bpf_map_push_elem(&free_slots, &slot_no, BPF_ANY);
+		}
+	}
+}
+
+/*
+ * At exit: name i of the call as segment seg. What could not be read at entry
+ * (the page was not in memory yet) is read now, and labelled late.
+ */
+static __always_inline void name_append(struct scratch *s, struct flight *f, struct call *call, u32 i, u32 seg)
+{
+	u32 len = f->len[i & 1], at = i ? f->len[0] : 0, to = s->len;
+	u16 flags = f->flags[i & 1];
+	struct slot *slot;
+
+	if (!call->path[i & 1])
+		return;
+	if (to > DATA_MAX) {
+		s->ev.seg[seg].flags = SEG_CUT;
+		return;
+	}
+	if (flags & SEG_UNREADABLE) {
+		flags = SEG_LATE;
+		len = name_read(s, arg(s, call->path[i & 1]), &flags);
+	} else if (f->slot == NO_SLOT) {
+		if (at <= SHORT_NAMES && len <= SHORT_NAMES && at + len <= SHORT_NAMES)
+			bpf_probe_read_kernel(&s->data[to], len, f->names + at);
+	} else {
+		slot = bpf_map_lookup_elem(&slots, &f->slot);
+		if (slot && at <= NAME_MAX_LEN && len <= NAME_MAX_LEN)
+			bpf_probe_read_kernel(&s->data[to], len, slot->names + at);
+	}
+	s->ev.seg[seg].len = len;
+	s->ev.seg[seg].flags = flags;
+	s->len = to + len;
+}

@@ -1,0 +1,150 @@
+//go:build linux
+
+package ebpf
+
+import (
+	"runtime"
+	"strconv"
+
+	"github.com/elastic/go-seccomp-bpf/arch"
+
+	"glasshouse/audit"
+)
+
+// call is struct call of bpf/event.h: what to do with a system call.
+// Arguments count from 1; 0 is none.
+type call struct {
+	Op        audit.Op
+	Path      [2]uint8
+	Dir       [2]uint8
+	Flags     uint8
+	BaseEarly uint8
+	Out, In   uint8
+}
+
+// callTable says what every recorded system call is to us, by name. All
+// others are only counted. It is the one place to add a call.
+var callTable = map[string]call{
+	"open":    {Op: audit.OpOpen, Path: [2]uint8{1}},
+	"creat":   {Op: audit.OpOpen, Path: [2]uint8{1}},
+	"openat":  {Op: audit.OpOpen, Path: [2]uint8{2}, Dir: [2]uint8{1}},
+	"openat2": {Op: audit.OpOpen, Path: [2]uint8{2}, Dir: [2]uint8{1}},
+
+	"execve":   {Op: audit.OpExec, Path: [2]uint8{1}},
+	"execveat": {Op: audit.OpExec, Path: [2]uint8{2}, Dir: [2]uint8{1}},
+
+	"unlink":    {Op: audit.OpUnlink, Path: [2]uint8{1}, BaseEarly: 1},
+	"unlinkat":  {Op: audit.OpUnlink, Path: [2]uint8{2}, Dir: [2]uint8{1}, Flags: 3, BaseEarly: 1},
+	"rmdir":     {Op: audit.OpRmdir, Path: [2]uint8{1}, BaseEarly: 1},
+	"rename":    {Op: audit.OpRename, Path: [2]uint8{1, 2}, BaseEarly: 1},
+	"renameat":  {Op: audit.OpRename, Path: [2]uint8{2, 4}, Dir: [2]uint8{1, 3}, BaseEarly: 1},
+	"renameat2": {Op: audit.OpRename, Path: [2]uint8{2, 4}, Dir: [2]uint8{1, 3}, Flags: 5, BaseEarly: 1},
+
+	"connect":  {Op: audit.OpConnect},
+	"sendto":   {Op: audit.OpSendto},
+	"sendmsg":  {Op: audit.OpSendmsg},
+	"sendmmsg": {Op: audit.OpSendmmsg},
+	"recvmmsg": {Op: audit.OpRecvmmsg},
+	"send":     {Op: audit.OpMove, Out: 1},
+	"write":    {Op: audit.OpMove, Out: 1},
+	"writev":   {Op: audit.OpMove, Out: 1},
+	"sendfile": {Op: audit.OpMove, Out: 1, In: 2},
+	"splice":   {Op: audit.OpMove, Out: 3, In: 1},
+	"read":     {Op: audit.OpMove, In: 1},
+	"readv":    {Op: audit.OpMove, In: 1},
+	"recv":     {Op: audit.OpMove, In: 1},
+	"recvfrom": {Op: audit.OpMove, In: 1},
+	"recvmsg":  {Op: audit.OpMove, In: 1},
+
+	// The old 32-bit mmap passes its arguments in memory and is only counted.
+	"mmap2": {Op: audit.OpMmap},
+
+	"fork":   {Op: audit.OpFork},
+	"vfork":  {Op: audit.OpFork},
+	"clone":  {Op: audit.OpFork},
+	"clone3": {Op: audit.OpFork},
+
+	// These never come to sys_exit, or (sigreturn) under no number.
+	"exit":         {Op: audit.OpNoReturn},
+	"exit_group":   {Op: audit.OpNoReturn},
+	"rt_sigreturn": {Op: audit.OpNoReturn},
+	"sigreturn":    {Op: audit.OpNoReturn},
+}
+
+// nativeCalls are rows that do not hold for the 32-bit tables.
+var nativeCalls = map[string]call{
+	"mmap": {Op: audit.OpMmap},
+}
+
+// Names that have a second one for another width of their arguments: the
+// 32-bit call counts as the 64-bit one does.
+var callAliases = map[string]string{
+	"sendfile64": "sendfile",
+}
+
+// The indices of the kernel side's tables: CALLS_* of bpf/event.h.
+const (
+	callsNative = 0
+	callsCompat = 1024
+	callsX32    = 1536
+	callsOther  = 2303
+	callsLen    = 2304
+)
+
+type abi struct {
+	base  int
+	size  int
+	names map[int]string
+	// unnamed prefixes the number of a call that the table does not know.
+	unnamed string
+}
+
+func abis() []abi {
+	if runtime.GOARCH == "arm64" {
+		return []abi{
+			{callsNative, callsCompat - callsNative, arch.AARCH64.SyscallNumbers, "syscall_"},
+			{callsCompat, callsX32 - callsCompat, arch.ARM.SyscallNumbers, "syscall_arm_"},
+		}
+	}
+	return []abi{
+		{callsNative, callsCompat - callsNative, arch.X86_64.SyscallNumbers, "syscall_"},
+		{callsCompat, callsX32 - callsCompat, arch.I386.SyscallNumbers, "syscall_i386_"},
+		{callsX32, callsOther - callsX32, arch.X32.SyscallNumbers, "syscall_x32_"},
+	}
+}
+
+// callRows is the content of the kernel side's table of calls.
+func callRows() []call {
+	rows := make([]call, callsLen)
+	for _, a := range abis() {
+		for nr, name := range a.names {
+			if nr < 0 || nr >= a.size {
+				continue
+			}
+			if alias, ok := callAliases[name]; ok {
+				name = alias
+			}
+			row, ok := callTable[name]
+			if !ok && a.base != callsCompat {
+				row = nativeCalls[name]
+			}
+			rows[a.base+nr] = row
+		}
+	}
+	return rows
+}
+
+// callName is the name behind an index of the kernel side's tables.
+func callName(index int) string {
+	for _, a := range abis() {
+		if index < a.base || index >= a.base+a.size {
+			continue
+		}
+		nr := index - a.base
+		if name, ok := a.names[nr]; ok {
+			return name
+		}
+		return a.unnamed + strconv.Itoa(nr)
+	}
+	return "syscall_unknown"
+}

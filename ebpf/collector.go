@@ -1,0 +1,215 @@
+//go:build linux && (amd64 || arm64)
+
+package ebpf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
+
+	"glasshouse/audit"
+)
+
+// Collector records with eBPF. See audit.Collector.
+type Collector struct {
+	opts Options
+
+	mu      sync.Mutex // guards what follows against Stop
+	probes  *probes
+	reader  *ringbuf.Reader
+	done    chan struct{} // closed when the reading goroutine has ended
+	summary *audit.Summary
+
+	// Owned by the reading goroutine until done is closed.
+	decoder   *audit.Decoder
+	sink      audit.Sink
+	received  uint64
+	malformed uint64
+	readErr   error
+}
+
+// New returns a collector. Nothing is loaded before Attach.
+func New(opts Options) audit.Collector {
+	return &Collector{opts: opts}
+}
+
+// Attach loads the programs, attaches them and starts to read the ring.
+// Nothing is recorded before Launch.
+func (c *Collector) Attach(_ context.Context, sink audit.Sink) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.probes != nil || c.summary != nil {
+		return errors.New("collector is already in use")
+	}
+	p, err := load(c.opts)
+	if err != nil {
+		return explain(err)
+	}
+	if err := p.attach(); err != nil {
+		p.close()
+		return explain(err)
+	}
+	r, err := ringbuf.NewReader(p.Ring)
+	if err != nil {
+		p.close()
+		return explain(fmt.Errorf("open ring buffer: %w", err))
+	}
+	if c.opts.DebugEvents != nil {
+		sink = audit.Trace(sink, c.opts.DebugEvents, debugEventsMax)
+	}
+	c.probes, c.reader, c.sink = p, r, sink
+	c.decoder = audit.NewDecoder(os.Getpagesize())
+	c.done = make(chan struct{})
+	go c.read()
+	return nil
+}
+
+// Launch calls start on a locked OS thread whose children are recorded from
+// their first exec on.
+func (c *Collector) Launch(start func() error) error {
+	c.mu.Lock()
+	p := c.probes
+	c.mu.Unlock()
+	if p == nil {
+		return errors.New("collector is not attached")
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := p.LauncherTid.Set(uint32(unix.Gettid())); err != nil {
+		return fmt.Errorf("mark the launching thread: %w", err)
+	}
+	err := start()
+	if clearErr := p.LauncherTid.Set(uint32(0)); clearErr != nil {
+		err = errors.Join(err, fmt.Errorf("unmark the launching thread: %w", clearErr))
+	}
+	return err
+}
+
+// Alive returns the recorded processes that have not exited.
+func (c *Collector) Alive() ([]audit.ProcessID, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.probes == nil {
+		return nil, nil
+	}
+	return c.probes.alive()
+}
+
+// readPause bounds how old an event can get in the ring. The kernel side wakes
+// the reader only when a quarter of the ring is in use.
+const readPause = 50 * time.Millisecond
+
+func (c *Collector) read() {
+	defer close(c.done)
+	var rec ringbuf.Record
+	for {
+		c.reader.SetDeadline(time.Now().Add(readPause))
+		err := c.reader.ReadInto(&rec)
+		switch {
+		case err == nil:
+			c.take(rec.RawSample)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+		case errors.Is(err, ringbuf.ErrFlushed):
+			return // by Stop, once the ring was empty
+		default:
+			c.readErr = err
+			return
+		}
+	}
+}
+
+func (c *Collector) take(record []byte) {
+	if err := c.decoder.Decode(record, c.sink); err != nil {
+		c.malformed++
+		return
+	}
+	c.received++
+}
+
+// Stop detaches, reads the ring to its end and returns the books.
+func (c *Collector) Stop(context.Context) (audit.Summary, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.summary != nil {
+		return *c.summary, nil
+	}
+	if c.probes == nil {
+		c.summary = &audit.Summary{Mode: "none"}
+		return *c.summary, nil
+	}
+	p := c.probes
+	misses, missErr := p.recursionMisses()
+	detachErr := p.detach()
+	totals, totalsErr := p.settle()
+
+	flushErr := c.reader.Flush()
+	if flushErr == nil {
+		<-c.done
+	}
+	c.decoder.Flush(c.sink)
+	foldErr := p.eachFold(func(id audit.RepeatID, count uint64) {
+		c.sink(&audit.Repeat{ID: id, Count: count})
+	})
+	calls, callErr := p.callCounts()
+
+	s := totals.summary(c.decoder)
+	s.Hooks = p.hooks
+	s.Syscalls = calls
+	s.Received = c.received
+	if c.malformed > 0 {
+		s.Lost["malformed"] = c.malformed
+		s.Missing += c.malformed
+	}
+	if misses > 0 {
+		s.Emitted += misses
+		s.Missing += misses
+		s.Lost["recursion"] = misses
+	}
+	c.summary = &s
+	closeErr := c.reader.Close()
+	p.close()
+	c.probes = nil
+	return s, errors.Join(missErr, detachErr, totalsErr, flushErr, c.readErr, foldErr, callErr, closeErr)
+}
+
+// Trial loads and attaches the programs as a run would, and detaches them.
+func Trial(_ context.Context, opts Options) ([]audit.Hook, error) {
+	p, err := load(opts)
+	if err != nil {
+		return nil, explain(err)
+	}
+	defer p.close()
+	if err := p.attach(); err != nil {
+		return p.hooks, explain(err)
+	}
+	return p.hooks, p.detach()
+}
+
+// explain makes an error of loading into one that says why recording is not
+// possible, and what would help.
+func explain(err error) error {
+	var have *audit.UnavailableError
+	if errors.As(err, &have) {
+		return err
+	}
+	out := &audit.UnavailableError{Err: err, Reason: "the probes could not be loaded", Hint: "run glasshouse doctor"}
+	switch {
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		out.Reason = "no permission to load eBPF programs"
+		out.Hint = "run as root, or with CAP_BPF and CAP_PERFMON"
+		// What the kernel said is all there is; a guess at the memlock limit is wrong here.
+		out.Err = unix.EPERM
+	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, os.ErrNotExist):
+		out.Reason = "the kernel lacks something that the probes need"
+		out.Hint = "run glasshouse doctor; Linux 5.8 with BTF is the least"
+	}
+	return out
+}

@@ -1,0 +1,208 @@
+//go:build linux && (amd64 || arm64)
+
+package ebpf
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/features"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"glasshouse/audit"
+)
+
+// probes are the loaded programs and maps, and their attachments.
+type probes struct {
+	probesObjects
+	links []link.Link // held: a link that is collected detaches
+	hooks []audit.Hook
+}
+
+// slots is SLOTS of bpf/state.h.
+const slots = 512
+
+// HaveRingBuf tells if the kernel has ring buffers, by making one.
+func HaveRingBuf() error { return features.HaveMapType(ebpf.RingBuf) }
+
+func load(opts Options) (*probes, error) {
+	spec, err := loadSpec(opts.ObjectDir)
+	if err != nil {
+		return nil, err
+	}
+	if err := configure(spec, opts); err != nil {
+		return nil, err
+	}
+	p := &probes{}
+	if err := raisingMemlock(func() error { return spec.LoadAndAssign(&p.probesObjects, nil) }); err != nil {
+		return nil, fmt.Errorf("load probes: %w", err)
+	}
+	if err := p.fill(); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// loadSpec reads the object: the embedded one, or the one in dir.
+func loadSpec(dir string) (*ebpf.CollectionSpec, error) {
+	if dir == "" {
+		return loadProbes()
+	}
+	name := filepath.Join(dir, objectName())
+	hint := "build it with scripts/build-ebpf.sh, or unset GLASSHOUSE_BPF_DIR"
+	if info, err := os.Stat(name); err != nil {
+		return nil, &audit.UnavailableError{Reason: "no object to load", Hint: hint, Err: err}
+	} else if !info.Mode().IsRegular() {
+		return nil, &audit.UnavailableError{Reason: "no object to load", Hint: hint, Err: fmt.Errorf("%s is not a file", name)}
+	}
+	spec, err := ebpf.LoadCollectionSpec(name)
+	if err != nil {
+		return nil, &audit.UnavailableError{Reason: name + " is not a BPF object", Hint: hint, Err: err}
+	}
+	if err := checkObject(spec); err != nil {
+		return nil, &audit.UnavailableError{Reason: name + " is not an object of this glasshouse", Hint: hint, Err: err}
+	}
+	return spec, nil
+}
+
+func objectName() string {
+	if runtime.GOARCH == "arm64" {
+		return "probes_arm64_bpfel.o"
+	}
+	return "probes_x86_bpfel.o"
+}
+
+// configure sets what must be known before the programs are verified.
+func configure(spec *ebpf.CollectionSpec, opts Options) error {
+	ring := opts.RingSize
+	if ring == 0 {
+		ring = defaultRingSize
+	}
+	if ring < os.Getpagesize() || ring&(ring-1) != 0 {
+		return fmt.Errorf("ring size %d: not a power of two of at least a page", ring)
+	}
+	spec.Maps[probesMapRing].MaxEntries = uint32(ring)
+
+	var ns unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/pid", &ns); err != nil {
+		return &audit.UnavailableError{Reason: "the PID namespace cannot be read", Hint: "mount /proc", Err: err}
+	}
+	var seed [8]byte
+	if _, err := rand.Read(seed[:]); err != nil {
+		return err
+	}
+	argv := uint32(0)
+	if opts.CaptureArgv {
+		argv = 1
+	}
+	for name, value := range map[string]any{
+		probesVarCaptureArgv: argv,
+		probesVarPidnsInum:   uint32(ns.Ino),
+		probesVarWakeupBytes: uint64(ring / 4),
+		probesVarHashSeed:    binary.LittleEndian.Uint64(seed[:]) | 1,
+	} {
+		if err := spec.Variables[name].Set(value); err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// fill writes the tables that the programs read.
+func (p *probes) fill() error {
+	for i, row := range callRows() {
+		if row.Op == audit.OpNone {
+			continue
+		}
+		if err := p.Calls.Put(uint32(i), row); err != nil {
+			return fmt.Errorf("fill the table of calls: %w", err)
+		}
+	}
+	for i := range uint32(slots) {
+		if err := p.FreeSlots.Put(nil, i); err != nil {
+			return fmt.Errorf("fill the list of slots: %w", err)
+		}
+	}
+	return nil
+}
+
+// hook is a program and the name of its attachment point.
+type hook struct {
+	name string
+	prog *ebpf.Program
+}
+
+// programs lists the programs in the order in which they are attached: no
+// mark is made before its end would be seen.
+func (p *probes) programs() []hook {
+	return []hook{
+		{"tp_btf/sched_process_exit", p.SchedProcessExit},
+		{"tp_btf/inet_sock_set_state", p.InetSockSetState},
+		{"tp_btf/sys_exit", p.SysExit},
+		{"tp_btf/sys_enter", p.SysEnter},
+		{"tp_btf/sched_process_exec", p.SchedProcessExec},
+		{"tp_btf/task_newtask", p.TaskNewtask},
+	}
+}
+
+// attach attaches all programs. It notes each in p.hooks and returns the first error.
+func (p *probes) attach() error {
+	var first error
+	for _, h := range p.programs() {
+		noted := audit.Hook{Name: h.name}
+		l, err := link.AttachTracing(link.TracingOptions{Program: h.prog, AttachType: ebpf.AttachTraceRawTp})
+		if err != nil {
+			noted.Err = err.Error()
+			if first == nil {
+				first = fmt.Errorf("attach %s: %w", h.name, err)
+			}
+		} else {
+			noted.Attached = true
+			p.links = append(p.links, l)
+		}
+		p.hooks = append(p.hooks, noted)
+	}
+	return first
+}
+
+func (p *probes) detach() error {
+	var errs []error
+	for _, l := range p.links {
+		errs = append(errs, l.Close())
+	}
+	p.links = nil
+	return errors.Join(errs...)
+}
+
+func (p *probes) close() {
+	_ = p.detach()
+	_ = p.probesObjects.Close()
+}
+
+// raisingMemlock calls load, and again with RLIMIT_MEMLOCK out of the way if
+// that is what failed it: before Linux 5.11 maps count against it. The limit
+// is put back, for the command inherits it.
+func raisingMemlock(load func() error) error {
+	err := load()
+	if !errors.Is(err, unix.EPERM) {
+		return err
+	}
+	var old unix.Rlimit
+	all := unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
+	if unix.Prlimit(0, unix.RLIMIT_MEMLOCK, &all, &old) != nil {
+		return err
+	}
+	err = load()
+	if putBack := unix.Prlimit(0, unix.RLIMIT_MEMLOCK, &old, nil); putBack != nil {
+		err = errors.Join(err, fmt.Errorf("put back the memlock limit: %w", putBack))
+	}
+	return err
+}
