@@ -32,7 +32,7 @@ static __always_inline void on_open(struct scratch *s, struct flight *f, struct 
 	s->key.b = (u64)BPF_CORE_READ(file, f_path.mnt);
 	s->key.c = (u64)BPF_CORE_READ(d, d_parent);
 	s->key.d = BPF_CORE_READ(d, d_name.hash_len);
-	s->key.e = hash_bytes(s->data, s->ev.seg[1].len) + s->ev.seg[1].flags + s->ev.file.ino;
+	s->key.e = data_hash(s->ev.seg[1].len) + s->ev.seg[1].flags + s->ev.file.ino;
 	s->key.f = (u64)s->ev.file.f_mode << 32 | s->ev.file.f_flags;
 	s->key.op = call->op | (u32)!BPF_CORE_READ(d, d_hash.pprev) << 8;
 	s->key.err = 0;
@@ -97,7 +97,7 @@ static __always_inline void on_file_op(struct scratch *s, struct flight *f, stru
 		s->key.b = mnt;
 		s->key.c = (u64)BPF_CORE_READ((struct dentry *)dentry, d_parent);
 		s->key.d = BPF_CORE_READ((struct dentry *)dentry, d_name.hash_len);
-		s->key.e = hash_bytes(s->data, s->len) + s->ev.seg[1].flags;
+		s->key.e = data_hash(s->len) + s->ev.seg[1].flags;
 		/* Two names fold only by the first one's base: keep these apart by the call's descriptor. */
 		s->key.f = (u64)s->ev.seg[1].len << 32 | (call->dir[1] ? (u32)arg(s, call->dir[1]) : 0);
 		s->key.op = op;
@@ -132,11 +132,43 @@ static __always_inline void on_file_op(struct scratch *s, struct flight *f, stru
 
 #define ARGS_FAILED_MAX 64
 
+/* Appends the argument whose pointer lies at `at` to segment 2. Returns 1 at the end. */
+__attribute__((noinline)) int arg_append(u64 at, u32 pointer_size)
+{
+	struct scratch *s = the_scratch();
+	u64 p = 0;
+	u32 len;
+	long got;
+
+	if (!s)
+		return 1;
+	if (bpf_probe_read_user(&p, pointer_size == 4 ? 4 : 8, (void *)at)) {
+		s->ev.seg[2].flags |= SEG_UNREADABLE;
+		return 1;
+	}
+	if (!p)
+		return 1;
+	len = s->len;
+	if (len > DATA_MAX) {
+		s->ev.seg[2].flags |= SEG_CUT;
+		return 1;
+	}
+	got = bpf_probe_read_user_str(&s->data[len], NAME_MAX_LEN, (void *)p);
+	if (got <= 0) {
+		s->ev.seg[2].flags |= SEG_UNREADABLE;
+		return 1;
+	}
+	if (got == NAME_MAX_LEN)
+		s->ev.seg[2].flags |= SEG_CUT;
+	s->len = len + got;
+	return 0;
+}
+
 /* An exec that failed: the old image is still there, and so are the strings. */
 static __always_inline void on_exec_failed(struct scratch *s, struct flight *f, struct call *call, struct mark *m,
 					   long ret, int compat)
 {
-	u32 start, i, len;
+	u32 size = compat ? 4 : 8, start, i;
 	u64 argv;
 
 	if (restarts(ret))
@@ -151,30 +183,9 @@ static __always_inline void on_exec_failed(struct scratch *s, struct flight *f, 
 	/* argv is the argument after the name. */
 	argv = arg(s, call->path[0] + 1);
 	start = s->len;
-	for (i = 0; capture_argv && i < ARGS_FAILED_MAX; i++) {
-		u64 p = 0;
-		long got;
-
-		if (bpf_probe_read_user(&p, compat ? 4 : 8, (void *)(argv + i * (compat ? 4 : 8)))) {
-			s->ev.seg[2].flags |= SEG_UNREADABLE;
+	for (i = 0; capture_argv && i < ARGS_FAILED_MAX; i++)
+		if (arg_append(argv + i * size, size))
 			break;
-		}
-		if (!p)
-			break;
-		len = s->len;
-		if (len > DATA_MAX) {
-			s->ev.seg[2].flags |= SEG_CUT;
-			break;
-		}
-		got = bpf_probe_read_user_str(&s->data[len], NAME_MAX_LEN, (void *)p);
-		if (got <= 0) {
-			s->ev.seg[2].flags |= SEG_UNREADABLE;
-			break;
-		}
-		if (got == NAME_MAX_LEN)
-			s->ev.seg[2].flags |= SEG_CUT;
-		s->len = len + got;
-	}
 	if (i == ARGS_FAILED_MAX)
 		s->ev.seg[2].flags |= SEG_CUT;
 	s->ev.seg[2].len = s->len - start;

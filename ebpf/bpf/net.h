@@ -269,6 +269,14 @@ static __always_inline void on_bytes(int fd, s64 bytes, int out)
 
 #define MMSG_MAX 64
 
+__attribute__((noinline)) u32 mmsg_len(u64 at)
+{
+	u32 len = 0;
+
+	bpf_probe_read_user(&len, 4, (void *)at);
+	return len;
+}
+
 /* struct mmsghdr: a struct user_msghdr and the length that was moved. */
 static __always_inline void on_mmsg(struct scratch *s, long ret, int compat, int out)
 {
@@ -276,12 +284,8 @@ static __always_inline void on_mmsg(struct scratch *s, long ret, int compat, int
 	struct counters *c;
 	s64 bytes = 0;
 
-	for (i = 0; i < MMSG_MAX && i < ret; i++) {
-		u32 len = 0;
-
-		bpf_probe_read_user(&len, 4, (void *)(s->args[1] + i * size + at));
-		bytes += len;
-	}
+	for (i = 0; i < MMSG_MAX && i < ret; i++)
+		bytes += mmsg_len(s->args[1] + i * size + at);
 	if (ret > MMSG_MAX && (c = the_counters()))
 		c->mmsg_cut += ret - MMSG_MAX;
 	on_bytes(s->args[0], bytes, out);

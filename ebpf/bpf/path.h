@@ -18,24 +18,75 @@ static __always_inline int err_or_null(u64 p)
 }
 
 /*
+ * One step of path_append: appends the name of s->walk.dentry and goes to its
+ * parent, or crosses a mount point. Returns 1 at the end.
+ *
+ * Loop bodies are functions that are not static: the verifier goes through
+ * such a function once, knowing nothing of its caller, instead of once a turn.
+ * What a turn leaves for the next lies in the scratch.
+ */
+__attribute__((noinline)) int path_step(u32 i)
+{
+	struct scratch *s = the_scratch();
+	struct dentry *d, *parent;
+	struct mount *m, *up;
+	u32 len, start;
+	long got;
+
+	if (!s || i >= SEGMENTS)
+		return 1;
+	d = (void *)s->walk.dentry;
+	m = (void *)s->walk.mnt;
+	if (d == BPF_CORE_READ(m, mnt.mnt_root)) {
+		up = BPF_CORE_READ(m, mnt_parent);
+		if (up == m) {
+			/* Of no namespace: the kernel's own, or unmounted. */
+			if (err_or_null((u64)BPF_CORE_READ(m, mnt_ns)))
+				s->ev.seg[i].flags |= SEG_DETACHED;
+			return 1;
+		}
+		s->walk.dentry = (u64)BPF_CORE_READ(m, mnt_mountpoint);
+		s->walk.mnt = (u64)up;
+		return 0;
+	}
+	len = s->len;
+	start = s->walk.start;
+	parent = BPF_CORE_READ(d, d_parent);
+	if (parent == d) {
+		s->ev.seg[i].flags |= SEG_DETACHED;
+		if (len != start)
+			return 1;
+	} else if (len == start && !BPF_CORE_READ(d, d_hash.pprev)) {
+		s->ev.seg[i].flags |= SEG_DELETED;
+	}
+	if (len > DATA_MAX + SEGMENT_MAX - 256 || len - start > SEGMENT_MAX - 256) {
+		s->ev.seg[i].flags |= SEG_CUT;
+		return 1;
+	}
+	got = bpf_probe_read_kernel_str(&s->data[len], 256, BPF_CORE_READ(d, d_name.name));
+	if (got <= 0) {
+		s->ev.seg[i].flags |= SEG_CUT;
+		return 1;
+	}
+	s->len = len + got;
+	s->walk.dentry = (u64)parent;
+	return parent == d;
+}
+
+/*
  * Appends the path of a dentry in a mount as segment i: the names from the
  * leaf up, each with its NUL, across mount points, to the root of the mount
  * namespace (a chroot does not end it). User space turns them round.
- *
- * The state of the walk lies in the scratch and not in registers: there the
- * verifier sees the same unknown values at every turn, and needs to follow
- * each branch of the body once instead of once a turn.
  */
 __attribute__((noinline)) int path_append(u64 dentry, u64 vfsmount, u32 i)
 {
 	struct scratch *s = the_scratch();
-	u16 flags = 0;
-	u32 start, n;
+	u32 n;
 
 	if (!s || i >= SEGMENTS)
 		return 0;
-	start = s->len;
-	if (start > DATA_MAX) {
+	s->ev.seg[i].flags = 0;
+	if (s->len > DATA_MAX) {
 		s->ev.seg[i].flags = SEG_CUT;
 		return 0;
 	}
@@ -45,53 +96,13 @@ __attribute__((noinline)) int path_append(u64 dentry, u64 vfsmount, u32 i)
 	}
 	s->walk.dentry = dentry;
 	s->walk.mnt = (u64)mount_of(vfsmount);
-
-	for (n = 0; n < COMPONENTS_MAX; n++) {
-		struct dentry *d = (void *)s->walk.dentry;
-		struct mount *m = (void *)s->walk.mnt;
-		struct dentry *parent;
-		u32 len = s->len;
-		long got;
-
-		if (d == BPF_CORE_READ(m, mnt.mnt_root)) {
-			struct mount *up = BPF_CORE_READ(m, mnt_parent);
-
-			if (up == m) {
-				/* Of no namespace: the kernel's own, or unmounted. */
-				if (err_or_null((u64)BPF_CORE_READ(m, mnt_ns)))
-					flags |= SEG_DETACHED;
-				break;
-			}
-			s->walk.dentry = (u64)BPF_CORE_READ(m, mnt_mountpoint);
-			s->walk.mnt = (u64)up;
-			continue;
-		}
-		parent = BPF_CORE_READ(d, d_parent);
-		if (n == 0 && parent != d && !BPF_CORE_READ(d, d_hash.pprev))
-			flags |= SEG_DELETED;
-		if (parent == d) {
-			flags |= SEG_DETACHED;
-			if (n)
-				break;
-		}
-		if (len > DATA_MAX + SEGMENT_MAX - 256 || len - start > SEGMENT_MAX - 256) {
-			flags |= SEG_CUT;
+	s->walk.start = s->len;
+	for (n = 0; n < COMPONENTS_MAX; n++)
+		if (path_step(i))
 			break;
-		}
-		got = bpf_probe_read_kernel_str(&s->data[len], 256, BPF_CORE_READ(d, d_name.name));
-		if (got <= 0) {
-			flags |= SEG_CUT;
-			break;
-		}
-		s->len = len + got;
-		if (parent == d)
-			break;
-		s->walk.dentry = (u64)parent;
-	}
 	if (n == COMPONENTS_MAX)
-		flags |= SEG_CUT;
-	s->ev.seg[i].len = s->len - start;
-	s->ev.seg[i].flags = flags;
+		s->ev.seg[i].flags |= SEG_CUT;
+	s->ev.seg[i].len = s->len - s->walk.start;
 	return 0;
 }
 

@@ -4,21 +4,26 @@
 
 #include "path.h"
 
-/* The task's number in the recorder's PID namespace; 0 if it has none there. */
-static __always_inline u32 pid_in_recorders_ns(struct pid *p)
+/* The task's number at one level of PID namespaces, if the recorder lives there; else 0. */
+__attribute__((noinline)) u32 pid_at_level(u64 pid, u32 level)
 {
-	u32 level = BPF_CORE_READ(p, level);
-	u32 size = bpf_core_type_size(struct upid);
-	void *numbers = (void *)p + bpf_core_field_offset(struct pid, numbers);
-	u32 i;
+	struct upid *u = (void *)pid + bpf_core_field_offset(struct pid, numbers) +
+			 level * bpf_core_type_size(struct upid);
+
+	return BPF_CORE_READ(u, ns, ns.inum) == pidns_inum ? BPF_CORE_READ(u, nr) : 0;
+}
+
+/* The task's number in the recorder's PID namespace; 0 if it has none there. */
+__attribute__((noinline)) u32 pid_in_recorders_ns(u64 pid)
+{
+	u32 top = BPF_CORE_READ((struct pid *)pid, level), i, nr;
 
 	for (i = 0; i <= 32; i++) { /* MAX_PID_NS_LEVEL */
-		struct upid *u = numbers + i * size;
-
-		if (i > level)
+		if (i > top)
 			break;
-		if (BPF_CORE_READ(u, ns, ns.inum) == pidns_inum)
-			return BPF_CORE_READ(u, nr);
+		nr = pid_at_level(pid, i);
+		if (nr)
+			return nr;
 	}
 	return 0;
 }
@@ -60,11 +65,11 @@ static __always_inline void on_newtask(struct task_struct *child, u64 clone_flag
 	if (!parent) {
 		struct task_struct *t = current_task();
 
-		if (!launcher_tid || pid_in_recorders_ns(BPF_CORE_READ(t, thread_pid)) != launcher_tid)
+		if (!launcher_tid || pid_in_recorders_ns((u64)BPF_CORE_READ(t, thread_pid)) != launcher_tid)
 			return;
 		m.armed = 1;
 		m.parent_start = start_of(t);
-		m.parent_pid = pid_in_recorders_ns(BPF_CORE_READ(t, group_leader, thread_pid));
+		m.parent_pid = pid_in_recorders_ns((u64)BPF_CORE_READ(t, group_leader, thread_pid));
 	} else {
 		m.armed = parent->armed;
 		m.parent_start = parent->start;
@@ -72,7 +77,7 @@ static __always_inline void on_newtask(struct task_struct *child, u64 clone_flag
 	}
 	m.borrows = !!(clone_flags & CLONE_VM);
 	child_tgid = BPF_CORE_READ(child, tgid);
-	m.pid = pid_in_recorders_ns(BPF_CORE_READ(child, thread_pid));
+	m.pid = pid_in_recorders_ns((u64)BPF_CORE_READ(child, thread_pid));
 	m.start = BPF_CORE_READ(child, start_boottime);
 	if (bpf_map_update_elem(&marks, &child_tgid, &m, BPF_ANY)) {
 		count_map_full();
@@ -96,15 +101,15 @@ static __always_inline void on_newtask(struct task_struct *child, u64 clone_flag
  * The strings of the new image lie whole between arg_start and arg_end: they
  * have just been copied there and are in memory.
  */
-#define ARGV_CHUNK SEGMENT_MAX
-#define ARGV_CHUNKS_MAX 1024 /* 8 MiB; the kernel's limit is a quarter of the stack's */
+#define ARGV_PART SEGMENT_MAX
+#define ARGV_PARTS_MAX 1024 /* 8 MiB; the kernel's limit is a quarter of the stack's */
 
 static __always_inline u32 argv_append(struct scratch *s, u32 i, u64 from, u32 left)
 {
 	u32 len = s->len;
 
-	if (left > ARGV_CHUNK)
-		left = ARGV_CHUNK;
+	if (left > ARGV_PART)
+		left = ARGV_PART;
 	if (len > DATA_MAX) {
 		s->ev.seg[i].flags = SEG_CUT;
 		return left;
@@ -118,28 +123,25 @@ static __always_inline u32 argv_append(struct scratch *s, u32 i, u64 from, u32 l
 	return left;
 }
 
-__attribute__((noinline)) int argv_send_rest(u64 from, u32 offset, u32 total)
+/* Sends the next part of argv, of which s->args[0] bytes are sent. Returns 1 at the end. */
+__attribute__((noinline)) int argv_send_part(u64 from, u32 total)
 {
 	struct scratch *s = the_scratch();
-	u32 n;
+	u32 at;
 
 	if (!s)
-		return 0;
-	s->args[0] = offset;
-	for (n = 0; n < ARGV_CHUNKS_MAX; n++) {
-		u32 at = s->args[0];
-
-		if (at >= total)
-			break;
-		s->ev.type = EV_ARGV;
-		s->ev.argv.offset = at;
-		s->ev.argv.argv_len = total;
-		s->ev.seg[0].len = 0;
-		s->ev.seg[0].flags = 0;
-		s->len = 0;
-		s->args[0] = at + argv_append(s, 0, from + at, total - at);
-		event_send(current_tid());
-	}
+		return 1;
+	at = s->args[0];
+	if (at >= total)
+		return 1;
+	s->ev.type = EV_ARGV;
+	s->ev.argv.offset = at;
+	s->ev.argv.argv_len = total;
+	s->ev.seg[0].len = 0;
+	s->ev.seg[0].flags = 0;
+	s->len = 0;
+	s->args[0] = at + argv_append(s, 0, from + at, total - at);
+	event_send(current_tid());
 	return 0;
 }
 
@@ -150,7 +152,7 @@ static __always_inline void on_exec(struct task_struct *t, u32 old_tid, struct l
 	struct scratch *s;
 	u64 from, total;
 	const char *filename, *interp;
-	u32 sent;
+	u32 sent, n;
 
 	if (!m)
 		return;
@@ -188,7 +190,10 @@ static __always_inline void on_exec(struct task_struct *t, u32 old_tid, struct l
 		event_send(current_tid());
 		if (sent < total) {
 			__builtin_memset(s->ev.seg, 0, sizeof(s->ev.seg));
-			argv_send_rest(from, sent, total);
+			s->args[0] = sent;
+			for (n = 0; n < ARGV_PARTS_MAX; n++)
+				if (argv_send_part(from, total))
+					break;
 		}
 	}
 	scratch_put(s);

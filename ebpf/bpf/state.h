@@ -163,6 +163,7 @@ struct scratch {
 	u64 args[8]; /* 6 in use; 8 so that a mask bounds the index */
 	struct {
 		u64 dentry, mnt;
+		u32 start;
 	} walk;
 	struct fold_key key;
 	struct flight flight;
@@ -349,18 +350,21 @@ static __always_inline void fold_send(struct scratch *s)
 	bpf_map_update_elem(&folds, &s->key, &f, BPF_NOEXIST);
 }
 
-/* A seeded hash of len bytes at data[at]. */
-static __always_inline u64 hash_bytes(const u8 *p, u32 len)
+/* A seeded hash of the first len bytes of data[], NAME_MAX_LEN at most. */
+__attribute__((noinline)) u64 data_hash(u32 len)
 {
+	struct scratch *s = the_scratch();
 	u64 h = hash_seed ^ len;
 	u32 i;
 
+	if (!s)
+		return 0;
 	for (i = 0; i < NAME_MAX_LEN / 8; i++) {
 		u64 w;
 
 		if (i * 8 >= len)
 			break;
-		w = *(const u64 *)(p + i * 8);
+		w = *(const u64 *)(s->data + i * 8);
 		if (i * 8 + 8 > len)
 			w &= ~0ULL >> ((8 - (len & 7)) * 8);
 		h = (h ^ w) * 0x9e3779b97f4a7c15ULL;
