@@ -42,7 +42,9 @@ func (a *Aggregator) Add(event Event) {
 	case *Exec:
 		a.exec(e)
 	case *ExecFailed:
-		a.processes.get(e.Process)
+		if !e.Launch {
+			a.processes.get(e.Process)
+		}
 		a.processes.execFailed(e)
 		a.raced("exec", e.Path)
 	case *Exit:

@@ -94,7 +94,7 @@ func (d *Decoder) decode(record []byte) (h WireHead, ev Event, err error) {
 	case wireExecFailed:
 		argv, cut := splitArgv(segs[2].data)
 		return h, &ExecFailed{
-			Header: head, Errno: errno, Path: target(segs[0], segs[1]), Argv: argv,
+			Header: head, Errno: errno, Launch: body[WireFile](&h).CallFlags != 0, Path: target(segs[0], segs[1]), Argv: argv,
 			Truncated: cut || segs[2].flags&(segCut|segUnreadable) != 0,
 		}, nil
 	case wireExit:

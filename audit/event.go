@@ -50,6 +50,7 @@ type Exec struct {
 type ExecFailed struct {
 	Header
 	Errno     int32 // positive
+	Launch    bool  // the recorder's own attempt to start the command: the process was never the command
 	Path      Target
 	Argv      []string
 	Truncated bool

@@ -87,9 +87,18 @@ const (
 	callsNative = 0
 	callsCompat = 1024
 	callsX32    = 1536
+	// callsSocket is where the calls begin that i386's socketcall stands for.
+	callsSocket = 2240
 	callsOther  = 2303
 	callsLen    = 2304
 )
+
+// socketCalls are the numbers of include/uapi/linux/net.h.
+var socketCalls = map[int]string{
+	1: "socket", 2: "bind", 3: "connect", 4: "listen", 5: "accept", 6: "getsockname", 7: "getpeername", 8: "socketpair",
+	9: "send", 10: "recv", 11: "sendto", 12: "recvfrom", 13: "shutdown", 14: "setsockopt", 15: "getsockopt",
+	16: "sendmsg", 17: "recvmsg", 18: "accept4", 19: "recvmmsg", 20: "sendmmsg",
+}
 
 type abi struct {
 	base  int
@@ -109,7 +118,8 @@ func abis() []abi {
 	return []abi{
 		{callsNative, callsCompat - callsNative, arch.X86_64.SyscallNumbers, "syscall_"},
 		{callsCompat, callsX32 - callsCompat, arch.I386.SyscallNumbers, "syscall_i386_"},
-		{callsX32, callsOther - callsX32, arch.X32.SyscallNumbers, "syscall_x32_"},
+		{callsX32, callsSocket - callsX32, arch.X32.SyscallNumbers, "syscall_x32_"},
+		{callsSocket, callsOther - callsSocket, socketCalls, "socketcall_"},
 	}
 }
 

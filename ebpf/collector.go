@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -91,6 +92,16 @@ func (c *Collector) Launch(start func() error) error {
 		err = errors.Join(err, fmt.Errorf("unmark the launching thread: %w", clearErr))
 	}
 	return err
+}
+
+// Hooks tells, between Attach and Stop, what is attached.
+func (c *Collector) Hooks() []audit.Hook {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.probes == nil {
+		return nil
+	}
+	return slices.Clone(c.probes.hooks)
 }
 
 // Alive returns the recorded processes that have not exited.

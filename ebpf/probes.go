@@ -134,26 +134,29 @@ func (p *probes) fill() error {
 	return nil
 }
 
-// hook is a program and the name of its attachment point.
+// hook is a program and the name of its attachment point. Without an optional
+// one the recording is incomplete, and says so; without another there is none.
 type hook struct {
-	name string
-	prog *ebpf.Program
+	name     string
+	prog     *ebpf.Program
+	optional bool
 }
 
 // programs lists the programs in the order in which they are attached: no
 // mark is made before its end would be seen.
 func (p *probes) programs() []hook {
 	return []hook{
-		{"tp_btf/sched_process_exit", p.SchedProcessExit},
-		{"tp_btf/inet_sock_set_state", p.InetSockSetState},
-		{"tp_btf/sys_exit", p.SysExit},
-		{"tp_btf/sys_enter", p.SysEnter},
-		{"tp_btf/sched_process_exec", p.SchedProcessExec},
-		{"tp_btf/task_newtask", p.TaskNewtask},
+		{"tp_btf/sched_process_exit", p.SchedProcessExit, false},
+		{"tp_btf/inet_sock_set_state", p.InetSockSetState, true},
+		{"tp_btf/sys_exit", p.SysExit, false},
+		{"tp_btf/sys_enter", p.SysEnter, false},
+		{"tp_btf/sched_process_exec", p.SchedProcessExec, false},
+		{"tp_btf/task_newtask", p.TaskNewtask, false},
 	}
 }
 
-// attach attaches all programs. It notes each in p.hooks and returns the first error.
+// attach attaches all programs. It notes each in p.hooks and returns the
+// first error of one that is not optional.
 func (p *probes) attach() error {
 	var first error
 	for _, h := range p.programs() {
@@ -161,7 +164,7 @@ func (p *probes) attach() error {
 		l, err := link.AttachTracing(link.TracingOptions{Program: h.prog, AttachType: ebpf.AttachTraceRawTp})
 		if err != nil {
 			noted.Err = err.Error()
-			if first == nil {
+			if first == nil && !h.optional {
 				first = fmt.Errorf("attach %s: %w", h.name, err)
 			}
 		} else {

@@ -15,7 +15,7 @@ enum event_type {
 	EV_FORK = 1,	/* body: fork */
 	EV_EXEC,	/* body: exec; segments: exe, cwd, filename, interp, argv */
 	EV_ARGV,	/* body: argv; segments: the next bytes of the last exec's argv */
-	EV_EXEC_FAILED,	/* segments: base, filename, argv */
+	EV_EXEC_FAILED,	/* body: file, call_flags is 1 before the command is there; segments: base, filename, argv */
 	EV_EXIT,	/* body: exit */
 	EV_OPEN,	/* body: file; segments: path, requested */
 	EV_FILE_OP,	/* body: file; segments: base, name, base, name */
@@ -166,5 +166,6 @@ struct call_count {
 #define CALLS_NATIVE 0
 #define CALLS_COMPAT 1024
 #define CALLS_X32 1536
+#define CALLS_SOCKETCALL 2240 /* by the call that i386's socketcall(2) stands for */
 #define CALLS_OTHER 2303
 #define CALLS 2304

@@ -174,6 +174,7 @@ static __always_inline void on_exec_failed(struct scratch *s, struct flight *f, 
 	if (restarts(ret))
 		return;
 	event_begin(s, EV_EXEC_FAILED, OP_EXEC, m);
+	s->ev.file.call_flags = m->armed;
 	s->ev.err = ret;
 	name_append(s, f, call, 0, 1);
 	s->len = 0;

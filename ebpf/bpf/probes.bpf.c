@@ -60,7 +60,7 @@ int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
 	if (!m)
 		return 0;
 	compat = is_compat(regs);
-	index = call_index(nr, compat);
+	index = call_index(regs, nr, compat);
 	call = bpf_map_lookup_elem(&calls, &index);
 	if (!call || call->op == OP_NONE || (m->armed && call->op != OP_EXEC))
 		return 0;
@@ -73,7 +73,7 @@ int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
 	s = scratch_get();
 	if (!s)
 		return 0;
-	call_args(regs, compat, s->args);
+	call_args(regs, index, compat, s->args);
 	if (call->path[0])
 		names_keep(s, call);
 	else if (call->op == OP_CONNECT)
@@ -128,7 +128,7 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 	if (!m)
 		return 0;
 	compat = is_compat(regs);
-	index = call_index(nr, compat);
+	index = call_index(regs, nr, compat);
 	call = bpf_map_lookup_elem(&calls, &index);
 	if (!call)
 		return 0;
@@ -143,7 +143,7 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 	s = scratch_get();
 	if (!s)
 		goto out;
-	call_args(regs, compat, s->args);
+	call_args(regs, index, compat, s->args);
 	switch (call->op) {
 	case OP_OPEN:
 		if (f && ret >= 0)

@@ -19,9 +19,17 @@ static __always_inline long call_number(struct pt_regs *regs)
 	return regs->orig_ax;
 }
 
-static __always_inline void call_args(struct pt_regs *regs, int compat, u64 *args)
+static __always_inline void call_args(struct pt_regs *regs, u32 index, int compat, u64 *args)
 {
-	if (compat) {
+	if (index >= CALLS_SOCKETCALL && index < CALLS_OTHER) {
+		u32 in[6] = {}, i;
+
+		/* They lie in memory, where another thread can change them during the call. */
+		if (bpf_probe_read_user(in, sizeof(in), (void *)(u64)(u32)regs->cx))
+			bpf_probe_read_user(in, 3 * sizeof(u32), (void *)(u64)(u32)regs->cx);
+		for (i = 0; i < 6; i++)
+			args[i] = in[i];
+	} else if (compat) {
 		args[0] = (u32)regs->bx;
 		args[1] = (u32)regs->cx;
 		args[2] = (u32)regs->dx;
@@ -50,7 +58,7 @@ static __always_inline long call_number(struct pt_regs *regs)
 	return regs->syscallno;
 }
 
-static __always_inline void call_args(struct pt_regs *regs, int compat, u64 *args)
+static __always_inline void call_args(struct pt_regs *regs, u32 index, int compat, u64 *args)
 {
 	args[0] = regs->orig_x0;
 	args[1] = regs->regs[1];
@@ -61,8 +69,14 @@ static __always_inline void call_args(struct pt_regs *regs, int compat, u64 *arg
 }
 #endif
 
-static __always_inline u32 call_index(long nr, int compat)
+#define NR_SOCKETCALL 102 /* i386 */
+
+static __always_inline u32 call_index(struct pt_regs *regs, long nr, int compat)
 {
+#if defined(__TARGET_ARCH_x86)
+	if (compat && nr == NR_SOCKETCALL)
+		return CALLS_SOCKETCALL + (regs->bx & 31);
+#endif
 	if (nr < 0)
 		return CALLS_OTHER;
 	if (compat)
@@ -70,7 +84,7 @@ static __always_inline u32 call_index(long nr, int compat)
 #ifdef X32_SYSCALL_BIT
 	if (nr & X32_SYSCALL_BIT) {
 		nr &= ~X32_SYSCALL_BIT;
-		return nr < CALLS_OTHER - CALLS_X32 ? CALLS_X32 + nr : CALLS_OTHER;
+		return nr < CALLS_SOCKETCALL - CALLS_X32 ? CALLS_X32 + nr : CALLS_OTHER;
 	}
 #endif
 	return nr < CALLS_COMPAT ? nr : CALLS_OTHER;

@@ -1,0 +1,48 @@
+//go:build linux && amd64
+
+package truth
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// 32-bit calls pass none of the tracepoints of single system calls.
+func TestCompat(t *testing.T) {
+	program := filepath.Join(tempDir(t), "i386")
+	build := exec.Command("go", "build", "-o", program, "./testdata/i386")
+	build.Env = append(os.Environ(), "GOARCH=386", "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if err := exec.Command(program).Run(); errors.Is(err, unix.ENOEXEC) {
+		t.Skip("this kernel runs no 32-bit programs: ", err)
+	}
+	dir, port := tempDir(t), echo(t, "tcp4", "127.0.0.1:0")
+	addr := "127.0.0.1:" + strconv.Itoa(port)
+	r := record(t, []string{program, addr}, in(dir))
+	complete(t, r)
+	same(t, "writes", []string{"renamed", "written"}, under(dir, r.Filesystem.Writes))
+	same(t, "deletes", []string{"dir", "renamed", "written"}, under(dir, r.Filesystem.Deletes))
+	// Package os asks rmdir when unlink did not do.
+	same(t, "failed", []string{"open missing ENOENT 1"}, failed(r, dir))
+	same(t, "attempts", []string{"tcp " + addr + " connected 1"}, attempts(r))
+	if r.Network.BytesSent != 4 || r.Syscalls.Counts["getppid"] != 100 {
+		t.Errorf("%d bytes sent, counts %v", r.Network.BytesSent, r.Syscalls.Counts)
+	}
+	p := root(t, r)
+	if len(p.Execs) != 2 || p.Execs[0].Exe != program || strings.Join(p.Execs[1].Argv, "|") != "true|from 32 bits" || ending(p) != "exit 0" {
+		t.Errorf("%+v", p)
+	}
+	if f := r.ExecFailures; len(f) != 1 || f[0].Path != dir+"/nope" || fmt.Sprint(f[0].Argv) != "[nope arg]" {
+		t.Errorf("exec failures %+v", f)
+	}
+}

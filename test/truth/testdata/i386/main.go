@@ -1,0 +1,39 @@
+// Program i386 is built for 32-bit machines: its system calls come by another
+// door, with other numbers and with pointers of half the size.
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+)
+
+func main() {
+	check(os.WriteFile("written", []byte("x"), 0o600))
+	check(os.Rename("written", "renamed"))
+	check(os.Remove("renamed"))
+	check(os.Mkdir("dir", 0o700))
+	check(syscall.Rmdir("dir"))
+	if _, err := os.Open("missing"); !os.IsNotExist(err) {
+		check(fmt.Errorf("missing: %v", err))
+	}
+	for range 100 {
+		syscall.Getppid()
+	}
+	c, err := net.Dial("tcp", os.Args[1])
+	check(err)
+	_, err = c.Write([]byte("four"))
+	check(err)
+	if err := syscall.Exec("./nope", []string{"nope", "arg"}, nil); err != syscall.ENOENT {
+		check(fmt.Errorf("exec: %v", err))
+	}
+	check(syscall.Exec("/bin/true", []string{"true", "from 32 bits"}, nil))
+}
+
+func check(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(99)
+	}
+}
