@@ -1,0 +1,122 @@
+// Package cli is the command line of glasshouse: one file a subcommand.
+//
+// The rules of its user interface:
+//
+//   - The command that is run owns stdin and stdout. What glasshouse itself
+//     has to say goes to stderr, never to stdout, unless it was asked for it
+//     there (version, doctor, man, completion, run -o -).
+//   - An error is one line, "glasshouse: " and what went wrong; where there is
+//     a remedy, a line "hint: " follows.
+//   - The exit code of run is the command's own, 128+n after signal n. All of
+//     glasshouse's own failures exit with 1.
+//   - Text that comes from the command (paths, arguments, addresses) is made
+//     printable before it reaches a terminal.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"glasshouse/audit"
+)
+
+// exitFailure is the exit code of glasshouse's own failures.
+const exitFailure = 1
+
+// Main runs glasshouse with the arguments after the program's name and
+// returns the exit code.
+func Main(args []string, stdin, stdout, stderr *os.File) int {
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	root := a.root()
+	root.SetArgs(args)
+	if err := root.ExecuteContext(context.Background()); err != nil {
+		a.report(err)
+		return exitFailure
+	}
+	return a.code
+}
+
+// app is one invocation.
+type app struct {
+	stdin, stdout, stderr *os.File
+	code                  int // to exit with, if no error says otherwise
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "glasshouse",
+		Short: "a flight recorder for commands",
+		Long: `glasshouse runs a command, watches it from underneath, in the kernel, and
+leaves a receipt: what ran, what it read, wrote and deleted, whom it talked to,
+how it ended, and what the recorder could not see.`,
+		Example: `  sudo glasshouse run -- make test
+  glasshouse doctor`,
+		Args:              cobra.NoArgs,
+		SilenceErrors:     true, // report prints them
+		SilenceUsage:      true,
+		DisableAutoGenTag: true, // the man page says nothing about the day it was made
+	}
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError(cmd, err)
+	})
+	root.AddCommand(a.runCommand(), a.doctorCommand(), a.versionCommand(), a.manCommand())
+	return root
+}
+
+// report prints an error and, if one is known, what would help.
+func (a *app) report(err error) {
+	fmt.Fprintf(a.stderr, "glasshouse: %s\n", printable(err.Error()))
+	if hint := hintOf(err); hint != "" {
+		fmt.Fprintf(a.stderr, "hint: %s\n", printable(hint))
+	}
+}
+
+// hinted is an error with a remedy.
+type hinted struct {
+	err  error
+	hint string
+}
+
+func (e *hinted) Error() string { return e.err.Error() }
+func (e *hinted) Unwrap() error { return e.err }
+
+func hintOf(err error) string {
+	var h *hinted
+	if errors.As(err, &h) {
+		return h.hint
+	}
+	var unavailable *audit.UnavailableError
+	if errors.As(err, &unavailable) {
+		return unavailable.Hint
+	}
+	return ""
+}
+
+// usageError points at the help of the command that was misused.
+func usageError(cmd *cobra.Command, err error) error {
+	return &hinted{err, fmt.Sprintf("%s --help shows what there is", cmd.CommandPath())}
+}
+
+// noArgs is cobra.NoArgs with a hint.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError(cmd, fmt.Errorf("%s takes no arguments", cmd.CommandPath()))
+	}
+	return nil
+}
+
+// put writes to stdout, where a failure is an error: somebody asked for it.
+func put(w io.Writer, text string) error {
+	if _, err := io.WriteString(w, text); err != nil {
+		return fmt.Errorf("write the output: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,70 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"glasshouse/ebpf"
+	"glasshouse/internal/doctor"
+)
+
+func (a *app) doctorCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Tell whether this machine can observe commands",
+		Long: `Check what observing needs, one line each: what was found, what is needed, and
+the remedy. The last check loads and attaches the real programs, and its
+verdict counts: the exit code is 0 if commands can be observed here, else 1.
+
+With --json the checks are a list of {check, status, found, needed, remedy};
+status is ok, warn (something is taken away) or fail (nothing is observed).`,
+		Example: `  sudo glasshouse doctor
+  glasshouse doctor --json | jq '.[] | select(.status != "ok")'`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			env, err := readSettings(os.Getenv, underWSL)
+			if err != nil {
+				return err
+			}
+			d := doctor.Diagnose(cmd.Context(), doctor.Here(ebpf.Options{
+				CaptureArgv: env.captureArgv,
+				ObjectDir:   env.objectDir,
+			}))
+			if !d.CanObserve {
+				a.code = exitFailure
+			}
+			if asJSON {
+				text, err := json.MarshalIndent(d.Checks, "", "  ")
+				if err != nil {
+					return err
+				}
+				return put(a.stdout, string(text)+"\n")
+			}
+			return put(a.stdout, diagnosis(d))
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the checks as JSON")
+	return cmd
+}
+
+func diagnosis(d doctor.Diagnosis) string {
+	var b strings.Builder
+	for _, c := range d.Checks {
+		fmt.Fprintf(&b, "%-4s  %-19s  %s; needed: %s", c.Status, c.Name, printable(c.Found), c.Needed)
+		if c.Remedy != "" {
+			fmt.Fprintf(&b, "; remedy: %s", printable(c.Remedy))
+		}
+		b.WriteByte('\n')
+	}
+	if d.CanObserve {
+		b.WriteString("glasshouse can observe commands here.\n")
+	} else {
+		b.WriteString("glasshouse cannot observe commands here: they run, and their receipts say so.\n")
+	}
+	return b.String()
+}

@@ -1,0 +1,262 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"glasshouse/backend"
+	"glasshouse/backend/firecracker"
+	"glasshouse/backend/process"
+	"glasshouse/ebpf"
+	"glasshouse/receipt"
+	"glasshouse/runner"
+)
+
+// runFlags are the flags of run as they were given.
+type runFlags struct {
+	output        string
+	strict        bool
+	quiet         bool
+	timeout       time.Duration
+	user          string
+	wait          string
+	killSurvivors bool
+	envFile       string
+	chdir         string
+	guest         bool
+	backend       string
+	kernel        string
+	rootfs        string
+}
+
+func (a *app) runCommand() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run [flags] -- command [args...]",
+		Short: "Run a command and leave a receipt of it",
+		Long: `Run a command, record what it does, and write a receipt.
+
+The command has its terminal, stdin and output, its signals and its exit code
+as if it ran by itself. Output that does not go to a terminal is counted and
+hashed on its way. After the run a summary is printed on stderr.
+
+Without the right to observe (see glasshouse doctor) the command runs all the
+same: the receipt says why nothing was observed, and so does a line on stderr,
+which --quiet does not silence. --strict runs nothing in that case.
+
+With -o - the receipt, and nothing else, goes to stdout; the command's own
+stdout goes to stderr then.
+
+Signals: Ctrl-C and Ctrl-\ reach the command from the terminal; the recorder
+outlives them and writes the receipt. SIGTERM is always passed on to the
+command; SIGINT, SIGQUIT and SIGHUP are where the terminal has not sent them to
+the command already. A signal while --wait=tree waits for what the command left
+behind, or a SIGTERM before, ends that waiting.
+
+The exit code is the command's own, 128+n if signal n ended it, and 1 if
+glasshouse failed before there was a command. A receipt that cannot be written
+is an error on stderr and leaves the exit code of the command as it is.
+
+` + environmentHelp,
+		Example: `  sudo glasshouse run -- python3 script.py
+  sudo glasshouse run -o build.json --timeout 10m --kill-survivors -- make
+  sudo glasshouse run --user invoking --chdir src -- npm test
+  glasshouse run -q -o - -- curl -s https://example.org | jq .network.attempts`,
+		Args: runArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.run(cmd, &f, args)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SetInterspersed(false) // the command's flags are its own
+	flags.SortFlags = false
+	flags.StringVarP(&f.output, "output", "o", "receipt.json", "write the receipt to `FILE`; - is stdout")
+	flags.BoolVarP(&f.quiet, "quiet", "q", false, "print no summary")
+	flags.BoolVar(&f.strict, "strict", false, "run nothing if it cannot be fully observed")
+	flags.DurationVar(&f.timeout, "timeout", 0, "kill the command and all that it started after this `DURATION`, such as 90s")
+	flags.StringVar(&f.user, "user", "", "run the command as `NAME|UID[:GID]`; invoking is who called sudo")
+	flags.StringVar(&f.wait, "wait", "root", "wait for the command alone (root) or all that it started (tree)")
+	flags.BoolVar(&f.killSurvivors, "kill-survivors", false, "when the waiting is over, kill what the command left running")
+	flags.StringVar(&f.envFile, "env-file", "", "add the KEY=VALUE lines of `FILE` to the environment")
+	flags.StringVar(&f.chdir, "chdir", "", "run the command in `DIR`")
+	flags.BoolVar(&f.guest, "guest", false, "take on the duties of a guest's first process: mounts, limits, reaping")
+	flags.StringVar(&f.backend, "backend", "process", "what runs the command: process or firecracker")
+	flags.StringVar(&f.kernel, "kernel", "", "the guest's kernel `FILE` (firecracker)")
+	flags.StringVar(&f.rootfs, "rootfs", "", "the guest's root file system `FILE` (firecracker)")
+	return cmd
+}
+
+// runArgs insists on the "--": without it, a typing error in a flag would
+// silently become a flag of the command.
+func runArgs(cmd *cobra.Command, args []string) error {
+	dash := cmd.ArgsLenAtDash()
+	switch {
+	case dash != 0 && len(args) > 0:
+		return &hinted{
+			fmt.Errorf("-- is missing before the command: %q", args[0]),
+			"glasshouse run [flags] -- command [args...]",
+		}
+	case len(args) == 0:
+		return &hinted{errors.New("no command to run"), "glasshouse run [flags] -- command [args...]"}
+	case args[0] == "":
+		return &hinted{errors.New("the command is empty"), "glasshouse run [flags] -- command [args...]"}
+	}
+	return nil
+}
+
+// run checks everything that was asked for, and only then runs the command.
+func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
+	env, err := readSettings(os.Getenv, underWSL)
+	if err != nil {
+		return err
+	}
+	spec, err := a.spec(cmd, f, argv)
+	if err != nil {
+		return err
+	}
+	// Relative to where the recorder is now, whatever happens to that folder.
+	output := f.output
+	if output != "-" {
+		if abs, err := filepath.Abs(output); err == nil {
+			output = abs
+		}
+	}
+
+	spec.Signals = catchSignals()
+	diagnostics := newDiagnostics(env, a.stderr)
+	spec.Tap = diagnostics.tap()
+	spec.Collector = ebpf.New(ebpf.Options{
+		CaptureArgv: env.captureArgv,
+		ObjectDir:   env.objectDir,
+		DebugEvents: diagnostics.events(),
+	})
+
+	rec, runErr := runner.Run(context.Background(), spec)
+	if rec == nil {
+		return runErr
+	}
+	a.code = rec.Outcome.ExitCode
+	if runErr != nil {
+		a.report(runErr)
+	}
+	diagnostics.print(rec)
+	if err := a.writeReceipt(output, rec); err != nil {
+		a.report(err)
+		output = ""
+	}
+	if !f.quiet {
+		fmt.Fprint(a.stderr, summary(rec, f.output, output != ""))
+	}
+	return nil
+}
+
+// spec turns the flags into a run, or says which of them makes no sense.
+func (a *app) spec(cmd *cobra.Command, f *runFlags, argv []string) (runner.Spec, error) {
+	spec := runner.Spec{
+		Argv:          argv,
+		Dir:           f.chdir,
+		Stdin:         a.stdin,
+		Stdout:        a.stdout,
+		Stderr:        a.stderr,
+		Strict:        f.strict,
+		Timeout:       f.timeout,
+		KillSurvivors: f.killSurvivors,
+		Version:       version(),
+		Unavailable:   a.notObserved,
+	}
+	bad := func(format string, args ...any) (runner.Spec, error) {
+		return runner.Spec{}, usageError(cmd, fmt.Errorf(format, args...))
+	}
+	switch {
+	case f.output == "":
+		return bad("--output names no file")
+	case f.output == "-":
+		spec.Stdout = a.stderr
+	}
+	if cmd.Flags().Changed("timeout") && f.timeout <= 0 {
+		return bad("--timeout %s: it must be longer than nothing", f.timeout)
+	}
+	switch f.wait {
+	case "root":
+	case "tree":
+		spec.WaitTree = true
+	default:
+		return bad("--wait %s: it must be root or tree", printable(f.wait))
+	}
+	if cmd.Flags().Changed("chdir") {
+		if info, err := os.Stat(f.chdir); err != nil {
+			return bad("--chdir: %w", err)
+		} else if !info.IsDir() {
+			return bad("--chdir %s: not a folder", f.chdir)
+		}
+	}
+	switch f.backend {
+	case "process":
+		if f.kernel != "" || f.rootfs != "" {
+			return bad("--kernel and --rootfs need --backend firecracker")
+		}
+		spec.Backend = process.New()
+	case "firecracker":
+		spec.Backend = firecracker.New(firecracker.Config{Kernel: f.kernel, RootFS: f.rootfs})
+	default:
+		return bad("--backend %s: it must be process or firecracker", printable(f.backend))
+	}
+	if err := setEnvironment(&spec, f); err != nil {
+		return runner.Spec{}, err
+	}
+	return spec, nil
+}
+
+// setEnvironment resolves --user and --env-file. Another user gets a home and
+// a name of its own, or programs would write to the recorder's; a file
+// overrides that.
+func setEnvironment(spec *runner.Spec, f *runFlags) error {
+	var over []string
+	if f.user != "" {
+		u, err := backend.LookupUser(f.user)
+		if err != nil {
+			return fmt.Errorf("--user: %w", err)
+		}
+		spec.User = u
+		over = userEnv(u)
+	}
+	if f.envFile != "" {
+		vars, err := readEnvFile(f.envFile)
+		if err != nil {
+			return err
+		}
+		over = append(over, vars...)
+	}
+	if over != nil {
+		spec.Env = overlay(os.Environ(), over)
+	}
+	return nil
+}
+
+// notObserved is told before the command starts. It is no part of the
+// summary: a run that nobody watched must not look like one that was.
+func (a *app) notObserved(err error) {
+	fmt.Fprintf(a.stderr, "glasshouse: not observed: %s\n", printable(err.Error()))
+	if hint := hintOf(err); hint != "" {
+		fmt.Fprintf(a.stderr, "hint: %s\n", printable(hint))
+	}
+}
+
+func (a *app) writeReceipt(path string, rec *receipt.Receipt) error {
+	if path == "-" {
+		if err := receipt.Encode(a.stdout, rec); err != nil {
+			return fmt.Errorf("write the receipt to stdout: %w", err)
+		}
+		return nil
+	}
+	if err := receipt.WriteFile(path, rec); err != nil {
+		return fmt.Errorf("write the receipt: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,26 @@
+package cli
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// catchSignals keeps the recorder alive until the receipt is written: the
+// handlers are never taken down. It uses Notify and never Ignore, which the
+// command would inherit. A signal that was ignored when the recorder was
+// started (nohup) is left alone, for Notify would end that for the command.
+// SIGTSTP is not caught, so that Ctrl-Z stops the recorder with its command.
+func catchSignals() <-chan os.Signal {
+	caught := make(chan os.Signal, 16)
+	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+		if !signal.Ignored(sig) {
+			signal.Notify(caught, sig)
+		}
+	}
+	// A reader that closes its end of our stdout must not end the recorder:
+	// the write fails with EPIPE, and the command is told in its turn. Nobody
+	// receives from this channel; a full one drops what comes.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	return caught
+}

@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"glasshouse/receipt"
+)
+
+const (
+	maxNames = 3  // named in a line of the summary; the rest is a number
+	maxName  = 60 // characters of one name
+)
+
+// summary is what a user sees after a run, a few lines that a receipt bears
+// out. written tells whether the receipt got to output.
+func summary(rec *receipt.Receipt, output string, written bool) string {
+	var b strings.Builder
+	line := func(key, text string) { fmt.Fprintf(&b, "  %-10s %s\n", key, text) }
+
+	b.WriteString("glasshouse:\n")
+	line("outcome", outcome(rec))
+	if rec.Observation.Mode != "none" {
+		line("processes", fmt.Sprint(len(rec.ProcessTree))+survivors(rec))
+		line("written", names(rec.Filesystem.Writes))
+		line("deleted", names(rec.Filesystem.Deletes))
+		line("hosts", names(hosts(rec)))
+	}
+	line("events", events(rec))
+	switch {
+	case !written:
+		line("receipt", "not written")
+	case output == "-":
+		line("receipt", "on stdout")
+	default:
+		line("receipt", printable(output))
+	}
+	return b.String()
+}
+
+func outcome(rec *receipt.Receipt) string {
+	text := fmt.Sprintf("exit code %d", rec.Outcome.ExitCode)
+	if rec.Outcome.Signal != nil {
+		text += " (" + printable(*rec.Outcome.Signal) + ")"
+	}
+	took := time.Duration(rec.Timing.DurationMS) * time.Millisecond
+	text += fmt.Sprintf(" after %s", took)
+	if rec.Outcome.Error != nil {
+		text += ": " + shorten(printable(*rec.Outcome.Error), 2*maxName)
+	}
+	return text
+}
+
+func survivors(rec *receipt.Receipt) string {
+	n := len(rec.Observation.Survivors)
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d still running", n)
+}
+
+// names is a number and the first few of a list.
+func names(list []string) string {
+	if len(list) == 0 {
+		return "none"
+	}
+	shown := make([]string, 0, maxNames)
+	for _, s := range list[:min(len(list), maxNames)] {
+		shown = append(shown, shorten(printable(s), maxName))
+	}
+	text := fmt.Sprintf("%d: %s", len(list), strings.Join(shown, ", "))
+	if more := len(list) - len(shown); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// hosts are the peers beyond this machine's unix sockets, with what came of
+// each, in the order of the receipt.
+func hosts(rec *receipt.Receipt) []string {
+	var list []string
+	for _, at := range rec.Network.Attempts {
+		if strings.HasPrefix(at.Dst, "unix:") {
+			continue
+		}
+		if text := at.Dst + " " + at.Result; !slices.Contains(list, text) {
+			list = append(list, text)
+		}
+	}
+	return list
+}
+
+func events(rec *receipt.Receipt) string {
+	obs := rec.Observation
+	if obs.Mode == "none" {
+		return "not observed" + because(obs.Reason)
+	}
+	var lost uint64
+	for _, n := range obs.Events.Lost {
+		lost += n
+	}
+	switch {
+	case obs.Complete:
+		return fmt.Sprintf("%d, complete", obs.Events.Received)
+	case lost > 0:
+		return fmt.Sprintf("%d, %d LOST", obs.Events.Received, lost) + because(obs.Reason)
+	default:
+		return fmt.Sprintf("%d, NOT complete", obs.Events.Received) + because(obs.Reason)
+	}
+}
+
+func because(reason *string) string {
+	if reason == nil {
+		return ""
+	}
+	return ": " + shorten(printable(*reason), 2*maxName)
+}

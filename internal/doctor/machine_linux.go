@@ -1,0 +1,49 @@
+package doctor
+
+import (
+	"context"
+	"os"
+	"runtime"
+
+	"github.com/moby/sys/capability"
+	"golang.org/x/sys/unix"
+
+	"glasshouse/audit"
+	"glasshouse/ebpf"
+)
+
+// Here is the machine that this process runs on.
+func Here(opts ebpf.Options) Machine {
+	return Machine{
+		OS:      runtime.GOOS,
+		Release: release(),
+		Root:    os.DirFS("/"),
+		Capable: capable,
+		Writable: func(path string) error {
+			return unix.Faccessat(unix.AT_FDCWD, path, unix.W_OK, unix.AT_EACCESS)
+		},
+		RingBuf: ebpf.HaveRingBuf,
+		Trial: func(ctx context.Context) ([]audit.Hook, error) {
+			return ebpf.Trial(ctx, opts)
+		},
+	}
+}
+
+func release() string {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}
+
+func capable(number int) (bool, error) {
+	self, err := capability.NewPid2(0)
+	if err != nil {
+		return false, err
+	}
+	if err := self.Load(); err != nil {
+		return false, err
+	}
+	return self.Get(capability.EFFECTIVE, capability.Cap(number)), nil
+}

@@ -1,0 +1,115 @@
+package runner
+
+import (
+	"os"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"strconv"
+
+	"glasshouse/audit"
+	"glasshouse/receipt"
+)
+
+// receipt writes down what the run knows by itself and lets the aggregator
+// fill in what was observed.
+func (r *run) receipt() *receipt.Receipt {
+	meta := r.spec.Backend.Metadata()
+	rec := &receipt.Receipt{
+		ReceiptVersion: receipt.Version,
+		ExecutionID:    receipt.ExecutionID(r.started, r.pid, r.spec.Argv),
+		Timestamp:      receipt.At(r.started),
+		Command:        r.command(),
+		Outcome:        receipt.Outcome{ExitCode: r.exit.Code},
+		Timing: receipt.Timing{
+			StartedAt: receipt.At(r.started),
+			EndedAt:   receipt.At(r.ended),
+		},
+		Execution: receipt.Execution{
+			Backend:    meta.Backend,
+			Isolation:  meta.Isolation,
+			Provenance: r.spec.Provenance,
+		},
+		Environment: receipt.Environment{
+			Runtime:           audit.Runtime(r.spec.Argv),
+			OS:                runtime.GOOS,
+			Arch:              runtime.GOARCH,
+			Sandbox:           receipt.Sandbox{Network: "enabled"},
+			Kernel:            kernelRelease(),
+			GlasshouseVersion: r.spec.Version,
+		},
+		ExitCode: r.exit.Code,
+	}
+	if rec.Execution.Provenance == "" {
+		rec.Execution.Provenance = "host"
+	}
+	if r.exit.Signal != "" {
+		rec.Outcome.Signal = &r.exit.Signal
+	}
+	if err := r.err(); err != nil {
+		text := err.Error()
+		rec.Outcome.Error = &text
+	}
+	// The monotonic clock, which a step of the wall clock leaves alone.
+	rec.Timing.DurationMS = r.ended.Sub(r.started).Milliseconds()
+	rec.DurationMS = rec.Timing.DurationMS
+	rec.Artifacts.StdoutHash, rec.Artifacts.StdoutBytes = r.stdout.sums()
+	rec.Artifacts.StderrHash, rec.Artifacts.StderrBytes = r.stderr.sums()
+	r.observation(rec)
+	return rec
+}
+
+// command is what was asked for, as it was resolved.
+func (r *run) command() receipt.Command {
+	cmd := receipt.Command{
+		Argv:       r.spec.Argv,
+		WorkingDir: workingDir(r.spec.Dir),
+	}
+	if e, ok := r.spec.Backend.(interface{ Executable() string }); ok {
+		cmd.Exe = e.Executable()
+	}
+	if u := r.spec.User; u != nil {
+		cmd.UID, cmd.GID, cmd.User = u.UID, u.GID, u.Name
+		return cmd
+	}
+	// Effective, as execve will use them. Elsewhere than on Unix these are -1.
+	cmd.UID, cmd.GID = uint32(max(os.Geteuid(), 0)), uint32(max(os.Getegid(), 0))
+	if u, err := user.LookupId(strconv.FormatUint(uint64(cmd.UID), 10)); err == nil {
+		cmd.User = u.Username
+	}
+	return cmd
+}
+
+// workingDir is dir as an absolute path; "" if the recorder's own folder is
+// gone.
+func workingDir(dir string) string {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return dir
+	}
+	return abs
+}
+
+// observation fills in what was seen; where nothing was, why.
+func (r *run) observation(rec *receipt.Receipt) {
+	if r.attached {
+		r.aggregator.Fill(rec, r.summary, r.alive, r.boot)
+	} else {
+		rec.Observation.Mode = "none"
+		rec.Observation.Reason = &r.blind
+		rec.Resources.CPUTimeMS = (r.exit.UserTime + r.exit.SystemTime).Milliseconds()
+		rec.Resources.MaxRSSKB = r.exit.MaxRSS
+		if r.pid != 0 {
+			rec.Resources.Processes = 1
+		}
+	}
+	// The cgroup's books are to the microsecond and hold those who still run;
+	// what the scheduler had booked at each exit can be a tick behind.
+	if r.cpu > 0 {
+		rec.Resources.CPUTimeMS = r.cpu.Milliseconds()
+	}
+	rec.Timing.CPUTimeMS = rec.Resources.CPUTimeMS
+	rec.Observation.Gaps = append(rec.Observation.Gaps, r.spec.Gaps...)
+	rec.Observation.Gaps = append(rec.Observation.Gaps, r.gaps...)
+	rec.Normalize()
+}

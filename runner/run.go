@@ -1,0 +1,466 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"glasshouse/audit"
+	"glasshouse/backend"
+	"glasshouse/receipt"
+)
+
+const (
+	// stopLimit bounds the drain of a collector and the clean-up of a backend
+	// after the run's own context is done.
+	stopLimit = 30 * time.Second
+	// killGrace is how long it may take to kill a tree and to see it exit.
+	killGrace = time.Second
+	// streamGrace is how long the output of a tree that is gone may take to
+	// arrive.
+	streamGrace = time.Second
+	// failureCode is the exit code of a run in which no command ran.
+	failureCode = 1
+)
+
+// Run runs one command and returns its receipt, which is there whatever went
+// wrong once a command was asked for. The error is what the receipt's
+// outcome.error says. Not being able to observe is no error unless
+// Spec.Strict is set.
+func Run(ctx context.Context, spec Spec) (*receipt.Receipt, error) {
+	if len(spec.Argv) == 0 || spec.Argv[0] == "" {
+		return nil, errors.New("no command to run")
+	}
+	if spec.Backend == nil {
+		return nil, errors.New("no backend to run the command with")
+	}
+	r := &run{
+		spec:       spec,
+		stdout:     newStream(spec.Stdout),
+		stderr:     newStream(spec.Stderr),
+		aggregator: audit.NewAggregator(),
+		terminal:   terminalState(),
+		boot:       bootTime(),
+		started:    time.Now(),
+		exit:       backend.Exit{Code: failureCode},
+	}
+	r.ended = r.started
+	r.conduct(ctx)
+	return r.receipt(), r.err()
+}
+
+// run is the state of one Run.
+type run struct {
+	spec           Spec
+	stdout, stderr *stream
+	aggregator     *audit.Aggregator
+	terminal       terminal // at the start
+	boot           time.Time
+
+	started, ended time.Time
+	pid            int // of the root; 0 if it never started
+	exit           backend.Exit
+	cpu            time.Duration // of the run's cgroup; 0 if it has none
+	errs           []error
+
+	attached bool
+	blind    string // why nothing is observed; "" if something is
+	summary  audit.Summary
+	alive    []audit.ProcessID
+	gaps     []receipt.Gap
+
+	// giveUp is closed when a signal says that the tree is not to be waited
+	// for any longer; givenUp is the signal.
+	giveUp  chan struct{}
+	givenUp os.Signal
+}
+
+// conduct is the order of a run. Whatever fails, the collector is drained
+// and the backend cleaned up, with a context of their own: the run's may be
+// what ended it.
+func (r *run) conduct(ctx context.Context) {
+	defer r.cleanup(ctx)
+	if !r.prepare(ctx) {
+		r.blind = "the command was not started"
+		return
+	}
+	defer r.drain(ctx)
+	r.attach(ctx)
+	if r.refuse() || r.interrupted() {
+		return
+	}
+	if !r.start(ctx) {
+		return
+	}
+	r.wait(ctx)
+}
+
+func (r *run) fail(err error) {
+	if err != nil {
+		r.errs = append(r.errs, err)
+	}
+}
+
+func (r *run) prepare(ctx context.Context) bool {
+	err := ctx.Err()
+	if err == nil {
+		err = r.spec.Backend.Prepare(ctx, backend.Command{
+			Argv:   r.spec.Argv,
+			Dir:    r.spec.Dir,
+			Env:    r.spec.Env,
+			User:   r.spec.User,
+			Stdin:  r.spec.Stdin,
+			Stdout: r.stdout.writer(),
+			Stderr: r.stderr.writer(),
+		})
+	}
+	r.fail(err)
+	return err == nil
+}
+
+// attach makes the collector ready. That it cannot be is no failure of the
+// run: the command comes first.
+func (r *run) attach(ctx context.Context) {
+	if r.spec.Collector == nil {
+		r.unavailable(errors.New("no collector was asked for"))
+		return
+	}
+	sink := r.aggregator.Add
+	if tap := r.spec.Tap; tap != nil {
+		sink = func(ev audit.Event) {
+			tap(ev)
+			r.aggregator.Add(ev)
+		}
+	}
+	if err := r.spec.Collector.Attach(ctx, sink); err != nil {
+		r.unavailable(err)
+		return
+	}
+	r.attached = true
+}
+
+// unavailable takes note that nothing will be observed.
+func (r *run) unavailable(err error) {
+	r.blind = err.Error()
+	switch {
+	case r.spec.Strict:
+		r.fail(&refusal{err})
+	case r.spec.Unavailable != nil:
+		r.spec.Unavailable(err)
+	}
+}
+
+// refuse says whether a strict run must end before it begins.
+func (r *run) refuse() bool {
+	if !r.spec.Strict {
+		return false
+	}
+	if !r.attached {
+		return true
+	}
+	lister, ok := r.spec.Collector.(audit.HookLister)
+	if !ok {
+		return false
+	}
+	var missing []string
+	for _, h := range lister.Hooks() {
+		if !h.Attached {
+			missing = append(missing, h.Name+" ("+h.Err+")")
+		}
+	}
+	if len(missing) == 0 {
+		return false
+	}
+	r.fail(&refusal{fmt.Errorf("not attached: %s", strings.Join(missing, ", "))})
+	return true
+}
+
+// refusal is ErrNotObservable with its cause.
+type refusal struct{ cause error }
+
+func (e *refusal) Error() string   { return ErrNotObservable.Error() + ": " + e.cause.Error() }
+func (e *refusal) Unwrap() []error { return []error{ErrNotObservable, e.cause} }
+
+// interrupted looks for a signal that came before there was a command to
+// take it.
+func (r *run) interrupted() bool {
+	select {
+	case sig := <-r.spec.Signals:
+		r.exit.Code = 128 + signalNumber(sig)
+		r.fail(fmt.Errorf("%s before the command was started", signalName(sig)))
+		return true
+	default:
+		return false
+	}
+}
+
+// start forks the command. With a collector that happens on the collector's
+// thread, so that it sees the command's own exec.
+func (r *run) start(ctx context.Context) bool {
+	running := false
+	begin := func() error {
+		r.started = time.Now()
+		err := r.spec.Backend.Start(ctx)
+		running = err == nil
+		return err
+	}
+	if r.attached {
+		// An error of the collector's own may come beside a command that
+		// runs, and that has to be waited for.
+		r.fail(r.spec.Collector.Launch(begin))
+	} else {
+		r.fail(begin())
+	}
+	r.ended = time.Now()
+	if p, ok := r.spec.Backend.(backend.Process); ok {
+		r.pid = p.PID()
+	}
+	return running
+}
+
+// wait sees the root to its end, then the tree as far as that was asked for.
+func (r *run) wait(ctx context.Context) {
+	if d := r.spec.Timeout; d > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, d, &TimeoutError{After: d})
+		defer cancel()
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+
+	r.giveUp = make(chan struct{})
+	rootEnded := make(chan struct{})
+	watcherDone := make(chan struct{})
+	stop := make(chan struct{})
+	go func() {
+		defer close(watcherDone)
+		r.watchSignals(rootEnded, stop, cancel)
+	}()
+	defer func() { close(stop); <-watcherDone }()
+
+	exit, err := r.spec.Backend.Wait(ctx)
+	close(rootEnded)
+	r.ended = time.Now()
+	r.exit = exit
+	if err != nil {
+		r.fail(err)
+		if exit == (backend.Exit{}) {
+			// Nothing is known of how the command ended; 0 would be a claim.
+			r.exit.Code = failureCode
+		}
+	}
+	killed := ctx.Err() != nil
+	if killed {
+		r.awaitExits() // the backend has killed what it could find
+	} else if r.spec.WaitTree {
+		killed = r.waitTree(ctx)
+	}
+	if r.spec.KillSurvivors && !killed {
+		r.killTree()
+	}
+	r.drainStreams(ctx)
+}
+
+// streamHolder is implemented by backends whose Wait can return while others
+// still hold the command's output.
+type streamHolder interface {
+	StreamsHeld() bool
+	// Drain copies until the output is closed or ctx is done.
+	Drain(ctx context.Context) error
+}
+
+// drainStreams copies what is left in the command's output once the tree has
+// been waited for or killed, and says so if somebody goes on writing to it.
+func (r *run) drainStreams(ctx context.Context) {
+	h, ok := r.spec.Backend.(streamHolder)
+	if !ok || !h.StreamsHeld() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), streamGrace)
+	defer cancel()
+	if r.spec.WaitTree || r.spec.KillSurvivors {
+		// Its only error is that ctx was done, which StreamsHeld tells too.
+		_ = h.Drain(ctx)
+	}
+	if h.StreamsHeld() {
+		r.gap("output", "a process that outlived the command holds its output: what it writes from here on is neither passed on nor hashed")
+	}
+}
+
+// watchSignals passes signals on while the root runs, and takes them as the
+// wish to go home after that.
+func (r *run) watchSignals(rootEnded, stop <-chan struct{}, cancel context.CancelCauseFunc) {
+	for {
+		select {
+		case <-stop:
+			return
+		case sig := <-r.spec.Signals:
+			select {
+			case <-rootEnded:
+				r.stopWaiting(sig)
+				continue
+			default:
+			}
+			if endsWaiting(sig) {
+				r.stopWaiting(sig)
+			}
+			if !mustForward(sig, r.terminal, terminalState()) {
+				continue
+			}
+			if p, ok := r.spec.Backend.(backend.Process); ok {
+				// The process may be gone by now, and then there is nobody to tell.
+				_ = p.Signal(signalNumber(sig))
+			} else {
+				cancel(fmt.Errorf("ended by %s", signalName(sig)))
+			}
+		}
+	}
+}
+
+// stopWaiting is called by the goroutine that watches signals alone.
+func (r *run) stopWaiting(sig os.Signal) {
+	if r.givenUp == nil {
+		r.givenUp = sig
+		close(r.giveUp)
+	}
+}
+
+// waitTree waits until nothing of the tree is left. It reports whether the
+// run's end (a timeout, a done context) made it kill the tree.
+func (r *run) waitTree(ctx context.Context) (killed bool) {
+	left := r.treeLeft()
+	if left == nil {
+		r.gap("wait_tree", "only the root could be waited for: there is neither a collector nor a cgroup that knows the tree")
+		return false
+	}
+	for delay := 2 * time.Millisecond; left(); delay = min(2*delay, 50*time.Millisecond) {
+		select {
+		case <-ctx.Done():
+			r.fail(context.Cause(ctx))
+			r.killTree()
+			r.ended = time.Now()
+			return true
+		case <-r.giveUp:
+			r.gap("wait_tree", "the waiting for the tree was ended by a signal")
+			r.ended = time.Now()
+			return false
+		case <-time.After(delay):
+		}
+	}
+	r.ended = time.Now()
+	return false
+}
+
+// treeLeft returns a function that tells whether anything of the tree is
+// still there; nil if that cannot be known.
+func (r *run) treeLeft() func() bool {
+	if r.attached {
+		return func() bool {
+			alive, err := r.spec.Collector.Alive()
+			return err == nil && len(alive) > 0
+		}
+	}
+	if g, ok := r.spec.Backend.(backend.Grouped); ok && g.Cgroup() != "" {
+		return func() bool { return populated(g.Cgroup()) }
+	}
+	return nil
+}
+
+// killTree kills what is left of the tree and gives the exits time to be seen.
+// What the backend cannot find (a process that left the run's cgroup, or all
+// of them where there is none) the collector may know.
+func (r *run) killTree() {
+	var err error
+	if k, ok := r.spec.Backend.(backend.TreeKiller); ok {
+		err = k.KillTree()
+	} else {
+		err = errors.New("this backend cannot kill what the command left")
+	}
+	if gone := r.awaitExits(); !gone {
+		r.fail(err)
+	}
+}
+
+// awaitExits kills, by number, what the collector still sees alive, until it
+// sees nothing or the grace is over. It reports whether nothing is left, as
+// far as can be known.
+func (r *run) awaitExits() (gone bool) {
+	left := r.treeLeft()
+	if left == nil {
+		return false
+	}
+	deadline := time.Now().Add(killGrace)
+	for delay := time.Millisecond; left(); delay = min(2*delay, 50*time.Millisecond) {
+		if time.Now().After(deadline) {
+			return false
+		}
+		time.Sleep(delay)
+		if !r.attached {
+			continue
+		}
+		alive, _ := r.spec.Collector.Alive() // an error leaves nobody to kill
+		for _, p := range alive {
+			kill(p)
+		}
+	}
+	return true
+}
+
+// drain takes what is still on its way from the kernel. The end of a run is
+// here, not at the exit of its root.
+func (r *run) drain(ctx context.Context) {
+	if g, ok := r.spec.Backend.(backend.Grouped); ok {
+		r.cpu = cpuTime(g.Cgroup())
+	}
+	if r.spec.Collector == nil {
+		return
+	}
+	if r.attached {
+		alive, err := r.spec.Collector.Alive()
+		if err != nil {
+			r.gap("survivors", err.Error())
+		}
+		r.alive = alive
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
+	defer cancel()
+	sum, err := r.spec.Collector.Stop(ctx)
+	r.summary = sum
+	if err != nil && r.attached {
+		r.gap("drain", err.Error())
+	}
+}
+
+func (r *run) cleanup(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
+	defer cancel()
+	r.fail(r.spec.Backend.Cleanup(ctx))
+}
+
+func (r *run) gap(kind, detail string) {
+	r.gaps = append(r.gaps, receipt.Gap{Kind: kind, Detail: detail, Count: 1})
+}
+
+// err joins what went wrong into one error.
+func (r *run) err() error {
+	if len(r.errs) == 0 {
+		return nil
+	}
+	return joined(r.errs)
+}
+
+// joined is errors.Join on a single line, whatever was joined before.
+type joined []error
+
+func (j joined) Error() string {
+	s := make([]string, len(j))
+	for i, err := range j {
+		s[i] = strings.ReplaceAll(err.Error(), "\n", "; ")
+	}
+	return strings.Join(s, "; ")
+}
+
+func (j joined) Unwrap() []error { return j }

@@ -1,0 +1,72 @@
+// Package runner conducts one run: it prepares a backend, attaches a
+// collector, starts the command, waits, drains the collector, cleans up, and
+// hands back the receipt. It is the Go API of glasshouse.
+package runner
+
+import (
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"glasshouse/audit"
+	"glasshouse/backend"
+	"glasshouse/receipt"
+)
+
+// Spec is one run. Argv and Backend must be set; the zero value of anything
+// else is a sensible default.
+type Spec struct {
+	Backend backend.Backend
+	// Collector watches the run. If it is nil or unavailable the command runs
+	// all the same, and the receipt says that nothing was observed.
+	Collector audit.Collector
+
+	Argv []string
+	Dir  string        // working directory; "" is the current one
+	Env  []string      // KEY=VALUE; nil is the current environment
+	User *backend.User // nil is the current user
+
+	Stdin io.Reader // nil is /dev/null
+	// Stdout and Stderr: a terminal is inherited as it is. To anything else
+	// the output is copied, counted and hashed on its way. nil discards it.
+	Stdout, Stderr io.Writer
+
+	// Strict refuses to run a command that cannot be fully observed.
+	Strict bool
+	// Timeout kills the whole tree after this time; 0 is never.
+	Timeout time.Duration
+	// WaitTree waits for all that the command started, not for its root alone.
+	WaitTree bool
+	// KillSurvivors kills what is left of the tree when the waiting is over.
+	KillSurvivors bool
+
+	// Signals that the caller caught. They are forwarded to the command where
+	// the kernel did not deliver them to it anyway. The caller's handler must
+	// stay in place until the receipt is written, or a second Ctrl-C would
+	// take the receipt away. nil: the run knows of no signals.
+	Signals <-chan os.Signal
+
+	// Unavailable is called before the command starts if it is not going to
+	// be observed, with the reason.
+	Unavailable func(error)
+
+	// Tap sees every event before the aggregator does, for diagnostics.
+	Tap audit.Sink
+
+	Provenance string        // host (the default) or guest
+	Version    string        // of glasshouse, for the receipt
+	Gaps       []receipt.Gap // what the caller knows cannot be seen
+}
+
+// ErrNotObservable is what a Strict run ends with if nothing was run because
+// it could not have been fully observed.
+var ErrNotObservable = errors.New("the command was not run because it cannot be fully observed")
+
+// TimeoutError says that the run took longer than Spec.Timeout.
+type TimeoutError struct{ After time.Duration }
+
+func (e *TimeoutError) Error() string { return "timed out after " + e.After.String() }
+
+// Timeout makes the error a timeout in the sense of package net.
+func (e *TimeoutError) Timeout() bool { return true }
