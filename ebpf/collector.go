@@ -212,7 +212,12 @@ func explain(err error) error {
 		return err
 	}
 	out := &audit.UnavailableError{Err: err, Reason: "the probes could not be loaded", Hint: "run glasshouse doctor"}
+	var refused *ebpf.VerifierError
 	switch {
+	case errors.As(err, &refused):
+		// Also an EACCES or EPERM, but no right would help.
+		out.Reason = "the kernel's verifier refused a probe"
+		out.Hint = "please report this with the kernel's version"
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		out.Reason = "no permission to load eBPF programs"
 		out.Hint = "run as root, or with CAP_BPF and CAP_PERFMON"

@@ -25,16 +25,17 @@ static __always_inline int is_tcp(struct sock *sk)
 	       BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP;
 }
 
-/* At entry: the address, which a call that fails leaves nowhere else. */
-static __always_inline void address_keep(struct scratch *s, u64 from, u32 len)
+/* Reads the address that a call was given into s->flight. */
+static __always_inline void address_read(struct scratch *s, u64 from, u64 len)
 {
 	struct flight *f = &s->flight;
-	u32 tid = current_tid();
 
 	f->slot = NO_SLOT;
 	f->followup = 0;
 	f->flags[0] = f->flags[1] = 0;
 	f->len[1] = 0;
+	len &= 0xffffffff;
+	opaque(len);
 	if (len > SOCKADDR_MAX)
 		len = SOCKADDR_MAX;
 	f->len[0] = len;
@@ -43,27 +44,10 @@ static __always_inline void address_keep(struct scratch *s, u64 from, u32 len)
 		f->len[0] = 0;
 		f->flags[0] = SEG_UNREADABLE;
 	}
-	if (bpf_map_update_elem(&flights, &tid, f, BPF_ANY))
-		count_map_full();
-}
-
-static __always_inline void on_connect_entry(struct scratch *s)
-{
-	struct sock *sk = sock_of(s->args[0]);
-
-	address_keep(s, s->args[1], s->args[2]);
-	if (sk && is_tcp(sk) && BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE) {
-		u32 tid = current_tid();
-		struct flight *f = bpf_map_lookup_elem(&flights, &tid);
-
-		/* The usual second connect(), to ask how the first went. */
-		if (f)
-			f->followup = 1;
-	}
 }
 
 /* struct user_msghdr: the first two members, msg_name and msg_namelen. */
-static __always_inline void on_sendmsg_entry(struct scratch *s, int compat)
+static __always_inline void msg_address_read(struct scratch *s, int compat)
 {
 	u64 name = 0;
 	u32 len = 0;
@@ -75,8 +59,36 @@ static __always_inline void on_sendmsg_entry(struct scratch *s, int compat)
 		bpf_probe_read_user(&name, 8, (void *)s->args[1]);
 		bpf_probe_read_user(&len, 4, (void *)s->args[1] + 8);
 	}
-	if (name && len)
-		address_keep(s, name, len);
+	address_read(s, name, name ? len : 0);
+}
+
+/* The address argument of a call that has one. */
+static __always_inline void call_address_read(struct scratch *s, struct call *call, int compat)
+{
+	if (call->op == OP_CONNECT)
+		address_read(s, s->args[1], s->args[2]);
+	else if (call->op == OP_SENDMSG)
+		msg_address_read(s, compat);
+	else
+		address_read(s, s->args[4], s->args[4] ? s->args[5] : 0);
+}
+
+/* At entry: the address, which a call that fails leaves nowhere else. */
+static __always_inline void address_keep(struct scratch *s, struct call *call, int compat)
+{
+	u32 tid = current_tid();
+	struct sock *sk;
+
+	call_address_read(s, call, compat);
+	if (call->op == OP_CONNECT) {
+		sk = sock_of(s->args[0]);
+		/* The usual second connect(), to ask how the first went. */
+		s->flight.followup = sk && is_tcp(sk) && BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE;
+	} else if (!s->flight.len[0] && !s->flight.flags[0]) {
+		return; /* a send without an address */
+	}
+	/* No room: read at exit. */
+	bpf_map_update_elem(&flights, &tid, &s->flight, BPF_ANY);
 }
 
 static __always_inline void net_describe(struct scratch *s, struct sock *sk)

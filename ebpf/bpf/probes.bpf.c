@@ -37,6 +37,11 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 	return 0;
 }
 
+static __always_inline int has_address(struct call *call)
+{
+	return call->op == OP_CONNECT || call->op == OP_SENDTO || call->op == OP_SENDMSG;
+}
+
 static __always_inline void count_call(u32 index, long ret)
 {
 	struct call_count *n = bpf_map_lookup_elem(&call_counts, &index);
@@ -68,7 +73,7 @@ int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
 		count_call(index, 0);
 		return 0;
 	}
-	if (!call->path[0] && call->op != OP_CONNECT && call->op != OP_SENDTO && call->op != OP_SENDMSG)
+	if (!call->path[0] && !has_address(call))
 		return 0;
 	s = scratch_get();
 	if (!s)
@@ -76,12 +81,8 @@ int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
 	call_args(regs, index, compat, s->args);
 	if (call->path[0])
 		names_keep(s, call);
-	else if (call->op == OP_CONNECT)
-		on_connect_entry(s);
-	else if (call->op == OP_SENDMSG)
-		on_sendmsg_entry(s, compat);
-	else if (s->args[4])
-		address_keep(s, s->args[4], s->args[5]);
+	else
+		address_keep(s, call, compat);
 	scratch_put(s);
 	return 0;
 }
@@ -116,7 +117,7 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 {
 	u32 tgid = bpf_get_current_pid_tgid() >> 32, tid = bpf_get_current_pid_tgid(), index;
 	long nr = call_number(regs);
-	struct flight *f = 0;
+	struct flight *f = 0, *kept = 0;
 	struct scratch *s;
 	struct mark *m;
 	struct call *call;
@@ -138,37 +139,41 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 		count_call(index, ret);
 	if (call->op == OP_NONE || call->op == OP_FORK || call->op == OP_NO_RETURN || (m->armed && call->op != OP_EXEC))
 		return 0;
-	if (call->path[0] || call->op == OP_CONNECT || call->op == OP_SENDTO || call->op == OP_SENDMSG)
-		f = bpf_map_lookup_elem(&flights, &tid);
+	if (call->path[0] || has_address(call))
+		kept = f = bpf_map_lookup_elem(&flights, &tid);
 	s = scratch_get();
 	if (!s)
 		goto out;
 	call_args(regs, index, compat, s->args);
+	if (!f) {
+		if (has_address(call))
+			call_address_read(s, call, compat);
+		else
+			names_missed(s);
+		f = &s->flight;
+	}
 	switch (call->op) {
 	case OP_OPEN:
-		if (f && ret >= 0)
+		if (ret >= 0)
 			on_open(s, f, call, m, ret);
-		else if (f)
+		else
 			on_file_op(s, f, call, m, ret);
 		break;
 	case OP_UNLINK:
 	case OP_RMDIR:
 	case OP_RENAME:
-		if (f)
-			on_file_op(s, f, call, m, ret);
+		on_file_op(s, f, call, m, ret);
 		break;
 	case OP_EXEC:
-		if (f && ret < 0)
+		if (ret < 0)
 			on_exec_failed(s, f, call, m, ret, compat);
 		break;
 	case OP_CONNECT:
-		if (f)
-			on_connect(s, f, m, ret);
+		on_connect(s, f, m, ret);
 		break;
 	case OP_SENDTO:
 	case OP_SENDMSG:
-		if (f)
-			on_sendto(s, f, m, ret);
+		on_sendto(s, f, m, ret);
 		on_bytes(s->args[0], ret, 1);
 		break;
 	case OP_MOVE:
@@ -197,7 +202,7 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 	}
 	scratch_put(s);
 out:
-	if (f)
+	if (kept)
 		flight_end(tid);
 	return 0;
 }

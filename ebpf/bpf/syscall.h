@@ -161,12 +161,27 @@ static __always_inline void names_keep(struct scratch *s, struct call *call)
 		f->flags[0] = f->flags[1] = SEG_UNREADABLE;
 	}
 	if (bpf_map_update_elem(&flights, &tid, f, BPF_ANY)) {
-		count_map_full();
+		/* No room: read at exit. */
 		if (f->slot != NO_SLOT) {
 			slot_no = f->slot;
 			bpf_map_push_elem(&free_slots, &slot_no, BPF_ANY);
 		}
 	}
+}
+
+/*
+ * At exit of a call whose entry was not seen: a seccomp filter refused it, or
+ * there was no room to keep its names. They are read late.
+ */
+static __always_inline void names_missed(struct scratch *s)
+{
+	struct flight *f = &s->flight;
+
+	f->dentry[0] = f->dentry[1] = f->mnt[0] = f->mnt[1] = 0;
+	f->slot = NO_SLOT;
+	f->followup = 0;
+	f->len[0] = f->len[1] = 0;
+	f->flags[0] = f->flags[1] = SEG_UNREADABLE;
 }
 
 /*
