@@ -59,6 +59,15 @@ type Execution struct {
 	Backend    string `json:"backend"`
 	Isolation  string `json:"isolation"`
 	Provenance string `json:"provenance"` // host or guest
+	Guest      []Duty `json:"guest"`      // in the order in which they were taken on
+}
+
+// Duty is one that the recorder took on as a guest's first process.
+type Duty struct {
+	Name    string  `json:"name"`    // "mount proc on /proc", "reap orphans", "forward SIGTERM"
+	Outcome string  `json:"outcome"` // done, already or failed
+	Count   uint64  `json:"count"`   // how often it was done
+	Error   *string `json:"error"`   // why it failed
 }
 
 // Observation says how well the recorder saw.

@@ -81,12 +81,12 @@ is an error on stderr and leaves the exit code of the command as it is.
 	flags.BoolVar(&f.strict, "strict", false, "run nothing if it cannot be fully observed")
 	flags.DurationVar(&f.timeout, "timeout", 0, "kill the command and all that it started after this `DURATION`, such as 90s")
 	flags.StringVar(&f.user, "user", "", "run the command as `NAME|UID[:GID]`; invoking is who called sudo")
-	flags.StringVar(&f.wait, "wait", "root", "wait for the command alone (root) or all that it started (tree)")
+	flags.StringVar(&f.wait, "wait", "root", "wait for `root|tree`: the command alone, or all that it started")
 	flags.BoolVar(&f.killSurvivors, "kill-survivors", false, "when the waiting is over, kill what the command left running")
 	flags.StringVar(&f.envFile, "env-file", "", "add the KEY=VALUE lines of `FILE` to the environment")
 	flags.StringVar(&f.chdir, "chdir", "", "run the command in `DIR`")
 	flags.BoolVar(&f.guest, "guest", false, "take on the duties of a guest's first process: mounts, limits, reaping")
-	flags.StringVar(&f.backend, "backend", "process", "what runs the command: process or firecracker")
+	flags.StringVar(&f.backend, "backend", "process", "what runs the command: `process|firecracker`")
 	flags.StringVar(&f.kernel, "kernel", "", "the guest's kernel `FILE` (firecracker)")
 	flags.StringVar(&f.rootfs, "rootfs", "", "the guest's root file system `FILE` (firecracker)")
 	return cmd
@@ -140,6 +140,9 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 	rec, runErr := runner.Run(context.Background(), spec)
 	if rec == nil {
 		return runErr
+	}
+	if g, ok := spec.Backend.(*guestBackend); ok {
+		rec.Execution.Guest = g.duties
 	}
 	a.code = rec.Outcome.ExitCode
 	if runErr != nil {
@@ -202,7 +205,14 @@ func (a *app) spec(cmd *cobra.Command, f *runFlags, argv []string) (runner.Spec,
 			return bad("--kernel and --rootfs need --backend firecracker")
 		}
 		spec.Backend = process.New()
+		if f.guest {
+			spec.Backend = newGuestBackend()
+			spec.Provenance = "guest"
+		}
 	case "firecracker":
+		if f.guest {
+			return bad("--guest is for a recorder inside of the guest, not for --backend firecracker")
+		}
 		spec.Backend = firecracker.New(firecracker.Config{Kernel: f.kernel, RootFS: f.rootfs})
 	default:
 		return bad("--backend %s: it must be process or firecracker", printable(f.backend))
@@ -240,12 +250,14 @@ func setEnvironment(spec *runner.Spec, f *runFlags) error {
 }
 
 // notObserved is told before the command starts. It is no part of the
-// summary: a run that nobody watched must not look like one that was.
+// summary: a run that nobody watched must not look like one that was. It is
+// one line, remedy included, for it stands above the command's own output.
 func (a *app) notObserved(err error) {
-	fmt.Fprintf(a.stderr, "glasshouse: not observed: %s\n", printable(err.Error()))
+	text := err.Error()
 	if hint := hintOf(err); hint != "" {
-		fmt.Fprintf(a.stderr, "hint: %s\n", printable(hint))
+		text += "; hint: " + hint
 	}
+	fmt.Fprintf(a.stderr, "glasshouse: not observed: %s\n", printable(text))
 }
 
 func (a *app) writeReceipt(path string, rec *receipt.Receipt) error {

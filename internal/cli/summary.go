@@ -22,7 +22,7 @@ func summary(rec *receipt.Receipt, output string, written bool) string {
 
 	b.WriteString("glasshouse:\n")
 	line("outcome", outcome(rec))
-	if rec.Observation.Mode != "none" {
+	if rec.Observation.Mode != "none" && started(rec) {
 		line("processes", fmt.Sprint(len(rec.ProcessTree))+survivors(rec))
 		line("written", names(rec.Filesystem.Writes))
 		line("deleted", names(rec.Filesystem.Deletes))
@@ -40,7 +40,15 @@ func summary(rec *receipt.Receipt, output string, written bool) string {
 	return b.String()
 }
 
+// started tells whether there was a command at all.
+func started(rec *receipt.Receipt) bool {
+	return rec.Outcome.Error == nil || rec.Resources.Processes > 0
+}
+
 func outcome(rec *receipt.Receipt) string {
+	if !started(rec) {
+		return fmt.Sprintf("exit code %d, the command was not started", rec.Outcome.ExitCode)
+	}
 	text := fmt.Sprintf("exit code %d", rec.Outcome.ExitCode)
 	if rec.Outcome.Signal != nil {
 		text += " (" + printable(*rec.Outcome.Signal) + ")"
@@ -48,7 +56,7 @@ func outcome(rec *receipt.Receipt) string {
 	took := time.Duration(rec.Timing.DurationMS) * time.Millisecond
 	text += fmt.Sprintf(" after %s", took)
 	if rec.Outcome.Error != nil {
-		text += ": " + shorten(printable(*rec.Outcome.Error), 2*maxName)
+		text += ": " + clip(printable(*rec.Outcome.Error), 2*maxName)
 	}
 	return text
 }
@@ -115,5 +123,5 @@ func because(reason *string) string {
 	if reason == nil {
 		return ""
 	}
-	return ": " + shorten(printable(*reason), 2*maxName)
+	return ": " + clip(printable(*reason), 2*maxName)
 }

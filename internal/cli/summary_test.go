@@ -48,8 +48,13 @@ func TestSummaryLines(t *testing.T) {
 	}{
 		{"signal", func(r *receipt.Receipt) { r.Outcome.ExitCode, r.Outcome.Signal = 137, ptr("SIGKILL") },
 			"outcome    exit code 137 (SIGKILL) after 1.234s\n"},
-		{"error", func(r *receipt.Receipt) { r.Outcome.Error = ptr("timed out after 2s") },
+		{"error", func(r *receipt.Receipt) { r.Outcome.Error, r.Resources.Processes = ptr("timed out after 2s"), 3 },
 			"after 1.234s: timed out after 2s\n"},
+		{"long error", func(r *receipt.Receipt) {
+			r.Outcome.Error, r.Resources.Processes = ptr("no such thing: "+strings.Repeat("x", 200)), 3
+		}, ": no such thing: " + strings.Repeat("x", 102) + "...\n"},
+		{"not started", func(r *receipt.Receipt) { r.Outcome.ExitCode, r.Outcome.Error = 1, ptr("no such file") },
+			"glasshouse:\n  outcome    exit code 1, the command was not started\n  events     9, complete\n"},
 		{"lost", func(r *receipt.Receipt) {
 			r.Observation.Complete = false
 			r.Observation.Events.Lost = map[string]uint64{"ring_full": 3, "map_full": 1}

@@ -48,6 +48,15 @@ func shorten(s string, limit int) string {
 	return s
 }
 
+// clip keeps a printable sentence within limit characters. Its beginning says
+// what it is about.
+func clip(s string, limit int) string {
+	if r := []rune(s); len(r) > limit {
+		return string(r[:limit-3]) + "..."
+	}
+	return s
+}
+
 // count is "1 file" or "2 files".
 func count(n int, one, many string) string {
 	if n == 1 {
