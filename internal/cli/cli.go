@@ -56,7 +56,14 @@ leaves a receipt: what ran, what it read, wrote and deleted, whom it talked to,
 how it ended, and what the recorder could not see.`,
 		Example: `  sudo glasshouse run -- make test
   glasshouse doctor`,
-		Args:              cobra.NoArgs,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError(cmd, fmt.Errorf("unknown command %q", args[0]))
+			}
+			return nil
+		},
+		// Without it cobra takes an unknown command for a wish for help.
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors:     true, // report prints them
 		SilenceUsage:      true,
 		DisableAutoGenTag: true, // the man page says nothing about the day it was made

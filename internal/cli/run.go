@@ -81,12 +81,12 @@ is an error on stderr and leaves the exit code of the command as it is.
 	flags.BoolVar(&f.strict, "strict", false, "run nothing if it cannot be fully observed")
 	flags.DurationVar(&f.timeout, "timeout", 0, "kill the command and all that it started after this `DURATION`, such as 90s")
 	flags.StringVar(&f.user, "user", "", "run the command as `NAME|UID[:GID]`; invoking is who called sudo")
-	flags.StringVar(&f.wait, "wait", "root", "wait for `root|tree`: the command alone, or all that it started")
+	flags.StringVar(&f.wait, "wait", "root", "wait for the command alone or for all that it started: `root|tree`")
 	flags.BoolVar(&f.killSurvivors, "kill-survivors", false, "when the waiting is over, kill what the command left running")
 	flags.StringVar(&f.envFile, "env-file", "", "add the KEY=VALUE lines of `FILE` to the environment")
 	flags.StringVar(&f.chdir, "chdir", "", "run the command in `DIR`")
 	flags.BoolVar(&f.guest, "guest", false, "take on the duties of a guest's first process: mounts, limits, reaping")
-	flags.StringVar(&f.backend, "backend", "process", "what runs the command: `process|firecracker`")
+	flags.StringVar(&f.backend, "backend", "process", "run the command as `process|firecracker`")
 	flags.StringVar(&f.kernel, "kernel", "", "the guest's kernel `FILE` (firecracker)")
 	flags.StringVar(&f.rootfs, "rootfs", "", "the guest's root file system `FILE` (firecracker)")
 	return cmd
@@ -176,10 +176,13 @@ func (a *app) spec(cmd *cobra.Command, f *runFlags, argv []string) (runner.Spec,
 	bad := func(format string, args ...any) (runner.Spec, error) {
 		return runner.Spec{}, usageError(cmd, fmt.Errorf(format, args...))
 	}
-	switch {
-	case f.output == "":
-		return bad("--output names no file")
-	case f.output == "-":
+	// An unset variable in a script must not pass for "as the recorder".
+	for _, name := range []string{"output", "user", "env-file", "chdir"} {
+		if flag := cmd.Flags().Lookup(name); flag.Changed && flag.Value.String() == "" {
+			return bad("--%s is empty", name)
+		}
+	}
+	if f.output == "-" {
 		spec.Stdout = a.stderr
 	}
 	if cmd.Flags().Changed("timeout") && f.timeout <= 0 {

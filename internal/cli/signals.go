@@ -10,6 +10,11 @@ import (
 // handlers are never taken down. It uses Notify and never Ignore, which the
 // command would inherit. A signal that was ignored when the recorder was
 // started (nohup) is left alone, for Notify would end that for the command.
+//
+// That holds for SIGHUP and SIGINT. Any other signal that was ignored is back
+// at its default in the command: the Go runtime installs its handlers before
+// any code of ours runs, and keeps to itself what it found.
+//
 // SIGTSTP is not caught, so that Ctrl-Z stops the recorder with its command.
 func catchSignals() <-chan os.Signal {
 	caught := make(chan os.Signal, 16)

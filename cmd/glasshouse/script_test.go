@@ -1,0 +1,208 @@
+//go:build linux
+
+package main_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"glasshouse/audit"
+	"glasshouse/ebpf"
+)
+
+// binary is the program under test, built as a user would.
+var binary string
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "glasshouse-cmd-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	// Scripts run the binary as other users, too.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	binary = filepath.Join(dir, "bin", "glasshouse")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+		return 1
+	}
+	// What a caller's environment asks for must not change the tests.
+	for _, kv := range os.Environ() {
+		if name, _, _ := strings.Cut(kv, "="); strings.HasPrefix(name, "GLASSHOUSE_") {
+			os.Unsetenv(name)
+		}
+	}
+	return m.Run()
+}
+
+// whyNotObserved is the typed reason why this machine cannot observe; nil if
+// it can. In CI it must.
+func whyNotObserved() error {
+	if os.Getenv("CI") != "" {
+		return nil
+	}
+	_, err := ebpf.Trial(context.Background(), ebpf.Options{})
+	var unavailable *audit.UnavailableError
+	if errors.As(err, &unavailable) {
+		return err
+	}
+	return nil
+}
+
+func TestScripts(t *testing.T) {
+	objects, err := filepath.Abs("../../ebpf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := filepath.Join(filepath.Dir(filepath.Dir(binary)), "scripts")
+	if err := os.Mkdir(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		WorkdirRoot:         root, // removed by TestMain
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", filepath.Dir(binary)+string(filepath.ListSeparator)+env.Getenv("PATH"))
+			env.Setenv("OBJECTS", objects)
+			// A receipt has the kernel's path of the folder.
+			work, err := filepath.EvalSymlinks(env.WorkDir)
+			env.Setenv("REALWORK", work)
+			return err
+		},
+		Condition: func(cond string) (bool, error) {
+			switch cond {
+			case "root": // in CI a script that needs it fails without
+				return os.Geteuid() == 0 || os.Getenv("CI") != "", nil
+			case "observed":
+				return whyNotObserved() == nil, nil
+			default:
+				return false, fmt.Errorf("unknown condition %q", cond)
+			}
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":   exitsCmd,
+			"receipt": receiptCmd,
+			"lines":   linesCmd,
+		},
+	})
+}
+
+// exits CODE PROGRAM ARG...: the program must exit with CODE.
+func exitsCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits code program [args...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// lines N FILE: the file (or stdout, stderr) has N lines.
+func linesCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: lines n file")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	if got := strings.Count(ts.ReadFile(args[1]), "\n"); got != want {
+		ts.Fatalf("%d lines, want %d", got, want)
+	}
+}
+
+// receipt FILE PATH WANT compares one value. PATH is dotted, with numbers for
+// elements of lists; a string is compared as it stands, anything else as JSON.
+// receipt FILE PATH -match REGEXP, -has ELEMENT (of a list of strings) and
+// -len N ask for less. A ! negates all but the existence of PATH.
+func receiptCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 3 && len(args) != 4 {
+		ts.Fatalf("usage: receipt file path [-match|-has|-len] want")
+	}
+	var doc any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &doc))
+	value, err := lookup(doc, args[1])
+	ts.Check(err)
+	text, ok := value.(string)
+	if !ok {
+		raw, err := json.Marshal(value)
+		ts.Check(err)
+		text = string(raw)
+	}
+	want := args[len(args)-1]
+	var holds bool
+	switch {
+	case len(args) == 3:
+		holds = text == want
+	case args[2] == "-match":
+		re, err := regexp.Compile(want)
+		ts.Check(err)
+		holds = re.MatchString(text)
+	case args[2] == "-has":
+		list, ok := value.([]any)
+		if !ok {
+			ts.Fatalf("%s is no list: %s", args[1], text)
+		}
+		holds = slices.Contains(list, any(want))
+	case args[2] == "-len":
+		list, ok := value.([]any)
+		if !ok {
+			ts.Fatalf("%s is no list: %s", args[1], text)
+		}
+		holds = strconv.Itoa(len(list)) == want
+	default:
+		ts.Fatalf("unknown flag %s", args[2])
+	}
+	if holds == neg {
+		ts.Fatalf("%s is %s", args[1], text)
+	}
+}
+
+func lookup(doc any, path string) (any, error) {
+	for _, key := range strings.Split(path, ".") {
+		switch v := doc.(type) {
+		case map[string]any:
+			next, ok := v[key]
+			if !ok {
+				return nil, fmt.Errorf("%s: no key %s", path, key)
+			}
+			doc = next
+		case []any:
+			i, err := strconv.Atoi(key)
+			if err != nil || i < 0 || i >= len(v) {
+				return nil, fmt.Errorf("%s: no element %s in a list of %d", path, key, len(v))
+			}
+			doc = v[i]
+		default:
+			return nil, fmt.Errorf("%s: nothing below %s", path, key)
+		}
+	}
+	return doc, nil
+}
