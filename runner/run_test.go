@@ -413,8 +413,9 @@ func TestMetadata(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (receipt.Execution{Backend: "firecracker", Isolation: "vm", Provenance: "guest"}); rec.Execution != want {
-		t.Errorf("execution %+v", rec.Execution)
+	execution := receipt.Execution{Backend: "firecracker", Isolation: "vm", Provenance: "guest", Guest: []receipt.Duty{}}
+	if diff := cmp.Diff(execution, rec.Execution); diff != "" {
+		t.Errorf("execution (-want +got):\n%s", diff)
 	}
 	want := receipt.Command{Argv: []string{"python3", "-c", "1"}, WorkingDir: "/", UID: 7, GID: 8, User: "lp"}
 	if diff := cmp.Diff(want, rec.Command); diff != "" {
