@@ -109,7 +109,7 @@ func (a *Aggregator) raced(op string, targets ...Target) {
 // decides what a root process could have reached.
 //
 // It does not change the Aggregator.
-func (a *Aggregator) Fill(r *receipt.Receipt, sum Summary, alive []ProcessID, boot time.Time) {
+func (a *Aggregator) Fill(r *receipt.Receipt, sum Summary, boot time.Time) {
 	clock := clock{boot}
 	gaps := a.gaps.clone()
 	for _, g := range r.Observation.Gaps {
@@ -117,7 +117,7 @@ func (a *Aggregator) Fill(r *receipt.Receipt, sum Summary, alive []ProcessID, bo
 	}
 	a.repeats.gaps(gaps)
 
-	rows := a.processes.rows(alive, clock)
+	rows := a.processes.rows(sum.Alive, clock)
 	r.ProcessTree = rows.tree
 	r.ExecFailures = a.processes.failures()
 	r.Resources = rows.resources

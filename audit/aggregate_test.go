@@ -53,7 +53,8 @@ func fill(events []Event, sum Summary, alive []ProcessID) *receipt.Receipt {
 		a.Add(e)
 	}
 	r := &receipt.Receipt{Execution: receipt.Execution{Isolation: "none"}}
-	a.Fill(r, sum, alive, boot)
+	sum.Alive = alive
+	a.Fill(r, sum, boot)
 	return r
 }
 
@@ -425,7 +426,7 @@ func TestNetworkSettles(t *testing.T) {
 	}
 	for range 2 { // Fill changes nothing
 		r := &receipt.Receipt{}
-		a.Fill(r, Summary{}, nil, boot)
+		a.Fill(r, Summary{}, boot)
 		check(t, "attempts", r.Network.Attempts, []receipt.Attempt{
 			{Dst: "1.1.1.1:1", Protocol: "tcp", Result: "connected", PID: 100, Count: n * 9 / 10},
 			{Dst: "1.1.1.1:1", Protocol: "tcp", Result: "in_progress", PID: 100, Count: n / 10},
@@ -646,7 +647,7 @@ func TestAggregatorGrowth(t *testing.T) {
 		t.Errorf("%d bytes, and %d after more events of the same", full, again)
 	}
 	r := &receipt.Receipt{}
-	a.Fill(r, Summary{}, nil, boot)
+	a.Fill(r, Summary{}, boot)
 	if len(r.Filesystem.Files) != files || r.Filesystem.Files[0].Opens != 6+5*3 {
 		t.Errorf("%d files, the first with %d opens", len(r.Filesystem.Files), r.Filesystem.Files[0].Opens)
 	}

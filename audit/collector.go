@@ -57,6 +57,11 @@ type Summary struct {
 	Hooks    []Hook
 	Syscalls []SyscallCount
 	Gaps     []Gap
+	// Alive are the processes that had not exited when the recording ended.
+	Alive []ProcessID
+	// Doubts are reasons to call the recording incomplete though the books
+	// balance, such as a table that could not be read.
+	Doubts []string
 	// Sent and Received bytes on all sockets but unix.
 	BytesSent, BytesReceived uint64
 }

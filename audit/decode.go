@@ -21,6 +21,7 @@ type Decoder struct {
 	next    map[uint16]uint64
 	missing uint64
 	pending map[ProcessID]*pendingExec
+	cut     []Event // execs whose argv ended early, to be handed over
 }
 
 type pendingExec struct {
@@ -56,6 +57,10 @@ func (d *Decoder) Decode(record []byte, sink Sink) error {
 	if h.Again.ID != 0 && h.Again.Count != 0 {
 		sink(&Repeat{ID: RepeatID(h.Again.ID), Count: h.Again.Count})
 	}
+	for _, cut := range d.cut {
+		sink(cut)
+	}
+	d.cut = d.cut[:0]
 	if ev != nil {
 		sink(ev)
 	}
@@ -153,6 +158,7 @@ func repeatID(h *WireHead) RepeatID {
 type segment struct {
 	data  []byte
 	flags uint16
+	root  uint16
 }
 
 func segments(h *WireHead, data []byte) (out [wireSegments]segment, err error) {
@@ -160,7 +166,7 @@ func segments(h *WireHead, data []byte) (out [wireSegments]segment, err error) {
 		if int(s.Len) > len(data) {
 			return out, &MalformedError{fmt.Sprintf("segment %d has %d of %d bytes", i, len(data), s.Len)}
 		}
-		out[i] = segment{data[:s.Len:s.Len], s.Flags}
+		out[i] = segment{data[:s.Len:s.Len], s.Flags, s.Root}
 		data = data[s.Len:]
 	}
 	// What is left is padding: the ring rounds up to 8 bytes.
@@ -192,8 +198,13 @@ func path(s segment) Path {
 }
 
 func target(base, name segment) Target {
+	at := path(base)
+	if int(base.root) < len(base.data) {
+		// The names beyond are those of the root itself.
+		at.Root = path(segment{data: base.data[base.root:]}).Name
+	}
 	return Target{
-		Base:      path(base),
+		Base:      at,
 		Requested: string(name.data),
 		Cut:       name.flags&(segCut|segUnreadable) != 0,
 		Raced:     base.flags&segRaced != 0,
@@ -260,6 +271,10 @@ func (d *Decoder) exec(head Header, b WireExec, segs [wireSegments]segment) Even
 	p.add(segs[4])
 	if len(p.argv) >= p.size || segs[4].flags != 0 {
 		return p.finish()
+	}
+	if old := d.pending[head.Process]; old != nil {
+		// The rest of its argv was lost; that is counted.
+		d.cut = append(d.cut, old.finish())
 	}
 	d.pending[head.Process] = p
 	return nil

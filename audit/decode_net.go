@@ -36,6 +36,9 @@ func connect(head Header, h *WireHead, segs [wireSegments]segment) *Connect {
 		}
 		e.Protocol, e.Dst = name, name
 	}
+	if e.Protocol != "tcp" && e.Result == ResultInProgress {
+		e.Result = ResultFailed // a signal broke it off, and nothing goes on behind it
+	}
 	if Op(h.Op) != OpConnect && e.Result == ResultConnected {
 		e.Result = ResultSent
 	}

@@ -15,6 +15,9 @@ import (
 func record(h WireHead, b any, segs ...string) []byte {
 	for i, s := range segs {
 		h.Seg[i].Len = uint16(len(s))
+		if h.Seg[i].Root == 0 {
+			h.Seg[i].Root = noRoot
+		}
 	}
 	var buf bytes.Buffer
 	must(binary.Write(&buf, binary.LittleEndian, h))
@@ -57,6 +60,10 @@ func TestDecode(t *testing.T) {
 		for i, f := range flags {
 			h.Seg[i].Flags = f
 		}
+		return h
+	}
+	rooted := func(h WireHead, at uint16) WireHead {
+		h.Seg[0].Root = at
 		return h
 	}
 	tests := map[string]struct {
@@ -132,6 +139,13 @@ func TestDecode(t *testing.T) {
 			record(with(wireFileOp, OpOpen, -13), WireFile{}, "\x00"[:0], "/etc/shadow"),
 			&FileOp{Header: want, ID: 1, Op: "open", Errno: 13, Path: Target{Base: Path{Name: "/"}, Requested: "/etc/shadow"}},
 		},
+		"unlink below another root": {
+			record(rooted(with(wireFileOp, OpUnlink, 0), 2), WireFile{}, "a\x00jail\x00srv\x00", "../../x"),
+			&FileOp{
+				Header: want, ID: 1, Op: "unlink",
+				Path: Target{Base: Path{Name: "/srv/jail/a", Root: "/srv/jail"}, Requested: "../../x"},
+			},
+		},
 		"rename exchange in a directory that changed": {
 			record(flagged(with(wireFileOp, OpRename, 0), segRaced, segUnreadable), WireFile{CallFlags: 2}, "d\x00", "", "e\x00", "y"),
 			&FileOp{
@@ -201,6 +215,18 @@ func TestDecodeArgvInParts(t *testing.T) {
 		e := got[0].(*Exec)
 		if len(e.Argv) != 2 || len(e.Argv[1]) != 5998 || !e.Truncated || d.Missing() != 1 {
 			t.Errorf("argv %.40q, truncated %v, missing %d", e.Argv, e.Truncated, d.Missing())
+		}
+	})
+	t.Run("the end lost, and another exec", func(t *testing.T) {
+		next := first
+		next.Seq = 5
+		got := decodeAll(t, NewDecoder(4096), start, record(next, WireExec{ArgvLen: 2}, "f\x00", "", "", "", "b\x00"))
+		if len(got) != 1 || got[0].(*Exec).Exe.Name != "/f" {
+			t.Errorf("got %+v", got)
+		}
+		got = decodeAll(t, NewDecoder(4096), start, record(next, WireExec{ArgvLen: 9000}, "f\x00", "", "", "", whole[:6000]))
+		if len(got) != 1 || got[0].(*Exec).Exe.Name != "/e" || !got[0].(*Exec).Truncated {
+			t.Errorf("got %+v", got)
 		}
 	})
 	t.Run("the end lost", func(t *testing.T) {

@@ -158,6 +158,7 @@ type Path struct {
 	Name    string // absolute, raw bytes; or "pipe:[1]", "memfd:name" where the file is in no tree
 	Cut     bool   // longer than could be walked
 	Deleted bool   // the name was already gone
+	Root    string // of a Target's base: the root of the process, which ".." does not leave; "" is "/"
 }
 
 // Target is a path of which only a name was left: the kernel's base (working

@@ -67,7 +67,7 @@ var unrecorded = []struct {
 	{gapNotRecorded, "other process controlled", words("ptrace")},
 	{gapNotRecorded, "other process's memory written", words("process_vm_writev process_madvise")},
 	{gapNotRecorded, "other process's descriptor taken", words("pidfd_getfd")},
-	{gapNotRecorded, "signal sent", words("kill pidfd_send_signal rt_sigqueueinfo")},
+	{gapNotRecorded, "signal sent", words("kill tkill tgkill pidfd_send_signal rt_sigqueueinfo rt_tgsigqueueinfo")},
 
 	{gapNotRecorded, "kernel programs or objects of bpf", words("bpf")},
 	{gapNotRecorded, "kernel modules or kernel changed", words("init_module finit_module delete_module kexec_load kexec_file_load")},
@@ -131,7 +131,7 @@ func observe(o *receipt.Observation, sum Summary) {
 		o.Hooks = append(o.Hooks, row)
 	}
 
-	reasons := doubts(sum)
+	reasons := incompleteReasons(sum)
 	if o.Mode == "none" {
 		reasons = []string{"nothing was observed"}
 		if o.Reason != nil { // the caller knows why
@@ -146,8 +146,8 @@ func observe(o *receipt.Observation, sum Summary) {
 	}
 }
 
-// doubts are the reasons why an observation is not complete.
-func doubts(sum Summary) []string {
+// incompleteReasons are the reasons why an observation is not complete.
+func incompleteReasons(sum Summary) []string {
 	var (
 		reasons []string
 		lost    uint64
@@ -168,6 +168,7 @@ func doubts(sum Summary) []string {
 	if sum.Missing != lost {
 		reasons = append(reasons, fmt.Sprintf("%d events are missing by their numbers, but %d were lost", sum.Missing, lost))
 	}
+	reasons = append(reasons, sum.Doubts...)
 	var detached []string
 	for _, h := range sum.Hooks {
 		if !h.Attached {

@@ -62,7 +62,7 @@ func TestFillKeeps(t *testing.T) {
 	r := &receipt.Receipt{Observation: receipt.Observation{
 		Reason: ptr("no right to"), Gaps: []receipt.Gap{{Kind: "x", Detail: "y", Count: 1}},
 	}}
-	NewAggregator().Fill(r, Summary{Gaps: []Gap{{"x", "y", 2}, {"x", "z", 1}}}, nil, boot)
+	NewAggregator().Fill(r, Summary{Gaps: []Gap{{"x", "y", 2}, {"x", "z", 1}}}, boot)
 	check(t, "observation", r.Observation, receipt.Observation{
 		Mode: "none", Reason: ptr("no right to"),
 		Gaps: []receipt.Gap{{Kind: "x", Detail: "y", Count: 3}, {Kind: "x", Detail: "z", Count: 1}},
@@ -87,7 +87,7 @@ func TestRootGap(t *testing.T) {
 			a.Add(e)
 		}
 		r := &receipt.Receipt{Execution: receipt.Execution{Isolation: isolation}}
-		a.Fill(r, Summary{Mode: "ebpf"}, nil, boot)
+		a.Fill(r, Summary{Mode: "ebpf"}, boot)
 		check(t, isolation, r.Observation.Gaps, want)
 	}
 }

@@ -16,7 +16,7 @@ func (t Target) Name() string {
 		switch {
 		case name == "" || name == ".":
 		case name == ".." && len(names) == 0:
-			if absolute {
+			if absolute || t.Base.Root != "" && at == strings.TrimSuffix(t.Base.Root, "/") {
 				continue // above a root there is the root
 			}
 			if i := strings.LastIndexByte(at, '/'); i >= 0 {

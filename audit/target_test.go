@@ -25,4 +25,8 @@ func TestTargetName(t *testing.T) {
 			t.Errorf("%q + %q = %q, want %q", tt.base, tt.requested, got, tt.want)
 		}
 	}
+	jailed := Target{Base: Path{Name: "/srv/jail/a", Root: "/srv/jail"}, Requested: "../../../x"}
+	if got := jailed.Name(); got != "/srv/jail/x" {
+		t.Errorf("above a root: %q", got)
+	}
 }

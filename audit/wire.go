@@ -17,7 +17,6 @@ type WireHead struct {
 	Op     uint8
 	Err    int32
 	Seg    [wireSegments]WireSegment
-	Pad    uint32
 	Again  WireAgain
 	Body   [6]uint64 // one of the Wire bodies below, by Type
 }
@@ -32,6 +31,8 @@ type WireAgain struct{ ID, Count uint64 }
 type WireSegment struct {
 	Len   uint16
 	Flags uint16
+	Root  uint16 // of a base directory: the bytes up to the process's root
+	Pad   uint16
 }
 
 // WireFork is the body of a Fork.
@@ -126,6 +127,9 @@ const (
 	segRaced
 	segLate
 )
+
+// noRoot is WireSegment.Root where the walk did not pass the process's root.
+const noRoot = 0xffff
 
 // argvNotCaptured is WireExec.ArgvLen where argv capture was off.
 const argvNotCaptured = 0xffffffff

@@ -16,10 +16,12 @@ import (
 // compares them with the object's own types.
 
 type counters struct {
-	Emitted, RingFull, MapFull            [2]uint64
-	ScratchBusy, Folded                   uint64
-	Sent, Received, SharedWrites, MmsgCut uint64
-	ByType                                [16]uint64
+	Emitted, RingFull, MapFull [2]uint64
+	ScratchBusy, Folded        uint64
+	Sent, Received             uint64
+	Interrupted                uint64
+	SharedWrites, MmsgCut      uint64
+	ByType                     [16]uint64
 }
 
 type mark struct {
@@ -78,7 +80,7 @@ func (p *probes) settle() (totals, error) {
 // summary adds up the counters, and compares them with what the decoder saw.
 func (t totals) summary(d *audit.Decoder) audit.Summary {
 	s := audit.Summary{Mode: "ebpf", Emitted: t.emitted(), Missing: d.Missing(), Lost: make(map[string]uint64)}
-	var shared, mmsg uint64
+	var shared, mmsg, interrupted uint64
 	for cpu, c := range t {
 		for i := range c.Emitted {
 			if next := d.Next(uint16(cpu<<1 | i)); c.Emitted[i] > next {
@@ -93,11 +95,18 @@ func (t totals) summary(d *audit.Decoder) audit.Summary {
 		s.BytesReceived += c.Received
 		shared += c.SharedWrites
 		mmsg += c.MmsgCut
+		interrupted += c.Interrupted
 	}
 	if shared > 0 {
 		s.Gaps = append(s.Gaps, audit.Gap{
 			Kind: "shared_mapping", Count: shared,
 			Detail: "files were mapped shared and writable; writes through a mapping pass no system call",
+		})
+	}
+	if interrupted > 0 {
+		s.Gaps = append(s.Gaps, audit.Gap{
+			Kind: "interrupted", Count: interrupted,
+			Detail: "calls broken off by a signal; those that the kernel began again are recorded, those that ended in EINTR are not",
 		})
 	}
 	if mmsg > 0 {
@@ -141,9 +150,11 @@ func (p *probes) alive() ([]audit.ProcessID, error) {
 
 // eachFold calls f for each event that was seen again, and how often.
 func (p *probes) eachFold(f func(audit.RepeatID, uint64)) error {
-	return each(p.Folds, func(_ foldKey, v fold) {
-		if v.Count > 0 {
-			f(audit.RepeatID(v.ID), v.Count)
+	return each(p.Folds, func(_ foldKey, perCPU []fold) {
+		for _, v := range perCPU {
+			if v.Count > 0 {
+				f(audit.RepeatID(v.ID), v.Count)
+			}
 		}
 	})
 }

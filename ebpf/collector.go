@@ -128,8 +128,8 @@ func (c *Collector) read() {
 		case err == nil:
 			c.take(rec.RawSample)
 		case errors.Is(err, os.ErrDeadlineExceeded):
-		case errors.Is(err, ringbuf.ErrFlushed):
-			return // by Stop, once the ring was empty
+		case errors.Is(err, ringbuf.ErrFlushed), errors.Is(err, ringbuf.ErrClosed):
+			return // by finishReading
 		default:
 			c.readErr = err
 			return
@@ -145,8 +145,9 @@ func (c *Collector) take(record []byte) {
 	c.received++
 }
 
-// Stop detaches, reads the ring to its end and returns the books.
-func (c *Collector) Stop(context.Context) (audit.Summary, error) {
+// Stop detaches, reads the ring to its end and returns the books. What it
+// could not find out stands in Summary.Doubts, and makes the error.
+func (c *Collector) Stop(ctx context.Context) (audit.Summary, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.summary != nil {
@@ -157,23 +158,25 @@ func (c *Collector) Stop(context.Context) (audit.Summary, error) {
 		return *c.summary, nil
 	}
 	p := c.probes
-	misses, missErr := p.recursionMisses()
-	detachErr := p.detach()
-	totals, totalsErr := p.settle()
+	var errs []error
+	note := func(err error) { errs = append(errs, err) }
 
-	flushErr := c.reader.Flush()
-	if flushErr == nil {
-		<-c.done
-	}
-	c.decoder.Flush(c.sink)
-	foldErr := p.eachFold(func(id audit.RepeatID, count uint64) {
+	misses, err := p.recursionMisses()
+	note(err)
+	note(p.detach())
+	totals, err := p.settle()
+	note(err)
+	note(c.finishReading(ctx))
+	note(p.eachFold(func(id audit.RepeatID, count uint64) {
 		c.sink(&audit.Repeat{ID: id, Count: count})
-	})
-	calls, callErr := p.callCounts()
+	}))
 
 	s := totals.summary(c.decoder)
 	s.Hooks = p.hooks
-	s.Syscalls = calls
+	s.Syscalls, err = p.callCounts()
+	note(err)
+	s.Alive, err = p.alive()
+	note(err)
 	s.Received = c.received
 	if c.malformed > 0 {
 		s.Lost["malformed"] = c.malformed
@@ -184,11 +187,32 @@ func (c *Collector) Stop(context.Context) (audit.Summary, error) {
 		s.Missing += misses
 		s.Lost["recursion"] = misses
 	}
-	c.summary = &s
-	closeErr := c.reader.Close()
 	p.close()
 	c.probes = nil
-	return s, errors.Join(missErr, detachErr, totalsErr, flushErr, c.readErr, foldErr, callErr, closeErr)
+	for _, err := range errs {
+		if err != nil {
+			s.Doubts = append(s.Doubts, err.Error())
+		}
+	}
+	c.summary = &s
+	return s, errors.Join(errs...)
+}
+
+// finishReading has the ring read to its end and ends the reading goroutine:
+// what that owned is ours from then on. A done ctx ends it where it is.
+func (c *Collector) finishReading(ctx context.Context) error {
+	err := c.reader.Flush()
+	if err == nil {
+		select {
+		case <-c.done:
+		case <-ctx.Done():
+			err = fmt.Errorf("read the ring to its end: %w", context.Cause(ctx))
+		}
+	}
+	closeErr := c.reader.Close() // also ends a read that was not flushed
+	<-c.done
+	c.decoder.Flush(c.sink)
+	return errors.Join(err, c.readErr, closeErr)
 }
 
 // Trial loads and attaches the programs as a run would, and detaches them.
@@ -220,9 +244,11 @@ func explain(err error) error {
 		out.Hint = "please report this with the kernel's version"
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		out.Reason = "no permission to load eBPF programs"
-		out.Hint = "run as root, or with CAP_BPF and CAP_PERFMON"
-		// What the kernel said is all there is; a guess at the memlock limit is wrong here.
-		out.Err = unix.EPERM
+		if os.Geteuid() != 0 {
+			out.Hint = "run as root, or with CAP_BPF and CAP_PERFMON"
+			// All that the kernel said; the library adds a guess that is wrong here.
+			out.Err = unix.EPERM
+		}
 	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, os.ErrNotExist):
 		out.Reason = "the kernel lacks something that the probes need"
 		out.Hint = "run glasshouse doctor; Linux 5.8 with BTF is the least"

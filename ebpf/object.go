@@ -99,6 +99,9 @@ func checkLayout(types *btf.Spec, name string, g reflect.Type) error {
 		if err != nil {
 			return err
 		}
+		if m.BitfieldSize != 0 {
+			n = int(m.BitfieldSize / 8)
+		}
 		if uintptr(m.Offset.Bytes()) != f.Offset || uintptr(n) != f.Type.Size() {
 			return fmt.Errorf("member %s has %d bytes at %d, not %d at %d", m.Name, n, m.Offset.Bytes(), f.Type.Size(), f.Offset)
 		}

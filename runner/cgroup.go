@@ -1,6 +1,8 @@
 package runner
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -10,17 +12,20 @@ import (
 
 // populated tells whether a process lives in a cgroup v2 or below it. A
 // group that is gone has none.
-func populated(dir string) bool {
+func populated(dir string) (bool, error) {
 	events, err := os.ReadFile(filepath.Join(dir, "cgroup.events"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
 	if err != nil {
-		return false
+		return false, err
 	}
 	for line := range strings.Lines(string(events)) {
 		if strings.TrimSpace(line) == "populated 1" {
-			return true
+			return true, nil
 		}
 	}
-	return false
+	return false, nil
 }
 
 // cpuTime is what all processes that were in a cgroup v2 have used, from the

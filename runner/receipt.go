@@ -93,7 +93,7 @@ func workingDir(dir string) string {
 // observation fills in what was seen; where nothing was, why.
 func (r *run) observation(rec *receipt.Receipt) {
 	if r.attached {
-		r.aggregator.Fill(rec, r.summary, r.alive, r.boot)
+		r.aggregator.Fill(rec, r.summary, r.boot)
 	} else {
 		rec.Observation.Mode = "none"
 		rec.Observation.Reason = &r.blind

@@ -69,7 +69,6 @@ type run struct {
 	attached bool
 	blind    string // why nothing is observed; "" if something is
 	summary  audit.Summary
-	alive    []audit.ProcessID
 	gaps     []receipt.Gap
 
 	// giveUp is closed when a signal says that the tree is not to be waited
@@ -336,7 +335,15 @@ func (r *run) waitTree(ctx context.Context) (killed bool) {
 		r.gap("wait_tree", "only the root could be waited for: there is neither a collector nor a cgroup that knows the tree")
 		return false
 	}
-	for delay := 2 * time.Millisecond; left(); delay = min(2*delay, 50*time.Millisecond) {
+	for delay := 2 * time.Millisecond; ; delay = min(2*delay, 50*time.Millisecond) {
+		some, err := left()
+		if err != nil {
+			r.gap("wait_tree", "the waiting for the tree ended early: "+err.Error())
+			break
+		}
+		if !some {
+			break
+		}
 		select {
 		case <-ctx.Done():
 			r.fail(context.Cause(ctx))
@@ -356,15 +363,15 @@ func (r *run) waitTree(ctx context.Context) (killed bool) {
 
 // treeLeft returns a function that tells whether anything of the tree is
 // still there; nil if that cannot be known.
-func (r *run) treeLeft() func() bool {
+func (r *run) treeLeft() func() (bool, error) {
 	if r.attached {
-		return func() bool {
+		return func() (bool, error) {
 			alive, err := r.spec.Collector.Alive()
-			return err == nil && len(alive) > 0
+			return len(alive) > 0, err
 		}
 	}
 	if g, ok := r.spec.Backend.(backend.Grouped); ok && g.Cgroup() != "" {
-		return func() bool { return populated(g.Cgroup()) }
+		return func() (bool, error) { return populated(g.Cgroup()) }
 	}
 	return nil
 }
@@ -393,8 +400,12 @@ func (r *run) awaitExits() (gone bool) {
 		return false
 	}
 	deadline := time.Now().Add(killGrace)
-	for delay := time.Millisecond; left(); delay = min(2*delay, 50*time.Millisecond) {
-		if time.Now().After(deadline) {
+	for delay := time.Millisecond; ; delay = min(2*delay, 50*time.Millisecond) {
+		some, err := left()
+		if err == nil && !some {
+			return true
+		}
+		if err != nil || time.Now().After(deadline) {
 			return false
 		}
 		time.Sleep(delay)
@@ -406,31 +417,23 @@ func (r *run) awaitExits() (gone bool) {
 			kill(p)
 		}
 	}
-	return true
 }
 
 // drain takes what is still on its way from the kernel. The end of a run is
 // here, not at the exit of its root.
 func (r *run) drain(ctx context.Context) {
-	if g, ok := r.spec.Backend.(backend.Grouped); ok {
+	if g, ok := r.spec.Backend.(backend.Grouped); ok && g.Cgroup() != "" {
 		r.cpu = cpuTime(g.Cgroup())
 	}
 	if r.spec.Collector == nil {
 		return
 	}
-	if r.attached {
-		alive, err := r.spec.Collector.Alive()
-		if err != nil {
-			r.gap("survivors", err.Error())
-		}
-		r.alive = alive
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
 	defer cancel()
 	sum, err := r.spec.Collector.Stop(ctx)
 	r.summary = sum
-	if err != nil && r.attached {
-		r.gap("drain", err.Error())
+	if err != nil && r.attached && len(sum.Doubts) == 0 {
+		r.summary.Doubts = []string{err.Error()}
 	}
 }
 

@@ -61,7 +61,11 @@ enum segment_flags {
 struct segment {
 	u16 len;
 	u16 flags;
+	u16 root; /* of a base directory: the bytes up to the process's root; else 0xffff */
+	u16 pad;
 };
+
+#define NO_ROOT 0xffff
 
 struct event {
 	u64 seq;	/* of this stream; see struct counters */
@@ -70,11 +74,10 @@ struct event {
 	u32 pid;	/* of the process, in the recorder's PID namespace */
 	u32 tid;	/* of the thread, in the first PID namespace */
 	u16 stream;
-	u8 type;	/* enum event_type */
-	u8 op;		/* enum op */
+	enum event_type type : 8;
+	enum op op : 8;
 	s32 err;	/* the call's result if it failed: -errno; else 0 */
 	struct segment seg[SEGMENTS];
-	u32 pad;
 	struct {
 		u64 id;	   /* the event was told before under this id, 0 if not, */
 		u64 count; /* and seen this often since then */
@@ -142,6 +145,7 @@ struct counters {
 	u64 folded;
 	u64 sent;	/* bytes over sockets */
 	u64 received;
+	u64 interrupted; /* calls that a signal broke off, to begin again or not */
 	u64 shared_writes;	/* mmap(MAP_SHARED, PROT_WRITE) of a file */
 	u64 mmsg_cut;	/* messages of a sendmmsg or recvmmsg whose bytes were not added */
 	u64 by_type[16];	/* emitted, for diagnostics */

@@ -57,15 +57,20 @@ static __always_inline void on_open(struct scratch *s, struct flight *f, struct 
 static __always_inline void base_append(struct scratch *s, struct flight *f, struct call *call, u32 i, const u8 *name,
 					u32 seg)
 {
+	struct task_struct *t = current_task();
 	u64 dentry = 0, mnt = 0;
 
+	/* Where ".." stops climbing. */
+	s->walk.root_dentry = (u64)BPF_CORE_READ(t, fs, root.dentry);
+	s->walk.root_mnt = (u64)mount_of((u64)BPF_CORE_READ(t, fs, root.mnt));
 	base_of(name, call->dir[i & 1] ? (int)arg(s, call->dir[i & 1]) : AT_FDCWD, &dentry, &mnt);
 	if (call->base_early && f->dentry[i & 1] && (dentry != f->dentry[i & 1] || mnt != f->mnt[i & 1])) {
 		path_append(f->dentry[i & 1], f->mnt[i & 1], seg);
 		s->ev.seg[seg].flags |= SEG_RACED;
-		return;
+	} else {
+		path_append(dentry, mnt, seg);
 	}
-	path_append(dentry, mnt, seg);
+	s->walk.root_dentry = 0;
 }
 
 /*
@@ -78,8 +83,10 @@ static __always_inline void on_file_op(struct scratch *s, struct flight *f, stru
 	u8 op = call->op;
 	u32 flags;
 
-	if (restarts(ret))
+	if (restarts(ret)) {
+		count_interrupted();
 		return;
+	}
 	event_begin(s, EV_FILE_OP, op, m);
 	flags = call->flags ? arg(s, call->flags) : 0;
 	if (op == OP_UNLINK && flags & AT_REMOVEDIR)
@@ -171,8 +178,10 @@ static __always_inline void on_exec_failed(struct scratch *s, struct flight *f, 
 	u32 size = compat ? 4 : 8, start, i;
 	u64 argv;
 
-	if (restarts(ret))
+	if (restarts(ret)) {
+		count_interrupted();
 		return;
+	}
 	event_begin(s, EV_EXEC_FAILED, OP_EXEC, m);
 	s->ev.file.call_flags = m->armed;
 	s->ev.err = ret;

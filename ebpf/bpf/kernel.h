@@ -35,6 +35,7 @@ enum {
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PERCPU_HASH = 5,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_STACK = 23,
 	BPF_MAP_TYPE_RINGBUF = 27,
@@ -315,6 +316,7 @@ struct pt_regs {
 #define AF_INET6 10
 #define AF_NETLINK 16
 #define SOCK_STREAM 1
+#define MSG_FASTOPEN 0x20000000
 
 /* include/net/tcp_states.h */
 #define TCP_ESTABLISHED 1

@@ -80,13 +80,11 @@ static __always_inline void address_keep(struct scratch *s, struct call *call, i
 	struct sock *sk;
 
 	call_address_read(s, call, compat);
-	if (call->op == OP_CONNECT) {
-		sk = sock_of(s->args[0]);
-		/* The usual second connect(), to ask how the first went. */
-		s->flight.followup = sk && is_tcp(sk) && BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE;
-	} else if (!s->flight.len[0] && !s->flight.flags[0]) {
+	if (call->op != OP_CONNECT && !s->flight.len[0] && !s->flight.flags[0])
 		return; /* a send without an address */
-	}
+	sk = sock_of(s->args[0]);
+	/* The usual second connect(), to ask how the first went. */
+	s->flight.followup = sk && is_tcp(sk) && BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE;
 	/* No room: read at exit. */
 	bpf_map_update_elem(&flights, &tid, &s->flight, BPF_ANY);
 }
@@ -190,13 +188,21 @@ static __always_inline s32 outcome_of(struct sock *sk, int state)
 static __always_inline void on_connect(struct scratch *s, struct flight *f, struct mark *m, long ret)
 {
 	struct sock *sk = sock_of(s->args[0]);
-	int pending = ret == -EINPROGRESS || ret == -EINTR || restarts(ret);
+	int tcp, pending;
 	u64 key;
 
 	if (!sk || f->followup || ret == -EISCONN || ret == -EALREADY)
 		return;
+	tcp = is_tcp(sk);
+	if (restarts(ret) && !tcp) {
+		count_interrupted();
+		return;
+	}
+	/* With TCP_FASTOPEN_CONNECT a connect returns 0 and waits for the first bytes. */
+	pending = ret == -EINPROGRESS || ret == -EINTR || restarts(ret) ||
+		  (!ret && tcp && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_SYN_SENT);
 	event_begin(s, EV_CONNECT, OP_CONNECT, m);
-	s->ev.err = ret;
+	s->ev.err = pending && !ret ? -EINPROGRESS : ret;
 	net_describe(s, sk);
 	if (s->ev.net.family == AF_UNIX) {
 		unix_append(s, f, sk, ret);
@@ -213,7 +219,7 @@ static __always_inline void on_connect(struct scratch *s, struct flight *f, stru
 		peer_from_address(s, f);
 	else
 		peer_from_sock(s, sk);
-	if (pending && is_tcp(sk)) {
+	if (pending && tcp) {
 		struct connecting c = { .start = m->start, .pid = m->pid, .tid = current_tid() };
 
 		/*
@@ -234,13 +240,22 @@ static __always_inline void on_connect(struct scratch *s, struct flight *f, stru
 }
 
 /* A datagram to an address, on a socket that need not be connected. */
-static __always_inline void on_sendto(struct scratch *s, struct flight *f, struct mark *m, long ret)
+static __always_inline void on_sendto(struct scratch *s, struct flight *f, struct mark *m, long ret, u32 msg_flags)
 {
 	struct sock *sk = sock_of(s->args[0]);
 
-	/* A connected stream ignores the address. */
-	if (!sk || f->len[0] < 2 || is_tcp(sk) || restarts(ret))
+	if (!sk || f->len[0] < 2)
 		return;
+	if (is_tcp(sk)) {
+		/* A stream ignores the address, unless it is to open with these bytes. */
+		if (msg_flags & MSG_FASTOPEN)
+			on_connect(s, f, m, ret > 0 ? 0 : ret);
+		return;
+	}
+	if (restarts(ret)) {
+		count_interrupted();
+		return;
+	}
 	event_begin(s, EV_CONNECT, OP_SENDTO, m);
 	s->ev.err = ret < 0 ? ret : 0;
 	net_describe(s, sk);

@@ -37,6 +37,8 @@ __attribute__((noinline)) int path_step(u32 i)
 		return 1;
 	d = (void *)s->walk.dentry;
 	m = (void *)s->walk.mnt;
+	if (s->walk.root_dentry && s->walk.dentry == s->walk.root_dentry && s->walk.mnt == s->walk.root_mnt)
+		s->ev.seg[i].root = s->len - s->walk.start;
 	if (d == BPF_CORE_READ(m, mnt.mnt_root)) {
 		up = BPF_CORE_READ(m, mnt_parent);
 		if (up == m) {
@@ -86,6 +88,7 @@ __attribute__((noinline)) int path_append(u64 dentry, u64 vfsmount, u32 i)
 	if (!s || i >= SEGMENTS)
 		return 0;
 	s->ev.seg[i].flags = 0;
+	s->ev.seg[i].root = NO_ROOT;
 	if (s->len > DATA_MAX) {
 		s->ev.seg[i].flags = SEG_CUT;
 		return 0;

@@ -105,7 +105,7 @@ static __always_inline int may_move_names(struct pt_regs *regs, long nr)
 #if defined(__TARGET_ARCH_x86)
 	case 38: case 302: case 353: case 21: case 22: case 52: case 217: /* i386 */
 #else
-	case 302: case 329: case 382: case 21: case 52: case 218: /* arm */
+	case 329: case 382: case 21: case 52: case 218: /* arm */
 #endif
 		return is_compat(regs);
 	}
@@ -173,7 +173,7 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 		break;
 	case OP_SENDTO:
 	case OP_SENDMSG:
-		on_sendto(s, f, m, ret);
+		on_sendto(s, f, m, ret, s->args[call->op == OP_SENDTO ? 3 : 2]);
 		on_bytes(s->args[0], ret, 1);
 		break;
 	case OP_MOVE:

@@ -48,9 +48,9 @@ static __always_inline void flight_end(u32 tid)
 
 /*
  * A new task takes its creator's mark, before it can run. The creator is the
- * current task whatever CLONE_PARENT says. sched_process_fork would miss the
- * kernel threads that serve io_uring; threads are of their group's process
- * and need no mark.
+ * current task whatever CLONE_PARENT says. Unlike sched_process_fork this has
+ * the flags, which tell a thread (of its group's process: no mark) and a
+ * process that borrows its creator's memory.
  */
 static __always_inline void on_newtask(struct task_struct *child, u64 clone_flags)
 {

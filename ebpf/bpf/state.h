@@ -127,13 +127,14 @@ struct fold_key {
 };
 
 struct fold {
-	u64 id; /* of the event that told the rest; see event_send */
+	u64 id; /* of the event that told the rest, see event_send; 0: not told on this CPU */
 	u64 count;
 	u64 moves; /* when it was told */
 };
 
+/* A value for each CPU, so that telling again and counting need no atomics. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, 16384);
 	__type(key, struct fold_key);
 	__type(value, struct fold);
@@ -163,9 +164,11 @@ struct scratch {
 	u64 args[8]; /* 6 in use; 8 so that a mask bounds the index */
 	struct {
 		u64 dentry, mnt;
+		u64 root_dentry, root_mnt; /* the process's root, if that matters */
 		u32 start;
 	} walk;
 	struct fold_key key;
+	u64 moves; /* when the key was looked up */
 	struct flight flight;
 	struct event ev;
 	u8 data[DATA_MAX + SEGMENT_MAX + 256];
@@ -312,9 +315,11 @@ static __always_inline int fold_known(struct scratch *s)
 	struct fold *f = bpf_map_lookup_elem(&folds, &s->key);
 	struct counters *c;
 
-	if (!f || f->moves != moves)
+	/* Read before the path is walked: a move after this shows in the next look. */
+	s->moves = moves;
+	if (!f || !f->id || f->moves != s->moves)
 		return 0;
-	__sync_fetch_and_add(&f->count, 1);
+	f->count++;
 	c = the_counters();
 	if (c)
 		c->folded++;
@@ -328,26 +333,25 @@ static __always_inline int fold_known(struct scratch *s)
 static __always_inline void fold_send(struct scratch *s)
 {
 	struct fold *old = bpf_map_lookup_elem(&folds, &s->key), f = {};
-	u64 now = moves, id, count = 0;
+	u64 id;
 
 	if (old) {
-		count = old->count;
 		s->ev.again.id = old->id;
-		s->ev.again.count = count;
+		s->ev.again.count = old->count;
 	}
 	id = event_send(current_tid());
 	if (!id)
 		return;
 	if (old) {
-		__sync_fetch_and_add(&old->count, -count);
 		old->id = id;
-		old->moves = now;
+		old->count = 0;
+		old->moves = s->moves;
 		return;
 	}
 	f.id = id;
-	f.moves = now;
+	f.moves = s->moves;
 	/* A full map is no loss: the next one like it is sent as well. */
-	bpf_map_update_elem(&folds, &s->key, &f, BPF_NOEXIST);
+	bpf_map_update_elem(&folds, &s->key, &f, BPF_ANY);
 }
 
 /* A seeded hash of the first len bytes of data[], NAME_MAX_LEN at most. */

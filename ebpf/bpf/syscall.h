@@ -101,6 +101,18 @@ static __always_inline int restarts(long ret)
 	return ret <= -ERESTARTSYS && ret >= -ERESTART_RESTARTBLOCK;
 }
 
+/*
+ * A call that a signal interrupted begins again, or ends in EINTR if the
+ * handler was not set up with SA_RESTART: that is decided after sys_exit.
+ */
+static __always_inline void count_interrupted(void)
+{
+	struct counters *c = the_counters();
+
+	if (c)
+		c->interrupted++;
+}
+
 /* A name in the caller's memory, to data[s->len]. Returns its length without the NUL. */
 static __always_inline u32 name_read(struct scratch *s, u64 from, u16 *flags)
 {

@@ -227,6 +227,35 @@ func init() {
 	}
 }
 
+func init() {
+	// Two of these run at once: the second with "rename" moves names about, so
+	// that what was folded is told again and again on both CPUs.
+	workloads["repeats-apart"] = func(args []string) {
+		for i := range 30000 {
+			touch(unix.AT_FDCWD, "file", unix.O_RDONLY)
+			if len(args) > 0 && i%3 == 0 {
+				check(unix.Rename("x", "y"))
+				check(unix.Rename("y", "x"))
+			}
+		}
+	}
+}
+
+func TestRepeatsOnSeveralCPUs(t *testing.T) {
+	dir := tempDir(t)
+	write(t, filepath.Join(dir, "file"), "")
+	write(t, filepath.Join(dir, "x"), "")
+	one := strings.Join(workload("repeats-apart"), " ")
+	r := record(t, []string{"/bin/sh", "-c", one + " & " + one + " rename & wait"}, in(dir))
+	complete(t, r)
+	if f := file(t, r, dir+"/file"); f.Opens != 60000 {
+		t.Errorf("%d opens", f.Opens)
+	}
+	if n := len(r.Filesystem.Renames); n != 2 {
+		t.Errorf("%d renames", n)
+	}
+}
+
 // What repeats is counted in the kernel, under the path that it has by then.
 func TestRepeats(t *testing.T) {
 	dir := tempDir(t)
@@ -254,6 +283,9 @@ func init() {
 		touch(unix.AT_FDCWD, "/inside", unix.O_WRONLY|unix.O_CREAT)
 		check(unix.Unlink("/gone"))
 		check(unix.Unlink("/../above"))
+		check(unix.Unlink("../../climbed"))
+		check(unix.Chdir("sub"))
+		check(unix.Unlink("../../../from-sub"))
 	}
 }
 
@@ -261,14 +293,15 @@ func init() {
 func TestChroot(t *testing.T) {
 	needRoot(t)
 	dir := tempDir(t)
-	if err := os.Mkdir(filepath.Join(dir, "jail"), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, "jail/sub"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(dir, "jail/gone"), "")
-	write(t, filepath.Join(dir, "jail/above"), "")
+	for _, name := range []string{"gone", "above", "climbed", "from-sub"} {
+		write(t, filepath.Join(dir, "jail", name), "")
+	}
 	r := record(t, workload("chrooted"), in(dir))
 	same(t, "writes", []string{"jail/inside"}, under(dir, r.Filesystem.Writes))
-	same(t, "deletes", []string{"jail/above", "jail/gone"}, under(dir, r.Filesystem.Deletes))
+	same(t, "deletes", []string{"jail/above", "jail/climbed", "jail/from-sub", "jail/gone"}, under(dir, r.Filesystem.Deletes))
 }
 
 // needRoot skips where the test is not run by root, which CI does.

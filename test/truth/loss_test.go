@@ -3,9 +3,12 @@
 package truth
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -53,28 +56,42 @@ func TestNothingIsLost(t *testing.T) {
 // GLASSHOUSE_BPF_DIR: the object from a folder works like the embedded one,
 // and one that is none says so.
 func TestObjectDir(t *testing.T) {
-	object := "probes_x86_bpfel.o"
-	if _, err := os.Stat("../../ebpf/" + object); err != nil {
-		t.Fatal(err)
-	}
+	object := map[string]string{"amd64": "probes_x86_bpfel.o", "arm64": "probes_arm64_bpfel.o"}[runtime.GOARCH]
 	content, err := os.ReadFile("../../ebpf/" + object)
 	if err != nil {
 		t.Fatal(err)
 	}
+	record(t, []string{"/bin/true"}) // skips where there are no probes anyway
 	dir := tempDir(t)
-	from := func(_ *runner.Spec, o *ebpf.Options) { o.ObjectDir = dir }
+	path := filepath.Join(dir, object)
+	from := func(s *runner.Spec, o *ebpf.Options) {
+		o.ObjectDir = dir
+		s.Unavailable = nil
+	}
 	blind := func(want string) {
 		t.Helper()
-		r := record(t, []string{"/bin/true"}, from, func(s *runner.Spec, _ *ebpf.Options) { s.Unavailable = nil })
-		_ = want
-		if r.Observation.Mode != "none" || r.Observation.Reason == nil {
-			t.Errorf("observation %+v", r.Observation)
+		r := record(t, []string{"/bin/true"}, from)
+		if o := r.Observation; o.Mode != "none" || o.Complete || o.Reason == nil || !strings.Contains(*o.Reason, want) || r.Outcome.ExitCode != 0 {
+			t.Errorf("exit code %d, observation %+v, want %q", r.Outcome.ExitCode, o, want)
 		}
 	}
-	blind("no object")
-	write(t, filepath.Join(dir, object), "not an object")
-	blind("not a BPF object")
-	write(t, filepath.Join(dir, object), string(content))
-	r := record(t, []string{"/bin/true"}, from)
-	complete(t, r)
+	blind("no object to load: stat " + path)
+	if err := os.Mkdir(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	blind(path + " is not a file")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, "not an object")
+	blind(path + " is not a BPF object")
+	// An object of another build: one of its maps goes by another name.
+	foreign := bytes.Replace(content, []byte("\x00free_slots\x00"), []byte("\x00free_slotz\x00"), -1)
+	if bytes.Equal(foreign, content) {
+		t.Fatal("the object has no map free_slots")
+	}
+	write(t, path, string(foreign))
+	blind(path + " is not an object of this glasshouse: map free_slots is missing")
+	write(t, path, string(content))
+	complete(t, record(t, []string{"/bin/true"}, from))
 }

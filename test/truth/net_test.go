@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"glasshouse/ebpf"
+	"glasshouse/receipt"
 	"glasshouse/runner"
 )
 
@@ -129,6 +130,37 @@ func init() {
 		}
 		expect(unix.Connect(socket(unix.AF_UNIX, unix.SOCK_STREAM), &unix.SockaddrUnix{Name: "none"}), unix.ENOENT)
 		expect(unix.Connect(socket(unix.AF_UNIX, unix.SOCK_STREAM), &unix.SockaddrUnix{Name: "file"}), unix.ECONNREFUSED)
+	}
+	workloads["tcp-fast-open"] = func(args []string) {
+		port, err := strconv.Atoi(args[0])
+		check(err)
+		fd := socket(unix.AF_INET, unix.SOCK_STREAM)
+		check(unix.Sendto(fd, []byte("first"), unix.MSG_FASTOPEN, inet4(port)))
+		// A stream ignores an address once it is connected.
+		check(unix.Sendto(fd, []byte("second"), 0, inet4(9)))
+		fd = socket(unix.AF_INET, unix.SOCK_STREAM)
+		check(unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_FASTOPEN_CONNECT, 1))
+		check(unix.Connect(fd, inet4(port)))
+		_, err = unix.Write(fd, []byte("third"))
+		check(err)
+		settled(fd)
+	}
+	// A listener with a full queue lets a connect wait, and signals break the waiting off.
+	workloads["unix-interrupted"] = func([]string) {
+		listener := socket(unix.AF_UNIX, unix.SOCK_STREAM)
+		check(unix.Bind(listener, &unix.SockaddrUnix{Name: "full"}))
+		check(unix.Listen(listener, 0))
+		check(unix.Connect(socket(unix.AF_UNIX, unix.SOCK_STREAM), &unix.SockaddrUnix{Name: "full"}))
+		tid := unix.Gettid()
+		go func() {
+			for range 5 {
+				time.Sleep(20 * time.Millisecond)
+				check(unix.Tgkill(os.Getpid(), tid, unix.SIGURG))
+			}
+			_, _, err := unix.Accept(listener)
+			check(err)
+		}()
+		check(unix.Connect(socket(unix.AF_UNIX, unix.SOCK_STREAM), &unix.SockaddrUnix{Name: "full"}))
 	}
 	// In a network namespace of its own, where there is but a loopback that is down.
 	workloads["unreachable"] = func([]string) {
@@ -323,6 +355,27 @@ func TestUnixSockets(t *testing.T) {
 	same(t, "attempts", want, attempts(r))
 	if r.Network.BytesSent != 0 {
 		t.Errorf("%d bytes sent: those of unix sockets do not count", r.Network.BytesSent)
+	}
+}
+
+func TestTCPFastOpen(t *testing.T) {
+	port := echo(t, "tcp4", "127.0.0.1:0")
+	r := record(t, workload("tcp-fast-open", strconv.Itoa(port)))
+	complete(t, r)
+	same(t, "attempts", []string{fmt.Sprintf("tcp 127.0.0.1:%d connected 2", port)}, attempts(r))
+	if r.Network.BytesSent != 5+6+5 {
+		t.Errorf("%d bytes sent", r.Network.BytesSent)
+	}
+}
+
+// A call that begins again is one call.
+func TestUnixInterrupted(t *testing.T) {
+	dir := tempDir(t)
+	r := record(t, workload("unix-interrupted"), in(dir))
+	complete(t, r)
+	same(t, "attempts", []string{"unix unix:" + dir + "/full connected 2"}, attempts(r))
+	if !slices.ContainsFunc(r.Observation.Gaps, func(g receipt.Gap) bool { return g.Kind == "interrupted" && g.Count >= 1 }) {
+		t.Errorf("gaps %+v", r.Observation.Gaps)
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -74,12 +73,12 @@ func record(t *testing.T, argv []string, opts ...option) recording {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	spec := runner.Spec{Backend: process.New(), Argv: argv, Stdout: &stdout, Stderr: io.MultiWriter(&stderr, t.Output())}
+	spec.Unavailable = func(err error) { needProbes(t, err) }
 	probes := ebpf.Options{CaptureArgv: true}
 	for _, o := range opts {
 		o(&spec, &probes)
 	}
 	spec.Collector = ebpf.New(probes)
-	spec.Unavailable = func(err error) { needProbes(t, err) }
 	r, err := runner.Run(context.Background(), spec)
 	if err != nil && r == nil {
 		t.Fatal(err)
@@ -202,5 +201,3 @@ func root(t *testing.T, r recording) receipt.Process {
 	t.Fatalf("no root among %d processes", len(r.ProcessTree))
 	return receipt.Process{}
 }
-
-func sorted[K ~string](m map[K]uint64) []K { return slices.Sorted(maps.Keys(m)) }
