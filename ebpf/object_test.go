@@ -56,6 +56,27 @@ func TestCheckLayoutFindsDifferences(t *testing.T) {
 	}
 }
 
+// An object of another build is found before it is loaded.
+func TestCheckObject(t *testing.T) {
+	for want, change := range map[string]func(*ebpf.CollectionSpec){
+		"map folds is missing":          func(s *ebpf.CollectionSpec) { delete(s.Maps, "folds") },
+		"map marks is another":          func(s *ebpf.CollectionSpec) { s.Maps["marks"].ValueSize++ },
+		"program sys_exit is missing":   func(s *ebpf.CollectionSpec) { delete(s.Programs, "sys_exit") },
+		"program sys_exit is another":   func(s *ebpf.CollectionSpec) { s.Programs["sys_exit"].AttachTo = "sys_enter" },
+		"variable hash_seed is missing": func(s *ebpf.CollectionSpec) { delete(s.Variables, "hash_seed") },
+		"no BTF":                        func(s *ebpf.CollectionSpec) { s.Types = nil },
+	} {
+		spec, err := loadProbes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(spec)
+		if err := checkObject(spec); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
 // The numbers of enum op stand in the records and in the table of calls.
 func TestOps(t *testing.T) {
 	spec, err := loadProbes()

@@ -41,7 +41,14 @@ func load(opts Options) (*probes, error) {
 		return nil, err
 	}
 	p := &probes{}
-	if err := raisingMemlock(func() error { return spec.LoadAndAssign(&p.probesObjects, nil) }); err != nil {
+	err = raisingMemlock(func() error { return spec.LoadAndAssign(&p.probesObjects, nil) })
+	var refused *ebpf.VerifierError
+	if opts.ObjectDir != "" && errors.As(err, &refused) {
+		return nil, &audit.UnavailableError{
+			Reason: "the kernel refused the object of " + opts.ObjectDir, Hint: objectHint, Err: err,
+		}
+	}
+	if err != nil {
 		return nil, fmt.Errorf("load probes: %w", err)
 	}
 	if err := p.fill(); err != nil {
@@ -51,24 +58,25 @@ func load(opts Options) (*probes, error) {
 	return p, nil
 }
 
+const objectHint = "build it with scripts/build-ebpf.sh, or unset GLASSHOUSE_BPF_DIR"
+
 // loadSpec reads the object: the embedded one, or the one in dir.
 func loadSpec(dir string) (*ebpf.CollectionSpec, error) {
 	if dir == "" {
 		return loadProbes()
 	}
 	name := filepath.Join(dir, objectName())
-	hint := "build it with scripts/build-ebpf.sh, or unset GLASSHOUSE_BPF_DIR"
 	if info, err := os.Stat(name); err != nil {
-		return nil, &audit.UnavailableError{Reason: "no object to load", Hint: hint, Err: err}
+		return nil, &audit.UnavailableError{Reason: "no object to load", Hint: objectHint, Err: err}
 	} else if !info.Mode().IsRegular() {
-		return nil, &audit.UnavailableError{Reason: "no object to load", Hint: hint, Err: fmt.Errorf("%s is not a file", name)}
+		return nil, &audit.UnavailableError{Reason: "no object to load", Hint: objectHint, Err: fmt.Errorf("%s is not a file", name)}
 	}
 	spec, err := ebpf.LoadCollectionSpec(name)
 	if err != nil {
-		return nil, &audit.UnavailableError{Reason: name + " is not a BPF object", Hint: hint, Err: err}
+		return nil, &audit.UnavailableError{Reason: name + " is not a BPF object", Hint: objectHint, Err: err}
 	}
 	if err := checkObject(spec); err != nil {
-		return nil, &audit.UnavailableError{Reason: name + " is not an object of this glasshouse", Hint: hint, Err: err}
+		return nil, &audit.UnavailableError{Reason: name + " is not an object of this glasshouse", Hint: objectHint, Err: err}
 	}
 	return spec, nil
 }
