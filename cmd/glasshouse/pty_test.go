@@ -417,8 +417,8 @@ func TestInheritedSignals(t *testing.T) {
 // The command shares the recorder's process group and session.
 func TestProcessGroup(t *testing.T) {
 	t.Parallel()
-	s := onTerminal(t, binary, "run", "-q", "--", "sh", "-c", `echo "ids $PPID $(ps -o pgid=,sid=,tpgid= -p $$)"`)
-	ids := s.until(`ids (\d+) +(\d+) +(\d+) +(\d+)\n`)[1:]
+	s := onTerminal(t, binary, "run", "-q", "--", "sh", "-c", `echo "ids $PPID $(cut -d ' ' -f 5,6,8 /proc/$$/stat)"`)
+	ids := s.until(`ids (\d+) (\d+) (\d+) (\d+)\n`)[1:]
 	s.end(0)
 	for _, id := range ids[1:] {
 		if id != ids[0] {

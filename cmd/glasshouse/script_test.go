@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,14 +21,21 @@ import (
 
 	"glasshouse/audit"
 	"glasshouse/ebpf"
+	"glasshouse/guest"
+	"glasshouse/internal/cli"
 )
 
 // binary is the program under test, built as a user would.
 var binary string
 
+// made is what the binary is made of. It is linked into the test, so that the
+// test cache sees when any of it changes.
+var made = []any{guest.EarlyInit, cli.Main}
+
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
 func testMain(m *testing.M) int {
+	runtime.KeepAlive(made)
 	dir, err := os.MkdirTemp("", "glasshouse-cmd-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
