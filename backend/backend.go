@@ -91,4 +91,6 @@ type TreeKiller interface {
 type Grouped interface {
 	// Cgroup is the group's absolute folder; "" if the machine has none to give.
 	Cgroup() string
+	// CgroupError says why there is none; nil if there is one, or before Start.
+	CgroupError() error
 }

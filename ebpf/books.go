@@ -125,7 +125,7 @@ func lose(s *audit.Summary, reason string, n uint64) {
 }
 
 // recursionMisses counts how often a program was not run because it was
-// running on that CPU already. Kernels before 5.12 do not count it.
+// running on that CPU already. Not every kernel counts that for every program.
 func (p *probes) recursionMisses() (n uint64, err error) {
 	for _, h := range p.programs() {
 		stats, statErr := h.prog.Stats()

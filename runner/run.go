@@ -422,8 +422,13 @@ func (r *run) awaitExits() (gone bool) {
 // drain takes what is still on its way from the kernel. The end of a run is
 // here, not at the exit of its root.
 func (r *run) drain(ctx context.Context) {
-	if g, ok := r.spec.Backend.(backend.Grouped); ok && g.Cgroup() != "" {
-		r.cpu = cpuTime(g.Cgroup())
+	if g, ok := r.spec.Backend.(backend.Grouped); ok {
+		if dir := g.Cgroup(); dir != "" {
+			r.cpu = cpuTime(dir)
+		}
+		if err := g.CgroupError(); err != nil && r.pid != 0 {
+			r.gap("cgroup", err.Error())
+		}
 	}
 	if r.spec.Collector == nil {
 		return

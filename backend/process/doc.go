@@ -2,8 +2,9 @@
 //
 // The command behaves as it would without a recorder. It stays in the
 // recorder's process group and session, so a terminal's signals reach it; it
-// starts with the recorder's own signal mask and with default dispositions
-// but for what the recorder itself was started to ignore (nohup); and an
+// starts with the recorder's own signal mask and with default dispositions,
+// but for SIGHUP and SIGINT if the recorder was started to ignore them
+// (nohup); and an
 // *os.File is handed to it as it is. No parent-death signal is set: a killed
 // recorder leaves the command running, as a killed shell would.
 //
@@ -12,6 +13,10 @@
 // find out whether pidfds work; that child never calls execve.
 //
 // # What differs from a bare start
+//
+// Other signals than SIGHUP and SIGINT that the recorder was started to
+// ignore are at their default in the command: Go's runtime takes them over
+// before any code of ours can see how they were.
 //
 // A writer that is no *os.File sees the output through a pipe, and so does
 // the command: it is no terminal. When the root process has ended but others
