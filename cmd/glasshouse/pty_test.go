@@ -116,7 +116,11 @@ func (s *session) end(want int) {
 	timer := time.AfterFunc(limit, func() { _ = s.cmd.Process.Kill() })
 	defer timer.Stop()
 	got := exitCode(s.t, s.cmd.Wait())
-	<-s.drained
+	select {
+	case <-s.drained:
+	case <-time.After(limit):
+		s.t.Fatalf("somebody still has the terminal; output:\n%s", s.output())
+	}
 	if got != want {
 		s.t.Fatalf("exit code %d, want %d; output:\n%s", got, want, s.output())
 	}
