@@ -108,6 +108,7 @@ static __always_inline u32 argv_append(struct scratch *s, u32 i, u64 from, u32 l
 {
 	u32 len = s->len;
 
+	opaque(left);
 	if (left > ARGV_PART)
 		left = ARGV_PART;
 	if (len > DATA_MAX) {

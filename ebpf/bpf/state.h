@@ -354,7 +354,11 @@ static __always_inline void fold_send(struct scratch *s)
 	bpf_map_update_elem(&folds, &s->key, &f, BPF_ANY);
 }
 
-/* A seeded hash of the first len bytes of data[], NAME_MAX_LEN at most. */
+/*
+ * A seeded hash of the first len bytes of data[], NAME_MAX_LEN at most. Writes
+ * zeroes after them: to compare with len once more for the last word would
+ * have verifiers before 6.8 go through the loop a hundred times as long.
+ */
 __attribute__((noinline)) u64 data_hash(u32 len)
 {
 	struct scratch *s = the_scratch();
@@ -363,15 +367,14 @@ __attribute__((noinline)) u64 data_hash(u32 len)
 
 	if (!s)
 		return 0;
+	opaque(len);
+	if (len > NAME_MAX_LEN)
+		len = NAME_MAX_LEN;
+	*(u64 *)(s->data + len) = 0;
 	for (i = 0; i < NAME_MAX_LEN / 8; i++) {
-		u64 w;
-
 		if (i * 8 >= len)
 			break;
-		w = *(const u64 *)(s->data + i * 8);
-		if (i * 8 + 8 > len)
-			w &= ~0ULL >> ((8 - (len & 7)) * 8);
-		h = (h ^ w) * 0x9e3779b97f4a7c15ULL;
+		h = (h ^ *(const u64 *)(s->data + i * 8)) * 0x9e3779b97f4a7c15ULL;
 		h ^= h >> 29;
 	}
 	return h;

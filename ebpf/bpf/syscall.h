@@ -119,6 +119,7 @@ static __always_inline u32 name_read(struct scratch *s, u64 from, u16 *flags)
 	u32 len = s->len;
 	long got;
 
+	opaque(len);
 	if (len > DATA_MAX) {
 		*flags |= SEG_CUT;
 		return 0;
@@ -208,6 +209,7 @@ static __always_inline void name_append(struct scratch *s, struct flight *f, str
 
 	if (!call->path[i & 1])
 		return;
+	opaque(to);
 	if (to > DATA_MAX) {
 		s->ev.seg[seg].flags = SEG_CUT;
 		return;
