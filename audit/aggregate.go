@@ -54,6 +54,9 @@ func (a *Aggregator) Add(event Event) {
 		if e.Path.Cut {
 			a.gaps.add(gapPathCut, "open", 1)
 		}
+		if e.Raced {
+			a.gaps.add(gapRaced, "open", 1)
+		}
 		a.repeats.track(e.ID, a.files.open(e))
 	case *FileOp:
 		a.fileOp(e)

@@ -207,7 +207,7 @@ func target(base, name segment) Target {
 		Base:      at,
 		Requested: string(name.data),
 		Cut:       name.flags&(segCut|segUnreadable) != 0,
-		Raced:     base.flags&segRaced != 0,
+		Raced:     base.flags&segRaced != 0 || name.flags&segLate != 0,
 	}
 }
 
@@ -235,7 +235,7 @@ var opNames = map[Op]string{OpOpen: "open", OpUnlink: "unlink", OpRmdir: "rmdir"
 
 func open(head Header, id RepeatID, b WireFile, segs [wireSegments]segment) *Open {
 	e := &Open{
-		Header: head, ID: id, Path: path(segs[0]), Requested: string(segs[1].data), Kind: fileKinds[b.IMode&0o170000],
+		Header: head, ID: id, Path: path(segs[0]), Raced: segs[0].flags&segRaced != 0, Requested: string(segs[1].data), Kind: fileKinds[b.IMode&0o170000],
 		Mode: OpenMode{
 			Read:      b.FMode&fmodeRead != 0,
 			Write:     b.FMode&fmodeWrite != 0,

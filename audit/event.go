@@ -73,6 +73,7 @@ type Open struct {
 	Header
 	ID        RepeatID
 	Path      Path   // where the opened file is
+	Raced     bool   // another thread may have put this file in the place of the one opened
 	Requested string // what the caller passed; "" if it could not be read
 	Mode      OpenMode
 	Kind      FileKind
@@ -167,5 +168,5 @@ type Target struct {
 	Base      Path
 	Requested string
 	Cut       bool // the string could not be read, or not whole
-	Raced     bool // the base at entry was another than at exit
+	Raced     bool // another thread may have changed the base or the string during the call
 }

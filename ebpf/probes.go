@@ -30,7 +30,9 @@ type probes struct {
 const slots = 512
 
 // HaveRingBuf tells if the kernel has ring buffers, by making one.
-func HaveRingBuf() error { return features.HaveMapType(ebpf.RingBuf) }
+func HaveRingBuf() error {
+	return raisingMemlock(func() error { return features.HaveMapType(ebpf.RingBuf) })
+}
 
 func load(opts Options) (*probes, error) {
 	spec, err := loadSpec(opts.ObjectDir)

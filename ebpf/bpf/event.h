@@ -52,8 +52,8 @@ enum segment_flags {
 	SEG_UNREADABLE = 1 << 1, /* memory could not be read; the segment is empty */
 	SEG_DELETED = 1 << 2,	 /* the file has no name any more */
 	SEG_DETACHED = 1 << 3,	 /* the file is in no mount tree: a pipe, a memfd */
-	SEG_RACED = 1 << 4,	 /* the directory changed during the call */
-	SEG_LATE = 1 << 5,	 /* read at exit, because it could not be at entry */
+	SEG_RACED = 1 << 4,	 /* another thread changed the directory or the descriptor during the call */
+	SEG_LATE = 1 << 5,	 /* read at exit, because it could not be at entry; a thread may have changed it */
 };
 
 #define SEGMENTS 5

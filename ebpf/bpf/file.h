@@ -10,7 +10,7 @@ static __always_inline void on_open(struct scratch *s, struct flight *f, struct 
 	struct file *file = file_of(fd);
 	struct dentry *d;
 	struct inode *inode;
-	u32 at, created;
+	u32 at, shared, alone;
 
 	event_begin(s, EV_OPEN, call->op, m);
 	if (!file) {
@@ -36,9 +36,14 @@ static __always_inline void on_open(struct scratch *s, struct flight *f, struct 
 	s->key.f = (u64)s->ev.file.f_mode << 32 | s->ev.file.f_flags;
 	s->key.op = call->op | (u32)!BPF_CORE_READ(d, d_hash.pprev) << 8;
 	s->key.err = 0;
+	/*
+	 * A file that this call has just opened has one holder. If it has more,
+	 * another thread may have put it in the place of the one opened.
+	 */
+	shared = is_shared(file);
 	/* Every creation is told: the file may have been deleted in between. */
-	created = s->ev.file.f_mode & FMODE_CREATED;
-	if (!created && fold_known(s))
+	alone = shared || s->ev.file.f_mode & FMODE_CREATED;
+	if (!alone && fold_known(s))
 		return;
 
 	/* Segments go out in order: the path first, then the name again. */
@@ -47,7 +52,9 @@ static __always_inline void on_open(struct scratch *s, struct flight *f, struct 
 	path_append_file(file, 0);
 	name_append(s, f, call, 0, 1);
 	s->ev.seg[1].flags |= at;
-	if (created)
+	if (shared)
+		s->ev.seg[0].flags |= SEG_RACED;
+	if (alone)
 		event_send(current_tid());
 	else
 		fold_send(s);

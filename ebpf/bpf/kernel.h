@@ -100,12 +100,23 @@ struct path {
 	struct dentry *dentry;
 };
 
+/* Counts from 0 for one reference. */
+typedef struct {
+	struct atomic64 refcnt;
+} file_ref_t;
+
 struct file {
+	file_ref_t f_ref;
 	u32 f_mode;
 	u32 f_flags;
 	struct path f_path;
 	struct inode *f_inode;
 	void *private_data;
+};
+
+/* Before Linux 6.13. */
+struct file___v612 {
+	struct atomic64 f_count;
 };
 
 struct fdtable {

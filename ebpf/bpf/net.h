@@ -193,6 +193,8 @@ static __always_inline void on_connect(struct scratch *s, struct flight *f, stru
 
 	if (!sk || f->followup || ret == -EISCONN || ret == -EALREADY)
 		return;
+	if (ret && f->len[0] < 2)
+		return; /* no address, and nobody reached: EFAULT, EINVAL */
 	tcp = is_tcp(sk);
 	if (restarts(ret) && !tcp) {
 		count_interrupted();

@@ -127,6 +127,16 @@ static __always_inline struct file *file_of(int fd)
 	return f;
 }
 
+/* Whether more than one descriptor, or another thread, holds the file. */
+static __always_inline int is_shared(struct file *f)
+{
+	struct file___v612 *old = (void *)f;
+
+	if (bpf_core_field_exists(old->f_count))
+		return BPF_CORE_READ(old, f_count.counter) > 1;
+	return BPF_CORE_READ(f, f_ref.refcnt.counter) > 0;
+}
+
 /* The directory that a name given to the kernel is relative to. */
 static __always_inline void base_of(const u8 *name, int dirfd, u64 *dentry, u64 *mnt)
 {

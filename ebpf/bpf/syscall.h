@@ -154,7 +154,7 @@ static __always_inline void names_keep(struct scratch *s, struct call *call)
 		if (!call->path[i])
 			continue;
 		f->len[i] = name_read(s, arg(s, call->path[i]), &f->flags[i]);
-		if (call->base_early && s->len <= DATA_MAX)
+		if (call->base_early && !(f->flags[i] & SEG_UNREADABLE) && s->len <= DATA_MAX)
 			base_of(&s->data[s->len], call->dir[i] ? (int)arg(s, call->dir[i]) : AT_FDCWD,
 				&f->dentry[i], &f->mnt[i]);
 		s->len += f->len[i];
@@ -215,7 +215,8 @@ static __always_inline void name_append(struct scratch *s, struct flight *f, str
 		return;
 	}
 	if (flags & SEG_UNREADABLE) {
-		flags = SEG_LATE;
+		/* One thread alone does not rewrite the name of the call that it is in. */
+		flags = BPF_CORE_READ(current_task(), signal, live.counter) > 1 ? SEG_LATE : 0;
 		len = name_read(s, arg(s, call->path[i & 1]), &flags);
 	} else if (f->slot == NO_SLOT) {
 		if (at <= SHORT_NAMES && len <= SHORT_NAMES && at + len <= SHORT_NAMES)

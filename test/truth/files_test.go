@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -274,6 +275,90 @@ func TestRepeats(t *testing.T) {
 	if r.Observation.Events.Folded < 25000 {
 		t.Errorf("folded %d", r.Observation.Events.Folded)
 	}
+}
+
+func init() {
+	workloads["races"] = func([]string) {
+		other, err := unix.Open("other", unix.O_WRONLY|unix.O_CREAT, 0o600)
+		check(err)
+		fd := open(unix.AT_FDCWD, "file", unix.O_RDONLY)
+		stop := make(chan struct{})
+		go func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					unix.Dup3(other, fd, 0)
+				}
+			}
+		}()
+		for range 30000 {
+			unix.Close(fd)
+			if again := open(unix.AT_FDCWD, "file", unix.O_RDONLY); again != fd {
+				unix.Close(again)
+			}
+		}
+		close(stop)
+	}
+}
+
+// Another thread puts a file of its own in the place of the one that a call
+// is about to return. Where that worked the receipt does not swear to it.
+func TestRaces(t *testing.T) {
+	dir := tempDir(t)
+	write(t, filepath.Join(dir, "file"), "")
+	r := record(t, workload("races"), in(dir))
+	complete(t, r)
+	wrong := file(t, r, dir+"/other").Opens - 1
+	if right := file(t, r, dir+"/file").Opens; right+wrong != 30001 {
+		t.Errorf("%d opens of the one and %d of the other", right, wrong)
+	}
+	var doubtful uint64
+	for _, g := range r.Observation.Gaps {
+		if g.Kind == "raced" {
+			doubtful = g.Count
+		}
+	}
+	t.Logf("%d taken for another, %d doubtful", wrong, doubtful)
+	if doubtful < wrong {
+		t.Errorf("%d opens were taken for another file's, and %d were said to be doubtful", wrong, doubtful)
+	}
+}
+
+func init() {
+	// A name on a page that is not in memory when the call begins.
+	workloads["cold-names"] = func([]string) {
+		for i := range 4 {
+			page, err := unix.Mmap(open(unix.AT_FDCWD, "names", unix.O_RDONLY), 0, 4096, unix.PROT_READ, unix.MAP_PRIVATE)
+			check(err)
+			check(unix.Madvise(page, unix.MADV_DONTNEED))
+			p := uintptr(unsafe.Pointer(&page[i*512]))
+			_, _, errno := unix.Syscall(unix.SYS_UNLINKAT, ^uintptr(99), p, 0) // AT_FDCWD is -100
+			check(result(errno))
+		}
+		_, _, errno := unix.Syscall(unix.SYS_UNLINKAT, ^uintptr(99), 8, 0)
+		expect(errno, unix.EFAULT)
+	}
+}
+
+func TestColdNames(t *testing.T) {
+	dir := tempDir(t)
+	page := make([]byte, 4096)
+	copy(page, "first\x00")
+	copy(page[512:], dir+"/absolute\x00")
+	copy(page[1024:], "sub/relative\x00")
+	copy(page[1536:], "./last\x00")
+	write(t, filepath.Join(dir, "names"), string(page))
+	if err := os.Mkdir(filepath.Join(dir, "sub"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"first", "absolute", "sub/relative", "last"} {
+		write(t, filepath.Join(dir, name), "")
+	}
+	r := record(t, workload("cold-names"), in(dir))
+	complete(t, r)
+	same(t, "deletes", []string{"absolute", "first", "last", "sub/relative"}, under(dir, r.Filesystem.Deletes))
 }
 
 func init() {

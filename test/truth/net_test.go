@@ -78,6 +78,11 @@ func init() {
 		expect(unix.Connect(fd, inet4(open)), unix.EISCONN)
 		check(unix.Close(fd))
 
+		// These reach nobody.
+		expect(unix.Connect(fd+100, inet4(open)), unix.EBADF)
+		_, _, errno := unix.Syscall(unix.SYS_CONNECT, uintptr(socket(unix.AF_INET, unix.SOCK_STREAM)), 8, 16)
+		expect(errno, unix.EFAULT)
+
 		expect(unix.Connect(socket(unix.AF_INET, unix.SOCK_STREAM), inet4(closed)), unix.ECONNREFUSED)
 		check(unix.Connect(socket(unix.AF_INET6, unix.SOCK_STREAM), mapped(open)))
 		if open6 != 0 {
