@@ -21,10 +21,3 @@ func nameCall(nr uintptr, path string, arg uintptr) (int, error) {
 	r, _, errno := unix.Syscall(nr, uintptr(unsafe.Pointer(p)), arg, 0)
 	return int(r), result(errno)
 }
-
-func result(errno unix.Errno) error {
-	if errno == 0 {
-		return nil
-	}
-	return errno
-}

@@ -19,6 +19,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"glasshouse/audit"
 	"glasshouse/backend/process"
@@ -57,6 +58,13 @@ func expect(got, want error) {
 	if !errors.Is(got, want) {
 		check(fmt.Errorf("got %v, want %v", got, want))
 	}
+}
+
+func result(errno unix.Errno) error {
+	if errno == 0 {
+		return nil
+	}
+	return errno
 }
 
 type recording struct {
