@@ -2,8 +2,9 @@
 // that is one: in a microVM, or in a PID namespace.
 //
 // The order of calls is EarlyInit, first thing in main; Setup; StartReaper;
-// the command's start through Reaper.Own; Forward; the command's end and
-// Reaper.Disown; Forwarder.Stop and Reaper.Stop.
+// the command's start through Reaper.Own; the command's end and
+// Reaper.Disown; Reaper.Stop. Signals are forwarded by the runner, which does
+// it wherever the command would not get them by itself.
 //
 // A recorder that is not PID 1 may do the same. It then mounts what is missing
 // on the machine it runs on, and reaps as a subreaper: the orphans among the
@@ -53,9 +54,4 @@ func (r Report) Failures() []Step {
 		}
 	}
 	return failed
-}
-
-// Signaler is the command's root process. A backend.Process is one.
-type Signaler interface {
-	Signal(sig int) error
 }

@@ -1,13 +1,11 @@
 package guest
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -16,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 )
 
@@ -183,77 +180,6 @@ func TestSubreaper(t *testing.T) {
 	cmd.SysProcAttr = nil
 	if out := string(output(t, cmd)); out != "ok\n" {
 		t.Error(out)
-	}
-}
-
-// TestForward: signals to PID 1 reach the command.
-func TestForward(t *testing.T) {
-	cmd := play(t, "forward")
-	r, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	started(t, cmd)
-	lines := bufio.NewScanner(r)
-	for _, step := range []struct {
-		line string
-		then syscall.Signal
-	}{
-		{"ready", unix.SIGINT},
-		{"INT", unix.SIGTERM},
-		{"TERM", 0},
-		{"exit 5, forwarded map[SIGINT:1 SIGTERM:1], orphans 1", 0},
-	} {
-		if !lines.Scan() || lines.Text() != step.line {
-			t.Fatalf("got %q, want %q", lines.Text(), step.line)
-		}
-		if step.then != 0 {
-			if err := cmd.Process.Signal(step.then); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
-	}
-}
-
-// TestForwardTerminal: Ctrl-C reaches the command once.
-func TestForwardTerminal(t *testing.T) {
-	cmd := play(t, "forward")
-	cmd.SysProcAttr = nil
-	terminal, err := pty.Start(cmd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer terminal.Close()
-	var all strings.Builder
-	lines := bufio.NewScanner(io.TeeReader(terminal, &all))
-	await := func(want string) {
-		t.Helper()
-		for lines.Scan() {
-			if strings.TrimPrefix(strings.TrimSpace(lines.Text()), "^C") == want {
-				return
-			}
-		}
-		t.Fatalf("waited for %q, got %q", want, &all)
-	}
-	await("ready")
-	if _, err := terminal.WriteString("\x03"); err != nil {
-		t.Fatal(err)
-	}
-	await("INT")
-	time.Sleep(200 * time.Millisecond) // for a second one to come through
-	if err := cmd.Process.Signal(unix.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	await("TERM")
-	await("exit 5, forwarded map[SIGTERM:1], orphans 1")
-	if n := strings.Count(all.String(), "INT"); n != 1 {
-		t.Errorf("%d interrupts: %q", n, &all)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
 	}
 }
 

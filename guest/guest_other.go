@@ -3,7 +3,6 @@
 package guest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -37,15 +36,3 @@ func (*Reaper) Reaped() uint64 { return 0 }
 
 // Stop returns 0.
 func (*Reaper) Stop() uint64 { return 0 }
-
-// Forwarder forwards nothing here.
-type Forwarder struct{}
-
-// Forward forwards nothing.
-func Forward(context.Context, Signaler) *Forwarder { return &Forwarder{} }
-
-// Counts is empty.
-func (*Forwarder) Counts() map[string]uint64 { return map[string]uint64{} }
-
-// Stop does nothing.
-func (*Forwarder) Stop() map[string]uint64 { return map[string]uint64{} }

@@ -1,7 +1,6 @@
 package guest
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,9 +10,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"glasshouse/backend"
-	"glasshouse/backend/process"
 )
 
 // The test binary plays the recorder in namespaces of its own.
@@ -31,7 +27,6 @@ var roles = map[string]func() error{
 	"starved":   starvedRole,
 	"races":     racesRole,
 	"subreaper": subreaperRole,
-	"forward":   forwardRole,
 }
 
 func TestMain(m *testing.M) {
@@ -358,55 +353,5 @@ func subreaperRole() error {
 	}
 	reaper.Stop()
 	fmt.Println("ok")
-	return nil
-}
-
-// forwardRole goes the whole way with the real backend.
-func forwardRole() error {
-	if os.Getpid() == 1 {
-		if err := bare("/proc"); err != nil {
-			return err
-		}
-		if _, err := Setup(); err != nil {
-			return err
-		}
-	}
-	reaper, err := StartReaper()
-	if err != nil {
-		return err
-	}
-	ctx := context.Background()
-	b := process.New()
-	defer b.Cleanup(ctx)
-	err = b.Prepare(ctx, backend.Command{
-		Argv: []string{"sh", "-c", `
-			trap 'echo INT' INT; trap 'echo TERM; exit 5' TERM
-			sh -c 'sleep 0.01 &'
-			echo ready
-			while :; do sleep 0.01; done`},
-		Stdout: os.Stdout, Stderr: os.Stderr,
-	})
-	if err != nil {
-		return err
-	}
-	var forwarder *Forwarder
-	err = reaper.Own(func() (int, error) {
-		// Before the command can ask for signals.
-		forwarder = Forward(ctx, b)
-		err := b.Start(ctx)
-		return b.PID(), err
-	})
-	if err != nil {
-		return err
-	}
-	exit, err := b.Wait(ctx)
-	if err != nil {
-		return err
-	}
-	reaper.Disown(b.PID())
-	if err := eventually("reaping", func() bool { return len(children()) == 0 }); err != nil {
-		return err
-	}
-	fmt.Printf("exit %d, forwarded %v, orphans %d\n", exit.Code, forwarder.Stop(), reaper.Stop())
 	return nil
 }
