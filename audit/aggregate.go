@@ -29,7 +29,7 @@ func NewAggregator() *Aggregator {
 		processes: newProcessTable(),
 		files:     newFileTable(),
 		network:   newNetworkTable(),
-		repeats:   repeatTable{counters: map[RepeatID]*uint64{}, early: map[RepeatID]uint64{}},
+		repeats:   repeatTable{tallies: map[RepeatID]tally{}, early: map[RepeatID]repeated{}},
 		gaps:      gapSet{},
 	}
 }
@@ -46,27 +46,32 @@ func (a *Aggregator) Add(event Event) {
 			a.processes.get(e.Process)
 		}
 		a.processes.execFailed(e)
-		a.raced("exec", e.Path)
+		a.named("exec", e.Path)
 	case *Exit:
 		a.processes.exit(e)
 	case *Open:
 		a.processes.get(e.Process)
-		if e.Path.Cut {
-			a.gaps.add(gapPathCut, "open", 1)
-		}
-		if e.Raced {
-			a.gaps.add(gapRaced, "open", 1)
-		}
-		a.repeats.track(e.ID, a.files.open(e))
+		a.seen("open", e.Path, e.Raced)
+		a.repeats.track(e.ID, tally{count: a.files.open(e)})
+	case *FileIO:
+		a.processes.get(e.Process)
+		a.seen("read or write", e.Path, e.Raced)
+		a.repeats.track(e.ID, a.files.io(e))
+	case *Mapping:
+		a.processes.get(e.Process)
+		a.seen("mmap", e.Path, false)
+		a.repeats.track(e.ID, tally{count: a.files.mapped(e)})
 	case *FileOp:
 		a.fileOp(e)
 	case *Connect:
 		a.processes.get(e.Process)
-		a.repeats.track(e.ID, a.network.connect(e))
+		if n := a.network.connect(e); n != nil {
+			a.repeats.track(e.ID, tally{count: n})
+		}
 	case *ConnectDone:
 		a.network.connectDone(e)
 	case *Repeat:
-		a.repeats.add(e.ID, e.Count)
+		a.repeats.add(e)
 	}
 }
 
@@ -75,17 +80,15 @@ func (a *Aggregator) exec(e *Exec) {
 	if e.NoArgv {
 		a.gaps.add(gapArgv, "argument capture was off", 1)
 	}
-	if e.Exe.Cut {
-		a.gaps.add(gapPathCut, "exec", 1)
-	}
+	a.seen("exec", e.Exe, false)
 	a.files.executed(e)
 }
 
 func (a *Aggregator) fileOp(e *FileOp) {
 	a.processes.get(e.Process)
-	a.raced(e.Op, e.Path, e.To)
+	a.named(e.Op, e.Path, e.To)
 	if e.Errno != 0 {
-		a.repeats.track(e.ID, a.files.failed(e))
+		a.repeats.track(e.ID, tally{count: a.files.failed(e)})
 		return
 	}
 	if !a.files.changed(e) {
@@ -93,14 +96,35 @@ func (a *Aggregator) fileOp(e *FileOp) {
 	}
 }
 
-// raced notes names that were joined to a base which another thread may have
-// moved away meanwhile.
-func (a *Aggregator) raced(op string, targets ...Target) {
+// seen notes what is not certain about a path that the kernel showed.
+func (a *Aggregator) seen(op string, p Path, raced bool) {
+	if p.Cut {
+		a.gaps.add(gapPathCut, op, 1)
+	}
+	if raced {
+		a.gaps.add(gapRaced, op, 1)
+	}
+	if p.OtherNS {
+		a.gaps.add(gapMounts, op, 1)
+	}
+}
+
+// named notes what is not certain about names that an operation was given.
+func (a *Aggregator) named(op string, targets ...Target) {
+	var raced, shared, otherNS bool
 	for _, t := range targets {
-		if t.Raced {
-			a.gaps.add(gapRaced, op, 1)
-			return
-		}
+		raced = raced || t.Raced
+		shared = shared || t.Shared && !t.Kernel()
+		otherNS = otherNS || t.Base.OtherNS
+	}
+	if raced {
+		a.gaps.add(gapRaced, op, 1)
+	}
+	if shared {
+		a.gaps.add(gapSharedName, op, 1)
+	}
+	if otherNS {
+		a.gaps.add(gapMounts, op, 1)
 	}
 }
 
@@ -132,7 +156,7 @@ func (a *Aggregator) Fill(r *receipt.Receipt, sum Summary, boot time.Time) {
 		gaps.add(gapRoot, "processes ran as root beside the recorder and could have reached it", rows.asRoot)
 	}
 
-	a.files.fill(&r.Filesystem)
+	a.files.fill(&r.Filesystem, gaps)
 	a.network.fill(&r.Network, gaps)
 	r.Network.BytesSent, r.Network.BytesReceived = sum.BytesSent, sum.BytesReceived
 	r.Syscalls = syscalls(sum.Syscalls)
@@ -163,41 +187,6 @@ func syscalls(counts []SyscallCount) receipt.Syscalls {
 	}
 	s.Counts["open"] = opens
 	return s
-}
-
-// repeatTable joins repeats to the counters of the events that they repeat.
-type repeatTable struct {
-	counters map[RepeatID]*uint64
-	early    map[RepeatID]uint64 // repeats whose event has not come yet
-}
-
-func (t *repeatTable) track(id RepeatID, counter *uint64) {
-	if id == 0 || counter == nil {
-		return
-	}
-	t.counters[id] = counter
-	if n, ok := t.early[id]; ok {
-		*counter = addSat(*counter, n)
-		delete(t.early, id)
-	}
-}
-
-func (t *repeatTable) add(id RepeatID, n uint64) {
-	if counter, ok := t.counters[id]; ok {
-		*counter = addSat(*counter, n)
-		return
-	}
-	t.early[id] = addSat(t.early[id], n)
-}
-
-func (t *repeatTable) gaps(gaps gapSet) {
-	var n uint64
-	for _, count := range t.early {
-		n = addSat(n, count)
-	}
-	if n > 0 {
-		gaps.add(gapRepeats, "repeats of events that did not arrive", n)
-	}
 }
 
 // clock turns times since boot into wall-clock times.

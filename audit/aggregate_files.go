@@ -10,6 +10,8 @@ type fileTable struct {
 	byName    map[fileName]*file
 	requested map[fileRequest]struct{}
 	created   map[fileCreated]struct{}
+	changes   map[fileChange]struct{}
+	mounts    map[mountChange]struct{}
 	renames   map[fileRename]struct{}
 	failures  map[fileFailure]*uint64
 }
@@ -19,6 +21,8 @@ func newFileTable() fileTable {
 		byName:    map[fileName]*file{},
 		requested: map[fileRequest]struct{}{},
 		created:   map[fileCreated]struct{}{},
+		changes:   map[fileChange]struct{}{},
+		mounts:    map[mountChange]struct{}{},
 		renames:   map[fileRename]struct{}{},
 		failures:  map[fileFailure]*uint64{},
 	}
@@ -27,8 +31,9 @@ func newFileTable() fileTable {
 // fileName is a path in the kernel's bytes. A cut one is kept apart: it could
 // be any of several files.
 type fileName struct {
-	path string
-	cut  bool
+	path    string
+	cut     bool
+	otherNS bool // likewise: of another mount namespace
 }
 
 // listed tells whether the name has a place in the lists of absolute paths.
@@ -38,9 +43,13 @@ func (n fileName) listed() bool { return !n.cut && strings.HasPrefix(n.path, "/"
 // have stands in the table's other maps.
 type file struct {
 	opens      uint64
+	ioRead     uint64 // bytes
+	ioWritten  uint64
+	shared     uint64 // mappings through which its bytes could be changed
 	seen, gone uint64 // the last times when the name was there, and was not
 
 	read, written, executed bool
+	mappedExec              bool
 	removed                 bool // by an operation of the run
 	kernel                  bool // the kernel showed the path at least once
 	wasGone                 bool // gone is set
@@ -52,8 +61,18 @@ type (
 		name string
 	}
 	fileCreated struct {
-		file *file
-		kind FileKind
+		file           *file
+		kind           string
+		target, source string
+		hasTarget      bool
+	}
+	fileChange struct {
+		file         *file
+		what, source string
+	}
+	mountChange struct {
+		op, path, from, source string
+		hasFrom                bool
 	}
 	fileRename  struct{ from, to string }
 	fileFailure struct {
@@ -74,7 +93,7 @@ func (t *fileTable) get(name fileName) *file {
 
 // kernelFile is the file at a path that the kernel showed.
 func (t *fileTable) kernelFile(p Path, time uint64) *file {
-	f := t.get(fileName{p.Name, p.Cut})
+	f := t.get(fileName{p.Name, p.Cut, p.OtherNS})
 	f.kernel = true
 	if p.Deleted {
 		f.vanish(time)
@@ -106,9 +125,34 @@ func (t *fileTable) open(e *Open) *uint64 {
 	f.read = f.read || e.Mode.Read
 	f.written = f.written || e.Mode.Write || e.Mode.Created || e.Mode.Truncated
 	if e.Mode.Created {
-		t.created[fileCreated{f, e.Kind}] = struct{}{}
+		t.created[fileCreated{file: f, kind: string(e.Kind), source: receipt.SourceKernel}] = struct{}{}
 	}
 	return &f.opens
+}
+
+// io returns the tally for repeats. Bytes that went through a descriptor which
+// the run did not open, but was given, make the file one that it read or wrote;
+// a terminal or other device that it was given stays one that it used.
+func (t *fileTable) io(e *FileIO) tally {
+	f := t.kernelFile(e.Path, e.Time)
+	f.ioRead = addSat(f.ioRead, e.Read)
+	f.ioWritten = addSat(f.ioWritten, e.Written)
+	if e.Kind == KindFile && !e.Raced {
+		f.read = f.read || e.Read > 0
+		f.written = f.written || e.Written > 0
+	}
+	return tally{read: &f.ioRead, written: &f.ioWritten}
+}
+
+// mapped returns the counter for repeats.
+func (t *fileTable) mapped(e *Mapping) *uint64 {
+	f := t.kernelFile(e.Path, e.Time)
+	f.mappedExec = f.mappedExec || e.Exec
+	if !e.Shared {
+		return nil
+	}
+	f.shared = addSat(f.shared, 1)
+	return &f.shared
 }
 
 func (t *fileTable) executed(e *Exec) {
@@ -121,9 +165,13 @@ func (t *fileTable) executed(e *Exec) {
 // failed returns the counter for repeats.
 func (t *fileTable) failed(e *FileOp) *uint64 {
 	key := fileFailure{op: e.Op, path: e.Path.Name(), errno: e.Errno, cut: partial(e.Path)}
-	if e.Op == "rename" {
+	switch e.Op {
+	case "rename", "link", "move_mount", "pivot_root":
 		key.to = e.To.Name()
 		key.cut = key.cut || partial(e.To)
+	case "symlink", "mount":
+		key.to = e.To.Requested
+		key.cut = key.cut || e.To.Cut
 	}
 	n := t.failures[key]
 	if n == nil {
@@ -134,82 +182,36 @@ func (t *fileTable) failed(e *FileOp) *uint64 {
 	return n
 }
 
-// changed folds an operation that took place. It returns false if a name of it
-// is not wholly known: then it is not known what was changed.
-func (t *fileTable) changed(e *FileOp) bool {
-	switch e.Op {
-	case "unlink", "rmdir":
-		if partial(e.Path) {
-			return false
-		}
-		t.remove(e.Path, e.Time)
-	case "rename":
-		return t.rename(e)
-	}
-	return true
-}
-
-func (t *fileTable) rename(e *FileOp) bool {
-	from, to := e.Path.Name(), e.To.Name()
-	whole := !partial(e.Path) && !partial(e.To)
-	if whole && from == to {
-		return true // the kernel does nothing either
-	}
-	if !partial(e.To) {
-		t.arrive(e.To, e.Time)
-	}
-	if !partial(e.Path) {
-		if e.Exchange {
-			t.arrive(e.Path, e.Time)
-		} else {
-			t.remove(e.Path, e.Time)
-		}
-	}
-	if whole {
-		t.renames[fileRename{from, to}] = struct{}{}
-		if e.Exchange {
-			t.renames[fileRename{to, from}] = struct{}{}
-		}
-	}
-	return whole
-}
-
-func (t *fileTable) remove(target Target, time uint64) {
-	name := target.Name()
-	f := t.get(fileName{path: name})
-	t.request(f, name, target.Requested)
-	f.removed = true
-	f.vanish(time)
-}
-
-func (t *fileTable) arrive(target Target, time uint64) {
-	name := target.Name()
-	f := t.get(fileName{path: name})
-	t.request(f, name, target.Requested)
-	f.written = true
-	f.seen = max(f.seen, time)
-}
-
-func (t *fileTable) fill(fs *receipt.Filesystem) {
+func (t *fileTable) fill(fs *receipt.Filesystem, gaps gapSet) {
 	requested := make(map[*file][]string)
 	for r := range t.requested {
 		requested[r.file] = append(requested[r.file], r.name)
 	}
-	created := make(map[*file][]FileKind)
+	created := make(map[*file][]fileCreated)
 	for c := range t.created {
-		created[c.file] = append(created[c.file], c.kind)
+		created[c.file] = append(created[c.file], c)
+	}
+	changes := make(map[*file][]fileChange)
+	for c := range t.changes {
+		changes[c.file] = append(changes[c.file], c)
 	}
 
 	fs.Reads, fs.Writes, fs.Deletes = nil, nil, nil
-	fs.Created, fs.Renames, fs.Failed = nil, nil, nil
+	fs.Created, fs.Changed, fs.Mounts, fs.Renames, fs.Failed = nil, nil, nil, nil, nil
 	fs.Files = make([]receipt.FileEntry, 0, len(t.byName))
 	for name, f := range t.byName {
 		fs.Files = append(fs.Files, receipt.FileEntry{
 			Path: name.path, PathCut: name.cut, Requested: requested[f], Opens: f.opens,
 			Read: f.read, Written: f.written, Executed: f.executed,
-			Source:  f.source(),
-			Deleted: f.wasGone && f.gone >= f.seen,
+			MappedExec: f.mappedExec, MappedShared: f.shared > 0,
+			BytesRead: f.ioRead, BytesWritten: f.ioWritten,
+			Source:      f.source(),
+			Deleted:     f.wasGone && f.gone >= f.seen,
+			OtherMounts: name.otherNS,
 		})
+		if f.shared > 0 {
+			gaps.add(gapMapping, "files were mapped shared and writable; writes through a mapping pass no system call", f.shared)
+		}
 		if !name.listed() {
 			continue
 		}
@@ -222,11 +224,23 @@ func (t *fileTable) fill(fs *receipt.Filesystem) {
 		if f.removed {
 			fs.Deletes = append(fs.Deletes, name.path)
 		}
-		for _, kind := range created[f] {
-			fs.Created = append(fs.Created, receipt.Created{
-				Path: name.path, Kind: string(kind), Source: receipt.SourceKernel,
-			})
+		for _, c := range created[f] {
+			row := receipt.Created{Path: name.path, Kind: c.kind, Source: c.source}
+			if c.hasTarget {
+				row.Target = &c.target
+			}
+			fs.Created = append(fs.Created, row)
 		}
+		for _, c := range changes[f] {
+			fs.Changed = append(fs.Changed, receipt.Changed{Path: name.path, What: c.what, Source: c.source})
+		}
+	}
+	for m := range t.mounts {
+		row := receipt.Mount{Op: m.op, Path: m.path, Source: m.source}
+		if m.hasFrom {
+			row.From = &m.from
+		}
+		fs.Mounts = append(fs.Mounts, row)
 	}
 	for r := range t.renames {
 		fs.Renames = append(fs.Renames, receipt.Rename{From: r.from, To: r.to, Source: receipt.SourceLexical})
@@ -244,6 +258,3 @@ func (f *file) source() string {
 	}
 	return receipt.SourceLexical
 }
-
-// partial tells that t's name is not, or not wholly, known.
-func partial(t Target) bool { return t.Cut || t.Base.Cut }

@@ -440,18 +440,18 @@ func TestNetworkSettles(t *testing.T) {
 func TestSyscalls(t *testing.T) {
 	r := fill(nil, Summary{Mode: "ebpf", Syscalls: []SyscallCount{
 		{"openat", 5, true}, {"openat2", 1, false}, {"creat", 2, false}, {"open", 10, false}, {"open", 20, true},
-		{"connect", 3, true}, {"mkdirat", 4, false}, {"io_uring_setup", 2, false}, {"chmod", 0, false}, {"read", 9, false},
+		{"connect", 3, true}, {"listen", 4, false}, {"io_uring_setup", 2, false}, {"chmod", 0, false}, {"read", 9, false},
 	}}, nil)
 	check(t, "syscalls", r.Syscalls, receipt.Syscalls{
 		Counts: map[string]uint64{
 			"open": 38, "openat": 5, "openat2": 1, "creat": 2, "connect": 3, "execve": 0,
-			"mkdirat": 4, "io_uring_setup": 2, "chmod": 0, "read": 9,
+			"listen": 4, "io_uring_setup": 2, "chmod": 0, "read": 9,
 		},
 		Denied: []string{"connect", "open", "openat"},
 	})
 	check(t, "gaps", r.Observation.Gaps, []receipt.Gap{
 		{Kind: "io_uring", Detail: "io_uring_setup: its operations do not pass a system call", Count: 2},
-		{Kind: "not_recorded", Detail: "mkdirat: folder made", Count: 4},
+		{Kind: "not_recorded", Detail: "listen: connections awaited", Count: 4},
 	})
 }
 
@@ -463,6 +463,7 @@ func TestOddEvents(t *testing.T) {
 		func() Event { return new(Fork) }, func() Event { return new(Exec) }, func() Event { return new(ExecFailed) },
 		func() Event { return new(Exit) }, func() Event { return new(Open) }, func() Event { return new(FileOp) },
 		func() Event { return new(Connect) }, func() Event { return new(ConnectDone) }, func() Event { return new(Repeat) },
+		func() Event { return new(FileIO) }, func() Event { return new(Mapping) },
 	}
 	for range 200 {
 		var events []Event
@@ -501,7 +502,7 @@ func odd(rng *rand.Rand, v reflect.Value) {
 	case reflect.Bool:
 		v.SetBool(rng.IntN(3) == 0)
 	case reflect.String:
-		texts := []string{"", "/", "..", "a", "/\xff", "//../x/", "unlink", "rename", "unix:", "in_progress", "\x00"}
+		texts := []string{"", "/", "..", "a", "/\xff", "//../x/", "unlink", "rename", "link", "mount", "chmod", "symlink", "unix:", "in_progress", "\x00"}
 		v.SetString(texts[rng.IntN(len(texts))])
 	case reflect.Slice:
 		for range rng.IntN(3) {

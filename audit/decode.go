@@ -54,8 +54,8 @@ func (d *Decoder) Decode(record []byte, sink Sink) error {
 	if err != nil {
 		return err
 	}
-	if h.Again.ID != 0 && h.Again.Count != 0 {
-		sink(&Repeat{ID: RepeatID(h.Again.ID), Count: h.Again.Count})
+	if a := h.Again; a.ID != 0 && a.Count != 0 {
+		sink(&Repeat{ID: RepeatID(a.ID), Count: a.Count, Read: a.Read, Written: a.Written})
 	}
 	for _, cut := range d.cut {
 		sink(cut)
@@ -111,17 +111,19 @@ func (d *Decoder) decode(record []byte) (h WireHead, ev Event, err error) {
 	case wireOpen:
 		return h, open(head, repeatID(&h), body[WireFile](&h), segs), nil
 	case wireFileOp:
+		return fileOp(h, head, segs)
+	case wireFileIO:
+		b := body[WireIO](&h)
+		return h, &FileIO{
+			Header: head, ID: repeatID(&h), Path: filePath(segs[0], b.IMode, b.Ino), Kind: fileKinds[b.IMode&sIFMT],
+			Raced: segs[0].flags&segRaced != 0, Read: b.Read, Written: b.Written,
+		}, nil
+	case wireMap:
 		b := body[WireFile](&h)
-		name, ok := opNames[Op(h.Op)]
-		if !ok {
-			return h, nil, &MalformedError{fmt.Sprintf("operation %d on a name", h.Op)}
-		}
-		e := &FileOp{Header: head, ID: repeatID(&h), Op: name, Errno: errno, Path: target(segs[0], segs[1])}
-		if Op(h.Op) == OpRename {
-			e.To = target(segs[2], segs[3])
-			e.Exchange = b.CallFlags&renameExchange != 0
-		}
-		return h, e, nil
+		return h, &Mapping{
+			Header: head, ID: repeatID(&h), Path: filePath(segs[0], b.IMode, b.Ino),
+			Exec: b.CallFlags&mappedExec != 0, Shared: b.CallFlags&mappedShared != 0,
+		}, nil
 	case wireConnect:
 		return h, connect(head, &h, segs), nil
 	case wireConnectDone:
@@ -179,6 +181,7 @@ func path(s segment) Path {
 	p := Path{
 		Cut:     s.flags&(segCut|segUnreadable) != 0,
 		Deleted: s.flags&segDeleted != 0,
+		OtherNS: s.flags&segOtherNS != 0,
 	}
 	if s.flags&segUnreadable != 0 {
 		return p
@@ -208,52 +211,8 @@ func target(base, name segment) Target {
 		Requested: string(name.data),
 		Cut:       name.flags&(segCut|segUnreadable) != 0,
 		Raced:     base.flags&segRaced != 0 || name.flags&segLate != 0,
+		Shared:    name.flags&segShared != 0,
 	}
-}
-
-// From include/linux/fs.h, include/uapi/linux/fs.h and asm-generic/fcntl.h.
-const (
-	fmodeRead      = 0x1
-	fmodeWrite     = 0x2
-	fmodePath      = 0x4000
-	fmodeCreated   = 0x100000
-	oTrunc         = 0o1000
-	renameExchange = 2
-)
-
-var fileKinds = map[uint32]FileKind{
-	0o140000: KindSocket,
-	0o120000: KindSymlink,
-	0o100000: KindFile,
-	0o060000: KindDevice,
-	0o040000: KindDir,
-	0o020000: KindDevice,
-	0o010000: KindFIFO,
-}
-
-var opNames = map[Op]string{OpOpen: "open", OpUnlink: "unlink", OpRmdir: "rmdir", OpRename: "rename"}
-
-func open(head Header, id RepeatID, b WireFile, segs [wireSegments]segment) *Open {
-	e := &Open{
-		Header: head, ID: id, Path: path(segs[0]), Raced: segs[0].flags&segRaced != 0, Requested: string(segs[1].data), Kind: fileKinds[b.IMode&0o170000],
-		Mode: OpenMode{
-			Read:      b.FMode&fmodeRead != 0,
-			Write:     b.FMode&fmodeWrite != 0,
-			Created:   b.FMode&fmodeCreated != 0,
-			Truncated: b.FFlags&oTrunc != 0 && b.FMode&fmodePath == 0,
-			PathOnly:  b.FMode&fmodePath != 0,
-		},
-	}
-	if segs[0].flags&segDetached != 0 {
-		// The names that the kernel makes up for them, as in /proc/self/fd.
-		switch e.Kind {
-		case KindFIFO:
-			e.Path.Name = fmt.Sprintf("pipe:[%d]", b.Ino)
-		case KindSocket:
-			e.Path.Name = fmt.Sprintf("socket:[%d]", b.Ino)
-		}
-	}
-	return e
 }
 
 func (d *Decoder) exec(head Header, b WireExec, segs [wireSegments]segment) Event {

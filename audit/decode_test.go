@@ -153,6 +153,40 @@ func TestDecode(t *testing.T) {
 				Path: Target{Base: Path{Name: "/d"}, Raced: true, Cut: true}, To: Target{Base: Path{Name: "/e"}, Requested: "y"},
 			},
 		},
+		"utimensat of a descriptor": {
+			record(flagged(with(wireFileOp, OpUtimes, 0), 0, segUnreadable|segNone), WireFile{}, "f\x00tmp\x00", ""),
+			&FileOp{Header: want, ID: 1, Op: "utimes", Path: Target{Base: Path{Name: "/tmp/f"}}},
+		},
+		"a name that is NULL": {
+			record(flagged(with(wireFileOp, OpUtimes, -14), 0, segUnreadable|segNone), WireFile{}, "tmp\x00", ""),
+			&FileOp{Header: want, ID: 1, Op: "utimes", Errno: 14, Path: Target{Base: Path{Name: "/tmp"}, Cut: true}},
+		},
+		"mknod in memory that others write to, in another mount namespace": {
+			record(flagged(with(wireFileOp, OpMknod, 0), segOtherNS, segShared), WireFile{CallFlags: 0o010644}, "tmp\x00", "p"),
+			&FileOp{
+				Header: want, ID: 1, Op: "mknod", Kind: KindFIFO,
+				Path: Target{Base: Path{Name: "/tmp", OtherNS: true}, Requested: "p", Shared: true},
+			},
+		},
+		"mknod without a type": {
+			record(with(wireFileOp, OpMknod, 0), WireFile{CallFlags: 0o644}, "tmp\x00", "p"),
+			&FileOp{Header: want, ID: 1, Op: "mknod", Kind: KindFile, Path: Target{Base: Path{Name: "/tmp"}, Requested: "p"}},
+		},
+		"symlink": {
+			record(with(wireFileOp, OpSymlink, 0), WireFile{}, "tmp\x00", "l", "w\x00", "../x"),
+			&FileOp{
+				Header: want, ID: 1, Op: "symlink", Path: Target{Base: Path{Name: "/tmp"}, Requested: "l"},
+				To: Target{Base: Path{Name: "/w"}, Requested: "../x"},
+			},
+		},
+		"bytes": {
+			record(flagged(with(wireFileIO, OpMove, 0), segRaced|segDetached), WireIO{Ino: 3, Read: 1, Written: 2, IMode: 0o100600}, "memfd:x\x00"),
+			&FileIO{Header: want, ID: 1, Path: Path{Name: "memfd:x"}, Kind: KindFile, Raced: true, Read: 1, Written: 2},
+		},
+		"mapping": {
+			record(with(wireMap, OpMmap, 0), WireFile{CallFlags: mappedExec | mappedShared, IMode: 0o100600}, "l\x00"),
+			&Mapping{Header: want, ID: 1, Path: Path{Name: "/l"}, Exec: true, Shared: true},
+		},
 		"tcp": {
 			record(with(wireConnect, OpConnect, -111), WireNet{Family: afInet, Type: sockStream, Protocol: protoTCP, Port: 80, Addr: [16]byte{127, 0, 0, 1}}),
 			&Connect{Header: want, ID: 1, Protocol: "tcp", Dst: "127.0.0.1:80", Result: ResultRefused, Errno: 111},
@@ -248,9 +282,9 @@ func TestDecodeArgvInParts(t *testing.T) {
 }
 
 func TestDecodeToldAgain(t *testing.T) {
-	h := WireHead{Seq: 4, Type: wireOpen, Again: WireAgain{ID: 2, Count: 7}}
+	h := WireHead{Seq: 4, Type: wireOpen, Again: WireAgain{ID: 2, Count: 7, Read: 8, Written: 9}}
 	got := decodeAll(t, NewDecoder(4096), record(h, WireFile{FMode: fmodeRead}, "a\x00", "/a"))
-	want := []Event{&Repeat{ID: 2, Count: 7}, &Open{Header: Header{Seq: 4}, ID: 5, Path: Path{Name: "/a"}, Requested: "/a", Mode: OpenMode{Read: true}}}
+	want := []Event{&Repeat{ID: 2, Count: 7, Read: 8, Written: 9}, &Open{Header: Header{Seq: 4}, ID: 5, Path: Path{Name: "/a"}, Requested: "/a", Mode: OpenMode{Read: true}}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -293,7 +327,7 @@ func TestDecodeMalformed(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for kind := range uint8(wireConnectDone + 2) {
+	for kind := range uint8(wireMap + 2) {
 		f.Add(record(WireHead{Type: kind, Op: uint8(OpRename)}, nil, "a\x00b\x00", "c", "d\x00", "e", "f\x00g"))
 	}
 	f.Add(record(WireHead{Type: wireExec}, WireExec{ArgvLen: 1 << 30}, "a\x00", "", "", "", "x"))

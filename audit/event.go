@@ -101,24 +101,52 @@ const (
 	KindOther   FileKind = ""
 )
 
-// FileOp is a system call on names that leaves no object to look at:
-// unlink, rmdir, rename; or any of these, or an open, that failed.
+// FileOp is a system call on names, or on an open file, that leaves no object
+// to look at or changes one: see the operations below; or any of these, or an
+// open, that failed.
 type FileOp struct {
 	Header
 	ID    RepeatID // failures repeat too
-	Op    string   // "open", "unlink", "rmdir", "rename"
+	Op    string   // "open", "unlink", "mkdir" and so on, see opNames
 	Errno int32    // 0 for success, else positive
-	Path  Target
-	To    Target // rename alone
+	// Path is what the operation was on: the new name of a mkdir, mknod or
+	// symlink, the old one of a rename or link, the mount point.
+	Path Target
+	// To is the second name: where a rename or a link led, what a symlink
+	// says, what was mounted, where a moved mount was before.
+	To Target
 	// Exchange is set for RENAME_EXCHANGE: both names stay, swapped.
 	Exchange bool
+	Kind     FileKind // of what mknod made
 }
 
-// Repeat says that an event was seen Count more times. It comes at the end.
+// FileIO is bytes that went from or to a file through a descriptor. Repeats
+// add to it.
+type FileIO struct {
+	Header
+	ID            RepeatID
+	Path          Path
+	Kind          FileKind
+	Raced         bool // another thread put another file in its place during the call
+	Read, Written uint64
+}
+
+// Mapping is a file that was mapped to be run, or so that its bytes can be
+// changed in memory.
+type Mapping struct {
+	Header
+	ID           RepeatID
+	Path         Path
+	Exec, Shared bool
+}
+
+// Repeat says that an event was seen Count more times, moving that many
+// bytes. It comes at the end.
 type Repeat struct {
 	Header
-	ID    RepeatID
-	Count uint64
+	ID            RepeatID
+	Count         uint64
+	Read, Written uint64
 }
 
 // Connect is an attempt to reach a peer: connect(2), or the first datagram
@@ -159,6 +187,7 @@ type Path struct {
 	Name    string // absolute, raw bytes; or "pipe:[1]", "memfd:name" where the file is in no tree
 	Cut     bool   // longer than could be walked
 	Deleted bool   // the name was already gone
+	OtherNS bool   // in another mount namespace than the recorder's, where it may be another file
 	Root    string // of a Target's base: the root of the process, which ".." does not leave; "" is "/"
 }
 
@@ -168,5 +197,9 @@ type Target struct {
 	Base      Path
 	Requested string
 	Cut       bool // the string could not be read, or not whole
-	Raced     bool // another thread may have changed the base or the string during the call
+	Raced     bool // another thread changed the base, or may have changed the string, during the call
+	Shared    bool // others could write to the string's memory while the kernel read it
 }
+
+// Kernel tells that no string was involved: the base is the file itself.
+func (t Target) Kernel() bool { return t.Requested == "" && !t.Cut }

@@ -13,14 +13,17 @@ import (
 const (
 	gapNotRecorded = "not_recorded" // calls that change things and leave no event
 	gapIOUring     = "io_uring"
-	gapDaemon      = "daemon"    // a service was reached over a unix socket, and may have worked for the run
-	gapRoot        = "root"      // the run had the rights to reach the recorder
-	gapSurvivors   = "survivors" // processes went on after the recording
-	gapPathCut     = "path_cut"  // a path is known in part
-	gapRaced       = "raced"     // a name was joined to a folder that moved meanwhile
-	gapArgv        = "argv"      // arguments were not captured
-	gapRepeats     = "repeats"   // counts without the event that they belong to
-	gapConnect     = "connect"   // outcomes without the attempt that they belong to
+	gapDaemon      = "daemon"          // a service was reached over a unix socket, and may have worked for the run
+	gapRoot        = "root"            // the run had the rights to reach the recorder
+	gapSurvivors   = "survivors"       // processes went on after the recording
+	gapPathCut     = "path_cut"        // a path is known in part
+	gapRaced       = "raced"           // a name was joined to a folder that moved meanwhile
+	gapArgv        = "argv"            // arguments were not captured
+	gapSharedName  = "shared_names"    // a name was read from memory that others could write to meanwhile
+	gapMounts      = "mount_namespace" // paths are those of another mount namespace than the recorder's
+	gapMapping     = "shared_mapping"  // files could be changed through memory
+	gapRepeats     = "repeats"         // counts without the event that they belong to
+	gapConnect     = "connect"         // outcomes without the attempt that they belong to
 )
 
 // unrecorded are the system calls that change or move files, sockets,
@@ -35,20 +38,10 @@ var unrecorded = []struct {
 	kind, detail string
 	calls        []string
 }{
-	{gapNotRecorded, "folder made", words("mkdir mkdirat")},
-	{gapNotRecorded, "device, fifo or file made", words("mknod mknodat mq_open")},
-	{gapNotRecorded, "symbolic link made", words("symlink symlinkat")},
-	{gapNotRecorded, "hard link made", words("link linkat")},
+	{gapNotRecorded, "message queue made or opened", words("mq_open")},
 	{gapNotRecorded, "message queue removed", words("mq_unlink")},
-	{gapNotRecorded, "file opened by its handle", words("open_by_handle_at")},
-	{gapNotRecorded, "size changed", words("truncate ftruncate truncate64 ftruncate64")},
-	{gapNotRecorded, "mode changed", words("chmod fchmod fchmodat fchmodat2")},
-	{gapNotRecorded, "owner changed", words("chown fchown lchown fchownat chown32 fchown32 lchown32")},
-	{gapNotRecorded, "times changed", words("utime utimes futimesat utimensat utimensat_time64")},
-	{gapNotRecorded, "attributes changed", words("setxattr lsetxattr fsetxattr setxattrat " +
-		"removexattr lremovexattr fremovexattr removexattrat file_setattr")},
-	{gapNotRecorded, "mounts changed", words("mount umount umount2 move_mount open_tree open_tree_attr " +
-		"fsopen fsconfig fsmount fspick mount_setattr pivot_root")},
+	{gapNotRecorded, "file flags changed", words("file_setattr")},
+	{gapNotRecorded, "mount prepared or reconfigured", words("open_tree open_tree_attr fsopen fsconfig fsmount fspick")},
 	{gapNotRecorded, "root folder changed", words("chroot")},
 
 	{gapNotRecorded, "address taken", words("bind")},

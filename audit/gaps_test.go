@@ -108,7 +108,8 @@ func TestUnrecordedTable(t *testing.T) {
 		}
 	}
 	for _, recorded := range words("open openat openat2 creat execve execveat unlink unlinkat rmdir " +
-		"rename renameat renameat2 connect fork vfork clone clone3 exit exit_group") {
+		"rename renameat renameat2 mkdir mknod symlink link linkat truncate ftruncate chmod fchmod chown utimensat setxattr " +
+		"mount umount2 move_mount pivot_root open_by_handle_at connect fork vfork clone clone3 exit exit_group") {
 		if seen[recorded] {
 			t.Errorf("%s is recorded", recorded)
 		}

@@ -25,7 +25,7 @@ const wireSegments = 5
 
 // WireAgain says that the event was told before, and how often it was seen
 // since: the name of a directory above may have changed in between.
-type WireAgain struct{ ID, Count uint64 }
+type WireAgain struct{ ID, Count, Read, Written uint64 }
 
 // WireSegment describes one of the runs of bytes behind the head.
 type WireSegment struct {
@@ -70,6 +70,13 @@ type WireFile struct {
 	CallFlags uint32
 }
 
+// WireIO is the body of a FileIO.
+type WireIO struct {
+	Ino           uint64
+	Read, Written uint64 // bytes
+	IMode         uint32
+}
+
 // WireNet is the body of a Connect or a ConnectDone.
 type WireNet struct {
 	Sock     uint64
@@ -93,6 +100,8 @@ const (
 	wireFileOp
 	wireConnect
 	wireConnectDone
+	wireFileIO
+	wireMap
 )
 
 // Op is what a system call is to the recorder: WireHead.Op, and the kernel
@@ -116,6 +125,27 @@ const (
 	OpMmap
 	OpFork
 	OpNoReturn
+	OpMkdir
+	OpMknod
+	OpSymlink
+	OpLink
+	OpTruncate
+	OpChmod
+	OpChown
+	OpUtimes
+	OpXattr
+	OpMount
+	OpUmount
+	OpMoveMount
+	OpSetMount
+	OpPivotRoot
+	OpMprotect
+)
+
+// The bits of WireFile.CallFlags in the record of a mapping.
+const (
+	mappedExec = 1 << iota
+	mappedShared
 )
 
 // The bits of WireSegment.Flags.
@@ -126,6 +156,9 @@ const (
 	segDetached
 	segRaced
 	segLate
+	segShared
+	segOtherNS
+	segNone
 )
 
 // noRoot is WireSegment.Root where the walk did not pass the process's root.

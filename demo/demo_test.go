@@ -24,8 +24,9 @@ type confession struct {
 	Written []string `json:"written"`
 	Deleted []string `json:"deleted"`
 	Created []struct {
-		Path string `json:"path"`
-		Kind string `json:"kind"`
+		Path   string  `json:"path"`
+		Kind   string  `json:"kind"`
+		Target *string `json:"target"`
 	} `json:"created"`
 	Renamed []struct {
 		From string `json:"from"`

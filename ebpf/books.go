@@ -20,7 +20,7 @@ type counters struct {
 	ScratchBusy, Folded        uint64
 	Sent, Received             uint64
 	Interrupted                uint64
-	SharedWrites, MmsgCut      uint64
+	AnonymousExec, MmsgCut     uint64
 	ByType                     [16]uint64
 }
 
@@ -38,7 +38,7 @@ type foldKey struct {
 	Err              int32
 }
 
-type fold struct{ ID, Count, Moves uint64 }
+type fold struct{ ID, Count, Moves, Read, Written uint64 }
 
 // totals are the counters of each possible CPU.
 type totals []counters
@@ -80,7 +80,7 @@ func (p *probes) settle() (totals, error) {
 // summary adds up the counters, and compares them with what the decoder saw.
 func (t totals) summary(d *audit.Decoder) audit.Summary {
 	s := audit.Summary{Mode: "ebpf", Emitted: t.emitted(), Missing: d.Missing(), Lost: make(map[string]uint64)}
-	var shared, mmsg, interrupted uint64
+	var anonymous, mmsg, interrupted uint64
 	for cpu, c := range t {
 		for i := range c.Emitted {
 			if next := d.Next(uint16(cpu<<1 | i)); c.Emitted[i] > next {
@@ -93,14 +93,14 @@ func (t totals) summary(d *audit.Decoder) audit.Summary {
 		s.Folded += c.Folded
 		s.BytesSent += c.Sent
 		s.BytesReceived += c.Received
-		shared += c.SharedWrites
+		anonymous += c.AnonymousExec
 		mmsg += c.MmsgCut
 		interrupted += c.Interrupted
 	}
-	if shared > 0 {
+	if anonymous > 0 {
 		s.Gaps = append(s.Gaps, audit.Gap{
-			Kind: "shared_mapping", Count: shared,
-			Detail: "files were mapped shared and writable; writes through a mapping pass no system call",
+			Kind: "executable_memory", Count: anonymous,
+			Detail: "memory that no file is behind was made executable, or memory was by mprotect: what ran there is not known",
 		})
 	}
 	if interrupted > 0 {
@@ -148,12 +148,12 @@ func (p *probes) alive() ([]audit.ProcessID, error) {
 	return ids, err
 }
 
-// eachFold calls f for each event that was seen again, and how often.
-func (p *probes) eachFold(f func(audit.RepeatID, uint64)) error {
+// eachFold calls f for each event that was seen again.
+func (p *probes) eachFold(f func(*audit.Repeat)) error {
 	return each(p.Folds, func(_ foldKey, perCPU []fold) {
 		for _, v := range perCPU {
 			if v.Count > 0 {
-				f(audit.RepeatID(v.ID), v.Count)
+				f(&audit.Repeat{ID: audit.RepeatID(v.ID), Count: v.Count, Read: v.Read, Written: v.Written})
 			}
 		}
 	})

@@ -20,6 +20,7 @@ type call struct {
 	Flags     uint8
 	BaseEarly uint8
 	Out, In   uint8
+	FD        uint8
 }
 
 // callTable says what every recorded system call is to us, by name. All
@@ -31,6 +32,9 @@ var callTable = map[string]call{
 	"openat":  {Op: audit.OpOpen, Path: [2]uint8{2}, Dir: [2]uint8{1}},
 	"openat2": {Op: audit.OpOpen, Path: [2]uint8{2}, Dir: [2]uint8{1}},
 
+	// A handle is no name.
+	"open_by_handle_at": {Op: audit.OpOpen},
+
 	"execve":   {Op: audit.OpExec, Path: [2]uint8{1}},
 	"execveat": {Op: audit.OpExec, Path: [2]uint8{2}, Dir: [2]uint8{1}},
 
@@ -41,6 +45,46 @@ var callTable = map[string]call{
 	"renameat":  {Op: audit.OpRename, Path: [2]uint8{2, 4}, Dir: [2]uint8{1, 3}, BaseEarly: 1},
 	"renameat2": {Op: audit.OpRename, Path: [2]uint8{2, 4}, Dir: [2]uint8{1, 3}, Flags: 5, BaseEarly: 1},
 
+	"mkdir":     {Op: audit.OpMkdir, Path: [2]uint8{1}, BaseEarly: 1},
+	"mkdirat":   {Op: audit.OpMkdir, Path: [2]uint8{2}, Dir: [2]uint8{1}, BaseEarly: 1},
+	"mknod":     {Op: audit.OpMknod, Path: [2]uint8{1}, Flags: 2, BaseEarly: 1},
+	"mknodat":   {Op: audit.OpMknod, Path: [2]uint8{2}, Dir: [2]uint8{1}, Flags: 3, BaseEarly: 1},
+	"symlink":   {Op: audit.OpSymlink, Path: [2]uint8{2, 1}, BaseEarly: 1},
+	"symlinkat": {Op: audit.OpSymlink, Path: [2]uint8{3, 1}, Dir: [2]uint8{2}, BaseEarly: 1},
+	"link":      {Op: audit.OpLink, Path: [2]uint8{1, 2}, BaseEarly: 1},
+	"linkat":    {Op: audit.OpLink, Path: [2]uint8{2, 4}, Dir: [2]uint8{1, 3}, Flags: 5, BaseEarly: 1},
+	"truncate":  {Op: audit.OpTruncate, Path: [2]uint8{1}, BaseEarly: 1},
+	"ftruncate": {Op: audit.OpTruncate, FD: 1},
+	"fallocate": {Op: audit.OpTruncate, FD: 1},
+	"chmod":     {Op: audit.OpChmod, Path: [2]uint8{1}, BaseEarly: 1},
+	"fchmod":    {Op: audit.OpChmod, FD: 1},
+	"fchmodat":  {Op: audit.OpChmod, Path: [2]uint8{2}, Dir: [2]uint8{1}, BaseEarly: 1},
+	"fchmodat2": {Op: audit.OpChmod, Path: [2]uint8{2}, Dir: [2]uint8{1}, BaseEarly: 1},
+	"chown":     {Op: audit.OpChown, Path: [2]uint8{1}, BaseEarly: 1},
+	"lchown":    {Op: audit.OpChown, Path: [2]uint8{1}, BaseEarly: 1},
+	"fchown":    {Op: audit.OpChown, FD: 1},
+	"fchownat":  {Op: audit.OpChown, Path: [2]uint8{2}, Dir: [2]uint8{1}, BaseEarly: 1},
+	"utime":     {Op: audit.OpUtimes, Path: [2]uint8{1}, BaseEarly: 1},
+	"utimes":    {Op: audit.OpUtimes, Path: [2]uint8{1}, BaseEarly: 1},
+	"futimesat": {Op: audit.OpUtimes, Path: [2]uint8{2}, Dir: [2]uint8{1}, BaseEarly: 1},
+	"utimensat": {Op: audit.OpUtimes, Path: [2]uint8{2}, Dir: [2]uint8{1}, BaseEarly: 1},
+
+	"setxattr":      {Op: audit.OpXattr, Path: [2]uint8{1}, BaseEarly: 1},
+	"lsetxattr":     {Op: audit.OpXattr, Path: [2]uint8{1}, BaseEarly: 1},
+	"fsetxattr":     {Op: audit.OpXattr, FD: 1},
+	"setxattrat":    {Op: audit.OpXattr, Path: [2]uint8{2}, Dir: [2]uint8{1}, BaseEarly: 1},
+	"removexattr":   {Op: audit.OpXattr, Path: [2]uint8{1}, BaseEarly: 1},
+	"lremovexattr":  {Op: audit.OpXattr, Path: [2]uint8{1}, BaseEarly: 1},
+	"fremovexattr":  {Op: audit.OpXattr, FD: 1},
+	"removexattrat": {Op: audit.OpXattr, Path: [2]uint8{2}, Dir: [2]uint8{1}, BaseEarly: 1},
+
+	"mount":         {Op: audit.OpMount, Path: [2]uint8{2, 1}, Flags: 4, BaseEarly: 1},
+	"umount":        {Op: audit.OpUmount, Path: [2]uint8{1}, BaseEarly: 1},
+	"umount2":       {Op: audit.OpUmount, Path: [2]uint8{1}, Flags: 2, BaseEarly: 1},
+	"move_mount":    {Op: audit.OpMoveMount, Path: [2]uint8{4, 2}, Dir: [2]uint8{3, 1}, Flags: 5, BaseEarly: 1},
+	"mount_setattr": {Op: audit.OpSetMount, Path: [2]uint8{2}, Dir: [2]uint8{1}, Flags: 3, BaseEarly: 1},
+	"pivot_root":    {Op: audit.OpPivotRoot, Path: [2]uint8{1, 2}, BaseEarly: 1},
+
 	"connect":  {Op: audit.OpConnect},
 	"sendto":   {Op: audit.OpSendto},
 	"sendmsg":  {Op: audit.OpSendmsg},
@@ -49,16 +93,27 @@ var callTable = map[string]call{
 	"send":     {Op: audit.OpMove, Out: 1},
 	"write":    {Op: audit.OpMove, Out: 1},
 	"writev":   {Op: audit.OpMove, Out: 1},
+	"pwrite64": {Op: audit.OpMove, Out: 1},
+	"pwritev":  {Op: audit.OpMove, Out: 1},
+	"pwritev2": {Op: audit.OpMove, Out: 1},
 	"sendfile": {Op: audit.OpMove, Out: 1, In: 2},
 	"splice":   {Op: audit.OpMove, Out: 3, In: 1},
 	"read":     {Op: audit.OpMove, In: 1},
 	"readv":    {Op: audit.OpMove, In: 1},
+	"pread64":  {Op: audit.OpMove, In: 1},
+	"preadv":   {Op: audit.OpMove, In: 1},
+	"preadv2":  {Op: audit.OpMove, In: 1},
+
+	"copy_file_range": {Op: audit.OpMove, Out: 3, In: 1},
+
 	"recv":     {Op: audit.OpMove, In: 1},
 	"recvfrom": {Op: audit.OpMove, In: 1},
 	"recvmsg":  {Op: audit.OpMove, In: 1},
 
 	// The old 32-bit mmap passes its arguments in memory and is only counted.
-	"mmap2": {Op: audit.OpMmap},
+	"mmap2":         {Op: audit.OpMmap},
+	"mprotect":      {Op: audit.OpMprotect},
+	"pkey_mprotect": {Op: audit.OpMprotect},
 
 	"fork":   {Op: audit.OpFork},
 	"vfork":  {Op: audit.OpFork},
@@ -80,7 +135,13 @@ var nativeCalls = map[string]call{
 // Names that have a second one for another width of their arguments: the
 // 32-bit call counts as the 64-bit one does.
 var callAliases = map[string]string{
-	"sendfile64": "sendfile",
+	"sendfile64":       "sendfile",
+	"truncate64":       "truncate",
+	"ftruncate64":      "ftruncate",
+	"chown32":          "chown",
+	"fchown32":         "fchown",
+	"lchown32":         "lchown",
+	"utimensat_time64": "utimensat",
 }
 
 // The indices of the kernel side's tables: CALLS_* of bpf/event.h.

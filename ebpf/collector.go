@@ -167,9 +167,7 @@ func (c *Collector) Stop(ctx context.Context) (audit.Summary, error) {
 	totals, err := p.settle()
 	note(err)
 	note(c.finishReading(ctx))
-	note(p.eachFold(func(id audit.RepeatID, count uint64) {
-		c.sink(&audit.Repeat{ID: id, Count: count})
-	}))
+	note(p.eachFold(func(r *audit.Repeat) { c.sink(r) }))
 
 	s := totals.summary(c.decoder)
 	s.Hooks = p.hooks

@@ -29,6 +29,7 @@ var layouts = []struct {
 	{"event.argv", audit.WireArgv{}},
 	{"event.exit", audit.WireExit{}},
 	{"event.file", audit.WireFile{}},
+	{"event.io", audit.WireIO{}},
 	{"event.net", audit.WireNet{}},
 	{"counters", counters{}},
 	{"mark", mark{}},

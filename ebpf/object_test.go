@@ -92,6 +92,10 @@ func TestOps(t *testing.T) {
 		"OP_RMDIR": audit.OpRmdir, "OP_RENAME": audit.OpRename, "OP_CONNECT": audit.OpConnect, "OP_SENDTO": audit.OpSendto,
 		"OP_SENDMSG": audit.OpSendmsg, "OP_MOVE": audit.OpMove, "OP_SENDMMSG": audit.OpSendmmsg, "OP_RECVMMSG": audit.OpRecvmmsg,
 		"OP_MMAP": audit.OpMmap, "OP_FORK": audit.OpFork, "OP_NO_RETURN": audit.OpNoReturn,
+		"OP_MKDIR": audit.OpMkdir, "OP_MKNOD": audit.OpMknod, "OP_SYMLINK": audit.OpSymlink, "OP_LINK": audit.OpLink,
+		"OP_TRUNCATE": audit.OpTruncate, "OP_CHMOD": audit.OpChmod, "OP_CHOWN": audit.OpChown, "OP_UTIMES": audit.OpUtimes,
+		"OP_XATTR": audit.OpXattr, "OP_MOUNT": audit.OpMount, "OP_UMOUNT": audit.OpUmount, "OP_MOVE_MOUNT": audit.OpMoveMount,
+		"OP_SET_MOUNT": audit.OpSetMount, "OP_PIVOT_ROOT": audit.OpPivotRoot, "OP_MPROTECT": audit.OpMprotect,
 	}
 	for _, v := range ops.Values {
 		if op, ok := want[v.Name]; !ok || uint64(op) != v.Value {

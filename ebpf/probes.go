@@ -101,9 +101,13 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 	}
 	spec.Maps[probesMapRing].MaxEntries = uint32(ring)
 
-	var ns unix.Stat_t
-	if err := unix.Stat("/proc/self/ns/pid", &ns); err != nil {
-		return &audit.UnavailableError{Reason: "the PID namespace cannot be read", Hint: "mount /proc", Err: err}
+	pidns, err := namespace("pid")
+	if err != nil {
+		return err
+	}
+	mntns, err := namespace("mnt")
+	if err != nil {
+		return err
 	}
 	var seed [8]byte
 	if _, err := rand.Read(seed[:]); err != nil {
@@ -115,7 +119,8 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 	}
 	for name, value := range map[string]any{
 		probesVarCaptureArgv: argv,
-		probesVarPidnsInum:   uint32(ns.Ino),
+		probesVarPidnsInum:   pidns,
+		probesVarMntnsInum:   mntns,
 		probesVarWakeupBytes: uint64(ring / 4),
 		probesVarHashSeed:    binary.LittleEndian.Uint64(seed[:]) | 1,
 	} {
@@ -124,6 +129,17 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 		}
 	}
 	return nil
+}
+
+// namespace is the number of the recorder's namespace of that kind.
+func namespace(kind string) (uint32, error) {
+	var ns unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/"+kind, &ns); err != nil {
+		return 0, &audit.UnavailableError{
+			Reason: "the recorder's " + kind + " namespace cannot be read", Hint: "mount /proc", Err: err,
+		}
+	}
+	return uint32(ns.Ino), nil
 }
 
 // fill writes the tables that the programs read.

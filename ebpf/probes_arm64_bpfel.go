@@ -24,6 +24,7 @@ const (
 	probesMapFolds             = "folds"
 	probesMapFreeSlots         = "free_slots"
 	probesMapMarks             = "marks"
+	probesMapMovements         = "movements"
 	probesMapRing              = "ring"
 	probesMapScratches         = "scratches"
 	probesMapSlots             = "slots"
@@ -36,6 +37,7 @@ const (
 	probesVarCaptureArgv       = "capture_argv"
 	probesVarHashSeed          = "hash_seed"
 	probesVarLauncherTid       = "launcher_tid"
+	probesVarMntnsInum         = "mntns_inum"
 	probesVarMoves             = "moves"
 	probesVarPidnsInum         = "pidns_inum"
 	probesVarWakeupBytes       = "wakeup_bytes"
@@ -103,6 +105,7 @@ type probesMapSpecs struct {
 	Folds      *ebpf.MapSpec `ebpf:"folds"`
 	FreeSlots  *ebpf.MapSpec `ebpf:"free_slots"`
 	Marks      *ebpf.MapSpec `ebpf:"marks"`
+	Movements  *ebpf.MapSpec `ebpf:"movements"`
 	Ring       *ebpf.MapSpec `ebpf:"ring"`
 	Scratches  *ebpf.MapSpec `ebpf:"scratches"`
 	Slots      *ebpf.MapSpec `ebpf:"slots"`
@@ -115,6 +118,7 @@ type probesVariableSpecs struct {
 	CaptureArgv *ebpf.VariableSpec `ebpf:"capture_argv"`
 	HashSeed    *ebpf.VariableSpec `ebpf:"hash_seed"`
 	LauncherTid *ebpf.VariableSpec `ebpf:"launcher_tid"`
+	MntnsInum   *ebpf.VariableSpec `ebpf:"mntns_inum"`
 	Moves       *ebpf.VariableSpec `ebpf:"moves"`
 	PidnsInum   *ebpf.VariableSpec `ebpf:"pidns_inum"`
 	WakeupBytes *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
@@ -148,6 +152,7 @@ type probesMaps struct {
 	Folds      *ebpf.Map `ebpf:"folds"`
 	FreeSlots  *ebpf.Map `ebpf:"free_slots"`
 	Marks      *ebpf.Map `ebpf:"marks"`
+	Movements  *ebpf.Map `ebpf:"movements"`
 	Ring       *ebpf.Map `ebpf:"ring"`
 	Scratches  *ebpf.Map `ebpf:"scratches"`
 	Slots      *ebpf.Map `ebpf:"slots"`
@@ -163,6 +168,7 @@ func (m *probesMaps) Close() error {
 		m.Folds,
 		m.FreeSlots,
 		m.Marks,
+		m.Movements,
 		m.Ring,
 		m.Scratches,
 		m.Slots,
@@ -176,6 +182,7 @@ type probesVariables struct {
 	CaptureArgv *ebpf.Variable `ebpf:"capture_argv"`
 	HashSeed    *ebpf.Variable `ebpf:"hash_seed"`
 	LauncherTid *ebpf.Variable `ebpf:"launcher_tid"`
+	MntnsInum   *ebpf.Variable `ebpf:"mntns_inum"`
 	Moves       *ebpf.Variable `ebpf:"moves"`
 	PidnsInum   *ebpf.Variable `ebpf:"pidns_inum"`
 	WakeupBytes *ebpf.Variable `ebpf:"wakeup_bytes"`

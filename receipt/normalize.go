@@ -82,12 +82,17 @@ func (f *Filesystem) normalize() {
 	sortSet(&f.Changed, func(a, b Changed) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.What, b.What), cmp.Compare(a.Source, b.Source))
 	})
+	sortSet(&f.Mounts, func(a, b Mount) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Op, b.Op),
+			cmp.Compare(deref(a.From), deref(b.From)), cmp.Compare(a.Source, b.Source))
+	})
 	slices.SortStableFunc(f.Failed, func(a, b FailedOp) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Op, b.Op), cmp.Compare(a.To, b.To),
 			cmp.Compare(a.Errno, b.Errno), cmp.Compare(a.Count, b.Count))
 	})
 	slices.SortStableFunc(f.Files, func(a, b FileEntry) int {
-		return cmp.Or(cmp.Compare(a.Path, b.Path), slices.Compare(a.PathBytes, b.PathBytes), compareBool(a.PathCut, b.PathCut))
+		return cmp.Or(cmp.Compare(a.Path, b.Path), slices.Compare(a.PathBytes, b.PathBytes), compareBool(a.PathCut, b.PathCut),
+			compareBool(a.OtherMounts, b.OtherMounts))
 	})
 	for i := range f.Files {
 		sortSet(&f.Files[i].Requested, cmp.Compare[string])

@@ -170,6 +170,7 @@ type Filesystem struct {
 	Renames          []Rename    `json:"renames"`
 	Created          []Created   `json:"created"`
 	Changed          []Changed   `json:"changed"`
+	Mounts           []Mount     `json:"mounts"`
 	Failed           []FailedOp  `json:"failed"`
 	Files            []FileEntry `json:"files"`
 }
@@ -187,26 +188,34 @@ type Rename struct {
 	Source string `json:"source"`
 }
 
-// Created is a file that the run made.
+// Created is a file, or another name of one, that the run made.
 type Created struct {
 	Path   string  `json:"path"`
-	Kind   string  `json:"kind"`
-	Target *string `json:"target"`
+	Kind   string  `json:"kind"`   // file, dir, symlink, hardlink, fifo, socket or device
+	Target *string `json:"target"` // what a symlink says; the other name of a hardlink
 	Source string  `json:"source"`
 }
 
-// Changed is a change to a file's metadata.
+// Changed is a change to a file's size or metadata.
 type Changed struct {
 	Path   string `json:"path"`
-	What   string `json:"what"`
+	What   string `json:"what"` // mode, owner, times, xattr or size
 	Source string `json:"source"`
+}
+
+// Mount is a change to the tree of mounts.
+type Mount struct {
+	Op     string  `json:"op"`   // mount, umount, move_mount, mount_setattr or pivot_root
+	Path   string  `json:"path"` // the mount point
+	From   *string `json:"from"` // what was mounted or moved there; where pivot_root put the old root
+	Source string  `json:"source"`
 }
 
 // FailedOp is an operation that returned an error, count times.
 type FailedOp struct {
 	Op      string `json:"op"`
 	Path    string `json:"path"`
-	To      string `json:"to,omitempty"` // rename alone
+	To      string `json:"to,omitempty"` // of operations on two names
 	Errno   string `json:"errno"`
 	Count   uint64 `json:"count"`
 	PathCut bool   `json:"path_cut,omitempty"` // only the beginning of Path or To is known
@@ -222,11 +231,15 @@ type FileEntry struct {
 	Read         bool     `json:"read"`
 	Written      bool     `json:"written"`
 	Executed     bool     `json:"executed"`
-	MappedExec   *bool    `json:"mapped_exec"`   // null: not observed
-	BytesRead    *uint64  `json:"bytes_read"`    // null: not observed
-	BytesWritten *uint64  `json:"bytes_written"` // null: not observed
+	MappedExec   bool     `json:"mapped_exec"`
+	MappedShared bool     `json:"mapped_shared"` // its bytes may have changed without a call
+	BytesRead    uint64   `json:"bytes_read"`
+	BytesWritten uint64   `json:"bytes_written"`
 	Source       string   `json:"source"`
 	Deleted      bool     `json:"deleted"`
+	// OtherMounts: seen in another mount namespace than the recorder's, where
+	// the path may be another file.
+	OtherMounts bool `json:"other_mount_namespace,omitempty"`
 }
 
 // Network holds what went over sockets.

@@ -48,7 +48,7 @@ func full() *Receipt {
 			Changed: []Changed{{"/b", "mode", ""}, {"/a", "mode", ""}, {"/b", "mode", ""}},
 			Failed:  []FailedOp{{Op: "open", Path: "/b", Errno: "ENOENT", Count: 1}, {Op: "open", Path: "/a", Errno: "ENOENT", Count: 1}},
 			Files: []FileEntry{
-				{Path: "/b", Requested: []string{"b", "./b", "b"}, BytesRead: ptr(uint64(1))},
+				{Path: "/b", Requested: []string{"b", "./b", "b"}, BytesRead: 1},
 				{Path: "/\xfe"}, {Path: `/\xfe`},
 			},
 		},

@@ -21,6 +21,8 @@ enum event_type {
 	EV_FILE_OP,	/* body: file; segments: base, name, base, name */
 	EV_CONNECT,	/* body: net; segments: path, sockaddr_un.sun_path, base */
 	EV_CONNECT_DONE,/* body: net */
+	EV_FILE_IO,	/* body: io; segments: path */
+	EV_MMAP,	/* body: file, call_flags is enum mapping; segments: path */
 	EV_TYPES,
 };
 
@@ -41,6 +43,29 @@ enum op {
 	OP_MMAP,
 	OP_FORK,	/* comes out twice */
 	OP_NO_RETURN,	/* never passes sys_exit, or not under its own number */
+
+	/* Operations on a name, or on the file behind a descriptor. */
+	OP_MKDIR,
+	OP_MKNOD,	/* flags: the mode */
+	OP_SYMLINK,	/* path[0] is the link, path[1] what it says */
+	OP_LINK,	/* path[0] is there, path[1] is new */
+	OP_TRUNCATE,
+	OP_CHMOD,
+	OP_CHOWN,
+	OP_UTIMES,
+	OP_XATTR,
+	OP_MOUNT,	/* path[0] is where, path[1] what: a device, a folder, or any word */
+	OP_UMOUNT,
+	OP_MOVE_MOUNT,	/* path[0] is where to, path[1] where from */
+	OP_SET_MOUNT,	/* attributes of what is mounted there */
+	OP_PIVOT_ROOT,	/* path[0] is the new root, path[1] where the old one goes */
+	OP_MPROTECT,
+};
+
+/* What a mapping of a file allows beyond reading and private changes. */
+enum mapping {
+	MAPPED_EXEC = 1 << 0,
+	MAPPED_SHARED = 1 << 1,	/* and the file is open for writing */
 };
 
 /*
@@ -54,6 +79,9 @@ enum segment_flags {
 	SEG_DETACHED = 1 << 3,	 /* the file is in no mount tree: a pipe, a memfd */
 	SEG_RACED = 1 << 4,	 /* another thread changed the directory or the descriptor during the call */
 	SEG_LATE = 1 << 5,	 /* read at exit, because it could not be at entry; a thread may have changed it */
+	SEG_SHARED = 1 << 6,	 /* others could write to this memory while the kernel read the name from it */
+	SEG_OTHER_NS = 1 << 7,	 /* in another mount namespace than the recorder's */
+	SEG_NONE = 1 << 8,	 /* no name was passed, but NULL */
 };
 
 #define SEGMENTS 5
@@ -80,7 +108,8 @@ struct event {
 	struct segment seg[SEGMENTS];
 	struct {
 		u64 id;	   /* the event was told before under this id, 0 if not, */
-		u64 count; /* and seen this often since then */
+		u64 count; /* and seen this often since then, */
+		u64 read, written; /* moving this many bytes */
 	} again;
 	union {
 		struct {
@@ -112,8 +141,14 @@ struct event {
 			u32 f_mode;
 			u32 f_flags;
 			u32 i_mode;
-			u32 call_flags;	/* renameat2 */
+			u32 call_flags;	/* renameat2; mknod: the mode */
 		} file;
+		struct {
+			u64 ino;
+			u64 read;	/* bytes */
+			u64 written;
+			u32 i_mode;
+		} io;
 		struct {
 			u64 sock;
 			u8 addr[16];
@@ -146,7 +181,7 @@ struct counters {
 	u64 sent;	/* bytes over sockets */
 	u64 received;
 	u64 interrupted; /* calls that a signal broke off, to begin again or not */
-	u64 shared_writes;	/* mmap(MAP_SHARED, PROT_WRITE) of a file */
+	u64 anonymous_exec; /* executable memory that no file is behind, or no longer as it was */
 	u64 mmsg_cut;	/* messages of a sendmmsg or recvmmsg whose bytes were not added */
 	u64 by_type[16];	/* emitted, for diagnostics */
 };
@@ -159,6 +194,7 @@ struct call {
 	u8 flags;	/* the argument with flags */
 	u8 base_early;	/* the base directory matters even if the call succeeds */
 	u8 out, in;	/* the descriptors that bytes go to and come from */
+	u8 fd;		/* the descriptor that takes the place of a name */
 };
 
 struct call_count {

@@ -43,7 +43,7 @@ static __always_inline void on_open(struct scratch *s, struct flight *f, struct 
 	shared = is_shared(file);
 	/* Every creation is told: the file may have been deleted in between. */
 	alone = shared || s->ev.file.f_mode & FMODE_CREATED;
-	if (!alone && fold_known(s))
+	if (!alone && fold_known(s, 0, 0))
 		return;
 
 	/* Segments go out in order: the path first, then the name again. */
@@ -80,57 +80,91 @@ static __always_inline void base_append(struct scratch *s, struct flight *f, str
 	s->walk.root_dentry = 0;
 }
 
-/*
- * A call that took a name away, or one that failed: no object tells the path.
- * The name stands in segment 1 (and 3) and its base directory in 0 (and 2).
- */
-static __always_inline void on_file_op(struct scratch *s, struct flight *f, struct call *call, struct mark *m, long ret)
+/* The descriptor that path i is relative to, or AT_FDCWD. */
+static __always_inline int dirfd_of(struct scratch *s, struct call *call, u32 i)
+{
+	return call->dir[i & 1] ? (int)arg(s, call->dir[i & 1]) : AT_FDCWD;
+}
+
+/* Folds a failure by its one name. Returns 1 if it was told before. */
+static __always_inline int failure_known(struct scratch *s, struct flight *f, struct call *call, long ret)
 {
 	u64 dentry = 0, mnt = 0;
-	u8 op = call->op;
-	u32 flags;
 
-	if (restarts(ret)) {
-		count_interrupted();
+	name_append(s, f, call, 0, 1);
+	base_of(s->data, dirfd_of(s, call, 0), &dentry, &mnt);
+	s->key.a = dentry;
+	s->key.b = mnt;
+	s->key.c = (u64)BPF_CORE_READ((struct dentry *)dentry, d_parent);
+	s->key.d = BPF_CORE_READ((struct dentry *)dentry, d_name.hash_len);
+	s->key.e = data_hash(s->len) + s->ev.seg[1].flags;
+	s->key.f = s->ev.seg[1].len;
+	s->key.op = s->ev.op;
+	s->key.err = ret;
+	return fold_known(s, 0, 0);
+}
+
+/*
+ * The descriptor that the name in front of data[] stands for: "/proc/self/fd/N"
+ * is how programs hand an open file to a call that takes names. -1 if none.
+ */
+__attribute__((noinline)) int fd_of_name(u32 len)
+{
+	static const char prefix[14] = "/proc/self/fd/";
+	struct scratch *s = the_scratch();
+	u32 i, fd = 0;
+	u8 c;
+
+	if (!s || len <= sizeof(prefix) || len > sizeof(prefix) + 7)
+		return -1;
+	for (i = 0; i < sizeof(prefix) + 7; i++) {
+		if (i >= len)
+			break;
+		c = s->data[i];
+		if (i < sizeof(prefix)) {
+			if (c != (u8)prefix[i])
+				return -1;
+			continue;
+		}
+		if (c < '0' || c > '9')
+			return -1;
+		fd = fd * 10 + c - '0';
+	}
+	return fd;
+}
+
+/*
+ * A call on a name after which no object tells the path: it made or took away
+ * a name, changed what has one, or failed. The name stands in segment 1 (and
+ * 3) and its base directory in 0 (and 2).
+ */
+static __always_inline void on_named(struct scratch *s, struct flight *f, struct call *call, long ret)
+{
+	struct file *file = 0;
+	u32 at;
+
+	/* Look-ups that fail repeat in great numbers: fold them. */
+	if (ret < 0 && !call->path[1] && failure_known(s, f, call, ret))
 		return;
-	}
-	event_begin(s, EV_FILE_OP, op, m);
-	flags = call->flags ? arg(s, call->flags) : 0;
-	if (op == OP_UNLINK && flags & AT_REMOVEDIR)
-		s->ev.op = op = OP_RMDIR;
-	s->ev.file.call_flags = flags;
-	s->ev.err = ret < 0 ? ret : 0;
-	if (!ret && (op == OP_UNLINK || op == OP_RMDIR))
-		__sync_fetch_and_add(&moves, 1); /* renames: sys_exit */
-	if (ret < 0) {
-		/* Look-ups that fail repeat in great numbers: fold them. */
-		name_append(s, f, call, 0, 1);
-		name_append(s, f, call, 1, 3);
-		base_of(s->data, call->dir[0] ? (int)arg(s, call->dir[0]) : AT_FDCWD, &dentry, &mnt);
-		s->key.a = dentry;
-		s->key.b = mnt;
-		s->key.c = (u64)BPF_CORE_READ((struct dentry *)dentry, d_parent);
-		s->key.d = BPF_CORE_READ((struct dentry *)dentry, d_name.hash_len);
-		s->key.e = data_hash(s->len) + s->ev.seg[1].flags;
-		/* Two names fold only by the first one's base: keep these apart by the call's descriptor. */
-		s->key.f = (u64)s->ev.seg[1].len << 32 | (call->dir[1] ? (u32)arg(s, call->dir[1]) : 0);
-		s->key.op = op;
-		s->key.err = ret;
-		if (!call->path[1] && fold_known(s))
-			return;
-	}
 	s->len = 0;
 	/*
 	 * base_append looks at the first byte of the name, which is what it
 	 * has in front: put the name where the path will begin.
 	 */
 	name_append(s, f, call, 0, 1);
+	/* Those that follow a link to the file itself. */
+	if (!ret && call->op >= OP_LINK && call->op <= OP_XATTR)
+		file = file_of(fd_of_name(s->len));
 	s->len = 0;
-	base_append(s, f, call, 0, s->data, 0);
-	name_append(s, f, call, 0, 1);
+	if (file) {
+		path_append_file(file, 0);
+		s->ev.seg[1].len = s->ev.seg[1].flags = 0;
+	} else {
+		base_append(s, f, call, 0, s->data, 0);
+		name_append(s, f, call, 0, 1);
+	}
 	if (call->path[1]) {
-		u32 at = s->len;
-
+		at = s->len;
 		name_append(s, f, call, 1, 3);
 		if (at > DATA_MAX)
 			at = DATA_MAX;
@@ -142,6 +176,56 @@ static __always_inline void on_file_op(struct scratch *s, struct flight *f, stru
 		fold_send(s);
 	else
 		event_send(current_tid());
+}
+
+/* A call on a file that is open: its path stands in segment 0, and there is no name. */
+static __always_inline void on_descriptor(struct scratch *s, int fd)
+{
+	struct file *file = file_of(fd);
+
+	if (!file)
+		return; /* EBADF: nothing was reached */
+	path_append_file(file, 0);
+	if (descriptor_changed(file, 0))
+		s->ev.seg[0].flags |= SEG_RACED;
+	event_send(current_tid());
+}
+
+/*
+ * The exit of a call on a name or an open file, whose event holds the call's
+ * row of `calls` and its result. A function of its own (not static) so that the
+ * verifier goes through it once; what it needs it looks up again.
+ */
+__attribute__((noinline)) int file_op_exit(u32 index, s64 ret)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32, tid = bpf_get_current_pid_tgid();
+	struct call *call = bpf_map_lookup_elem(&calls, &index);
+	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
+	struct flight *f = bpf_map_lookup_elem(&flights, &tid);
+	struct scratch *s = the_scratch();
+	u32 flags;
+
+	if (!s || !call || !m)
+		return 0;
+	if (!f)
+		f = &s->flight; /* names_missed() */
+	if (restarts(ret)) {
+		count_interrupted();
+		return 0;
+	}
+	event_begin(s, EV_FILE_OP, call->op, m);
+	flags = call->flags ? arg(s, call->flags) : 0;
+	if (s->ev.op == OP_UNLINK && flags & AT_REMOVEDIR)
+		s->ev.op = OP_RMDIR;
+	s->ev.file.call_flags = flags;
+	s->ev.err = ret < 0 ? ret : 0;
+	if (!ret && (s->ev.op == OP_UNLINK || s->ev.op == OP_RMDIR))
+		__sync_fetch_and_add(&moves, 1); /* renames: sys_exit */
+	if (call->path[0])
+		on_named(s, f, call, ret);
+	else
+		on_descriptor(s, arg(s, call->fd));
+	return 0;
 }
 
 #define ARGS_FAILED_MAX 64

@@ -86,7 +86,13 @@ struct vfsmount {
 	struct dentry *mnt_root;
 };
 
-struct mnt_namespace;
+struct ns_common {
+	u32 inum;
+};
+
+struct mnt_namespace {
+	struct ns_common ns;
+};
 
 struct mount {
 	struct mount *mnt_parent;
@@ -125,16 +131,13 @@ struct fdtable {
 };
 
 struct files_struct {
+	struct atomic count;
 	struct fdtable *fdt;
 };
 
 struct fs_struct {
 	struct path root;
 	struct path pwd;
-};
-
-struct ns_common {
-	u32 inum;
 };
 
 struct pid_namespace {
@@ -165,6 +168,7 @@ struct percpu_counter {
 };
 
 struct mm_struct {
+	struct atomic mm_users;
 	u64 arg_start;
 	u64 arg_end;
 	struct file *exe_file;
@@ -309,6 +313,9 @@ struct pt_regs {
 /* include/uapi/linux/stat.h */
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
+#define S_IFREG 0100000
+#define S_IFBLK 0060000
+#define S_IFCHR 0020000
 
 /* include/uapi/linux/fcntl.h */
 #define AT_FDCWD (-100)
@@ -316,6 +323,7 @@ struct pt_regs {
 
 /* include/uapi/linux/sched.h */
 #define CLONE_VM 0x00000100
+#define CLONE_VFORK 0x00004000
 #define CLONE_THREAD 0x00010000
 
 /* include/linux/sched/signal.h */
@@ -338,7 +346,7 @@ struct pt_regs {
 #define IPPROTO_TCP 6
 
 /* include/uapi/asm-generic/mman-common.h, mman.h */
-#define PROT_WRITE 0x2
+#define PROT_EXEC 0x4
 #define MAP_TYPE 0x0f
 #define MAP_PRIVATE 0x02
 #define MAP_ANONYMOUS 0x20

@@ -170,7 +170,7 @@ static __always_inline void net_fold_send(struct scratch *s, struct mark *m)
 	s->key.f = s->ev.net.protocol;
 	s->key.op = s->ev.op;
 	s->key.err = s->ev.err;
-	if (!fold_known(s))
+	if (!fold_known(s, 0, 0))
 		fold_send(s);
 }
 

@@ -42,9 +42,13 @@ __attribute__((noinline)) int path_step(u32 i)
 	if (d == BPF_CORE_READ(m, mnt.mnt_root)) {
 		up = BPF_CORE_READ(m, mnt_parent);
 		if (up == m) {
+			struct mnt_namespace *ns = BPF_CORE_READ(m, mnt_ns);
+
 			/* Of no namespace: the kernel's own, or unmounted. */
-			if (err_or_null((u64)BPF_CORE_READ(m, mnt_ns)))
+			if (err_or_null((u64)ns))
 				s->ev.seg[i].flags |= SEG_DETACHED;
+			else if (BPF_CORE_READ(ns, ns.inum) != mntns_inum)
+				s->ev.seg[i].flags |= SEG_OTHER_NS;
 			return 1;
 		}
 		s->walk.dentry = (u64)BPF_CORE_READ(m, mnt_mountpoint);

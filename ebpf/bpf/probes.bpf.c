@@ -5,7 +5,7 @@
  * the tracepoints of single system calls do not.
  */
 #include "file.h"
-#include "net.h"
+#include "io.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -42,6 +42,14 @@ static __always_inline int has_address(struct call *call)
 	return call->op == OP_CONNECT || call->op == OP_SENDTO || call->op == OP_SENDMSG;
 }
 
+/* Whether file_op_exit() tells what came of the call. */
+static __always_inline int is_file_op(struct call *call, long ret)
+{
+	if (call->fd)
+		return 1;
+	return call->path[0] && call->op != OP_EXEC && !(call->op == OP_OPEN && ret >= 0);
+}
+
 static __always_inline void count_call(u32 index, long ret)
 {
 	struct call_count *n = bpf_map_lookup_elem(&call_counts, &index);
@@ -60,7 +68,7 @@ int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
 	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
 	struct scratch *s;
 	struct call *call;
-	int compat;
+	int compat, on_descriptors;
 
 	if (!m)
 		return 0;
@@ -73,14 +81,17 @@ int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
 		count_call(index, 0);
 		return 0;
 	}
-	if (!call->path[0] && !has_address(call))
+	on_descriptors = call->op == OP_MOVE || call->fd;
+	if (!call->path[0] && !has_address(call) && (!on_descriptors || !descriptors_shared()))
 		return 0;
 	s = scratch_get();
 	if (!s)
 		return 0;
 	call_args(regs, index, compat, s->args);
 	if (call->path[0])
-		names_keep(s, call);
+		names_keep(s, call, m);
+	else if (on_descriptors)
+		movement_keep(s, call);
 	else
 		address_keep(s, call, compat);
 	scratch_put(s);
@@ -152,17 +163,14 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 			names_missed(s);
 		f = &s->flight;
 	}
+	if (is_file_op(call, ret)) {
+		file_op_exit(index, ret);
+		goto done;
+	}
 	switch (call->op) {
 	case OP_OPEN:
-		if (ret >= 0)
+		if (ret >= 0) /* open_by_handle_at() has no name to fail with */
 			on_open(s, f, call, m, ret);
-		else
-			on_file_op(s, f, call, m, ret);
-		break;
-	case OP_UNLINK:
-	case OP_RMDIR:
-	case OP_RENAME:
-		on_file_op(s, f, call, m, ret);
 		break;
 	case OP_EXEC:
 		if (ret < 0)
@@ -178,9 +186,9 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 		break;
 	case OP_MOVE:
 		if (call->out)
-			on_bytes(arg(s, call->out), ret, 1);
+			on_moved(arg(s, call->out), ret, 1);
 		if (call->in)
-			on_bytes(arg(s, call->in), ret, 0);
+			on_moved(arg(s, call->in), ret, 0);
 		break;
 	case OP_SENDMMSG:
 		on_mmsg(s, ret, compat, 1);
@@ -189,18 +197,18 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 		on_mmsg(s, ret, compat, 0);
 		break;
 	case OP_MMAP:
-		/* prot, flags: writes through such a mapping pass no system call. */
 		if (ret >= 0 || ret < -4095)
-			if (s->args[2] & PROT_WRITE && !(s->args[3] & MAP_ANONYMOUS) &&
-			    (s->args[3] & MAP_TYPE) != MAP_PRIVATE) {
-				struct counters *c = the_counters();
-
-				if (c)
-					c->shared_writes++;
-			}
+			on_mmap(s->args[2], s->args[3], s->args[4]);
+		break;
+	case OP_MPROTECT:
+		if (!ret && s->args[2] & PROT_EXEC)
+			count_anonymous_exec();
 		break;
 	}
+done:
 	scratch_put(s);
+	if (call->op == OP_MOVE || call->fd)
+		movement_end(tid);
 out:
 	if (kept)
 		flight_end(tid);

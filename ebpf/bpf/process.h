@@ -46,6 +46,13 @@ static __always_inline void flight_end(u32 tid)
 		bpf_map_push_elem(&free_slots, &slot, BPF_ANY);
 }
 
+static __always_inline void movement_end(u32 tid)
+{
+	/* Most have none, and a look is cheaper than an attempt to delete. */
+	if (bpf_map_lookup_elem(&movements, &tid))
+		bpf_map_delete_elem(&movements, &tid);
+}
+
 /*
  * A new task takes its creator's mark, before it can run. The creator is the
  * current task whatever CLONE_PARENT says. Unlike sched_process_fork this has
@@ -75,7 +82,8 @@ static __always_inline void on_newtask(struct task_struct *child, u64 clone_flag
 		m.parent_start = parent->start;
 		m.parent_pid = parent->pid;
 	}
-	m.borrows = !!(clone_flags & CLONE_VM);
+	if (clone_flags & CLONE_VM)
+		m.borrows = clone_flags & CLONE_VFORK ? BORROWS_ALONE : BORROWS;
 	child_tgid = BPF_CORE_READ(child, tgid);
 	m.pid = pid_in_recorders_ns((u64)BPF_CORE_READ(child, thread_pid));
 	m.start = BPF_CORE_READ(child, start_boottime);
@@ -244,6 +252,7 @@ static __always_inline void on_exit(struct task_struct *t)
 	if (!found)
 		return;
 	flight_end(pid_tgid);
+	movement_end(pid_tgid);
 	sig = BPF_CORE_READ(t, signal);
 	if (BPF_CORE_READ(sig, live.counter) != 0)
 		return;

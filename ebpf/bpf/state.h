@@ -12,6 +12,7 @@
 /* Set by the loader before the programs are verified. */
 const volatile u32 capture_argv = 1;
 const volatile u32 pidns_inum;	   /* PID namespace of the recorder */
+const volatile u32 mntns_inum;	   /* mount namespace of the recorder */
 const volatile u64 wakeup_bytes;   /* wake the reader when this much is waiting */
 const volatile u64 hash_seed = 1;  /* so that nobody can choose names that collide */
 
@@ -25,6 +26,11 @@ u32 launcher_tid;
  */
 u64 moves;
 
+enum borrowing {
+	BORROWS = 1,
+	BORROWS_ALONE, /* vfork: the creator's thread waits meanwhile */
+};
+
 /* A recorded process, by its tgid in the first PID namespace. */
 struct mark {
 	u64 start;
@@ -32,7 +38,7 @@ struct mark {
 	u32 pid; /* in pidns_inum, as all that leave the kernel */
 	u32 parent_pid;
 	u32 armed; /* forked by the launcher, not yet the command: say nothing */
-	u32 borrows; /* runs in its creator's memory until it execs */
+	u32 borrows; /* runs in its creator's memory until it execs; enum borrowing */
 	u64 borrowed_rss; /* signal->maxrss that this left behind, in pages */
 };
 
@@ -130,6 +136,7 @@ struct fold {
 	u64 id; /* of the event that told the rest, see event_send; 0: not told on this CPU */
 	u64 count;
 	u64 moves; /* when it was told */
+	u64 read, written; /* bytes */
 };
 
 /* A value for each CPU, so that telling again and counting need no atomics. */
@@ -139,6 +146,22 @@ struct {
 	__type(key, struct fold_key);
 	__type(value, struct fold);
 } folds SEC(".maps");
+
+/*
+ * The files that a call's descriptors stood for at its entry, by tid:
+ * another thread may put others in their place before its exit. Kept only
+ * where threads or processes share the table of descriptors.
+ */
+struct movement {
+	u64 file[2]; /* what bytes come from, or what is changed; what they go to */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__type(key, u32);
+	__type(value, struct movement);
+} movements SEC(".maps");
 
 /* Sockets whose connect is in progress, by address of the struct sock. */
 struct connecting {
@@ -310,7 +333,7 @@ static __always_inline struct task_struct *current_task(void)
  * Counts the event if the same was sent before and no name has moved since.
  * Returns 1 then: there is nothing to send. The key is s->key.
  */
-static __always_inline int fold_known(struct scratch *s)
+static __always_inline int fold_known(struct scratch *s, u64 read, u64 written)
 {
 	struct fold *f = bpf_map_lookup_elem(&folds, &s->key);
 	struct counters *c;
@@ -320,6 +343,8 @@ static __always_inline int fold_known(struct scratch *s)
 	if (!f || !f->id || f->moves != s->moves)
 		return 0;
 	f->count++;
+	f->read += read;
+	f->written += written;
 	c = the_counters();
 	if (c)
 		c->folded++;
@@ -338,13 +363,15 @@ static __always_inline void fold_send(struct scratch *s)
 	if (old) {
 		s->ev.again.id = old->id;
 		s->ev.again.count = old->count;
+		s->ev.again.read = old->read;
+		s->ev.again.written = old->written;
 	}
 	id = event_send(current_tid());
 	if (!id)
 		return;
 	if (old) {
 		old->id = id;
-		old->count = 0;
+		old->count = old->read = old->written = 0;
 		old->moves = s->moves;
 		return;
 	}

@@ -126,7 +126,7 @@ static __always_inline u32 name_read(struct scratch *s, u64 from, u16 *flags)
 	}
 	got = bpf_probe_read_user_str(&s->data[len], NAME_MAX_LEN, (void *)from);
 	if (got <= 0) {
-		*flags |= SEG_UNREADABLE;
+		*flags |= from ? SEG_UNREADABLE : SEG_UNREADABLE | SEG_NONE;
 		return 0;
 	}
 	if (got == NAME_MAX_LEN)
@@ -135,13 +135,27 @@ static __always_inline u32 name_read(struct scratch *s, u64 from, u16 *flags)
 }
 
 /*
+ * Whether others can write to the caller's memory while the kernel copies a
+ * name out of it: threads, or processes that share it. A vfork's child has it
+ * for itself, unless its creator has more threads than the one that waits.
+ */
+static __always_inline int memory_shared(struct mark *m)
+{
+	struct mm_struct *mm = BPF_CORE_READ(current_task(), mm);
+	int users = BPF_CORE_READ(mm, mm_users.counter);
+
+	return users > (m->borrows == BORROWS_ALONE ? 2 : 1);
+}
+
+/*
  * At entry: the names, which nothing but the caller's memory holds, and for
  * calls that leave no object behind the directory that they are relative to.
  */
-static __always_inline void names_keep(struct scratch *s, struct call *call)
+static __always_inline void names_keep(struct scratch *s, struct call *call, struct mark *m)
 {
 	struct flight *f = &s->flight;
 	u32 tid = current_tid(), total, slot_no;
+	u16 shared = memory_shared(m) ? SEG_SHARED : 0;
 	struct slot *slot;
 	int i;
 
@@ -153,6 +167,7 @@ static __always_inline void names_keep(struct scratch *s, struct call *call)
 		f->len[i] = f->flags[i] = 0;
 		if (!call->path[i])
 			continue;
+		f->flags[i] = shared;
 		f->len[i] = name_read(s, arg(s, call->path[i]), &f->flags[i]);
 		if (call->base_early && !(f->flags[i] & SEG_UNREADABLE) && s->len <= DATA_MAX)
 			base_of(&s->data[s->len], call->dir[i] ? (int)arg(s, call->dir[i]) : AT_FDCWD,
@@ -229,4 +244,37 @@ static __always_inline void name_append(struct scratch *s, struct flight *f, str
 	s->ev.seg[seg].len = len;
 	s->ev.seg[seg].flags = flags;
 	s->len = to + len;
+}
+
+/* Whether another thread or process can change the caller's descriptors. */
+static __always_inline int descriptors_shared(void)
+{
+	return BPF_CORE_READ(current_task(), files, count.counter) > 1;
+}
+
+/* At entry: the files that the descriptors of the call stand for, where that can change. */
+static __always_inline void movement_keep(struct scratch *s, struct call *call)
+{
+	u32 tid = current_tid();
+	struct movement mv = {};
+
+	if (!descriptors_shared())
+		return;
+	if (call->fd)
+		mv.file[0] = (u64)file_of(arg(s, call->fd));
+	if (call->in)
+		mv.file[0] = (u64)file_of(arg(s, call->in));
+	if (call->out)
+		mv.file[1] = (u64)file_of(arg(s, call->out));
+	/* No room: taken as it is at exit. */
+	bpf_map_update_elem(&movements, &tid, &mv, BPF_ANY);
+}
+
+/* At exit: whether another thread put another file in the place of the one at entry. */
+static __always_inline int descriptor_changed(struct file *now, u32 which)
+{
+	u32 tid = current_tid();
+	struct movement *mv = bpf_map_lookup_elem(&movements, &tid);
+
+	return mv && mv->file[which & 1] != (u64)now;
 }

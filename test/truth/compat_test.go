@@ -30,7 +30,7 @@ func TestCompat(t *testing.T) {
 	addr := "127.0.0.1:" + strconv.Itoa(port)
 	r := record(t, []string{program, addr}, in(dir))
 	complete(t, r)
-	same(t, "writes", []string{"renamed", "written"}, under(dir, r.Filesystem.Writes))
+	same(t, "writes", []string{"dir", "renamed", "written"}, under(dir, r.Filesystem.Writes))
 	same(t, "deletes", []string{"dir", "renamed", "written"}, under(dir, r.Filesystem.Deletes))
 	// Package os asks rmdir when unlink did not do.
 	same(t, "failed", []string{"open missing ENOENT 1"}, failed(r, dir))

@@ -418,8 +418,15 @@ func TestDeepPaths(t *testing.T) {
 	dir := tempDir(t)
 	r := record(t, workload("deep"), in(dir))
 	complete(t, r)
-	bottom := strings.Repeat(strings.Repeat("d", 100)+"/", 40) + "bottom"
-	same(t, "writes", []string{bottom}, under(dir, r.Filesystem.Writes))
+	var made []string
+	path := ""
+	for range 40 {
+		path += strings.Repeat("d", 100)
+		made = append(made, path)
+		path += "/"
+	}
+	bottom := path + "bottom"
+	same(t, "writes", append(made, bottom), under(dir, r.Filesystem.Writes))
 	same(t, "deletes", []string{bottom}, under(dir, r.Filesystem.Deletes))
 }
 

@@ -76,6 +76,8 @@ type option func(*runner.Spec, *ebpf.Options)
 
 func in(dir string) option { return func(s *runner.Spec, _ *ebpf.Options) { s.Dir = dir } }
 
+func stdin(f io.Reader) option { return func(s *runner.Spec, _ *ebpf.Options) { s.Stdin = f } }
+
 // record runs a command under the probes.
 func record(t *testing.T, argv []string, opts ...option) recording {
 	t.Helper()

@@ -1,0 +1,137 @@
+package audit
+
+import "glasshouse/receipt"
+
+// What operations on names, and on open files, make of the files.
+
+// metadata says what an operation changes, as the receipt names it.
+var metadata = map[string]string{
+	"truncate": "size", "chmod": "mode", "chown": "owner", "utimes": "times", "xattr": "xattr",
+}
+
+// changed folds an operation that took place. It returns false if a name of it
+// is not wholly known: then it is not known what was changed.
+func (t *fileTable) changed(e *FileOp) bool {
+	switch e.Op {
+	case "rename":
+		return t.rename(e)
+	case "link":
+		if partial(e.To) {
+			return false
+		}
+		t.create(e.To, e.Time, fileCreated{kind: "hardlink", target: e.Path.Name(), hasTarget: !partial(e.Path)})
+		return !partial(e.Path)
+	case "mount", "umount", "move_mount", "mount_setattr", "pivot_root":
+		return t.mount(e)
+	}
+	if partial(e.Path) {
+		return false
+	}
+	switch e.Op {
+	case "unlink", "rmdir":
+		t.remove(e.Path, e.Time)
+	case "mkdir":
+		t.create(e.Path, e.Time, fileCreated{kind: string(KindDir)})
+	case "mknod":
+		t.create(e.Path, e.Time, fileCreated{kind: string(e.Kind)})
+	case "symlink":
+		t.create(e.Path, e.Time, fileCreated{kind: string(KindSymlink), target: e.To.Requested, hasTarget: !e.To.Cut})
+	default:
+		t.change(e)
+	}
+	return true
+}
+
+func (t *fileTable) create(target Target, time uint64, c fileCreated) {
+	c.file = t.arrive(target, time)
+	c.source = source(target)
+	t.created[c] = struct{}{}
+}
+
+func (t *fileTable) change(e *FileOp) {
+	what, ok := metadata[e.Op]
+	if !ok {
+		return
+	}
+	f := t.named(e.Path)
+	if what == "size" {
+		f.written = true
+	}
+	if !e.Path.Base.Deleted || !e.Path.Kernel() {
+		f.seen = max(f.seen, e.Time)
+	}
+	t.changes[fileChange{f, what, source(e.Path)}] = struct{}{}
+}
+
+func (t *fileTable) mount(e *FileOp) bool {
+	if partial(e.Path) {
+		return false
+	}
+	m := mountChange{op: e.Op, path: e.Path.Name(), source: source(e.Path)}
+	switch e.Op {
+	case "mount":
+		m.from, m.hasFrom = e.To.Requested, !e.To.Cut
+	case "move_mount", "pivot_root":
+		m.from, m.hasFrom = e.To.Name(), !partial(e.To)
+	}
+	t.mounts[m] = struct{}{}
+	return true
+}
+
+func (t *fileTable) rename(e *FileOp) bool {
+	from, to := e.Path.Name(), e.To.Name()
+	whole := !partial(e.Path) && !partial(e.To)
+	if whole && from == to {
+		return true // the kernel does nothing either
+	}
+	if !partial(e.To) {
+		t.arrive(e.To, e.Time)
+	}
+	if !partial(e.Path) {
+		if e.Exchange {
+			t.arrive(e.Path, e.Time)
+		} else {
+			t.remove(e.Path, e.Time)
+		}
+	}
+	if whole {
+		t.renames[fileRename{from, to}] = struct{}{}
+		if e.Exchange {
+			t.renames[fileRename{to, from}] = struct{}{}
+		}
+	}
+	return whole
+}
+
+// named is the file of a name that the run passed, or of an open file.
+func (t *fileTable) named(target Target) *file {
+	name := target.Name()
+	f := t.get(fileName{path: name, otherNS: target.Base.OtherNS})
+	f.kernel = f.kernel || target.Kernel()
+	t.request(f, name, target.Requested)
+	return f
+}
+
+func (t *fileTable) remove(target Target, time uint64) {
+	f := t.named(target)
+	f.removed = true
+	f.vanish(time)
+}
+
+func (t *fileTable) arrive(target Target, time uint64) *file {
+	f := t.named(target)
+	f.written = true
+	f.seen = max(f.seen, time)
+	return f
+}
+
+// partial tells that t's name is not, or not wholly, known.
+func partial(t Target) bool { return t.Cut || t.Base.Cut }
+
+// source tells whether the kernel's object was the file itself.
+func source(t Target) string {
+	if t.Kernel() {
+		return receipt.SourceKernel
+	}
+	return receipt.SourceLexical
+}

@@ -1,0 +1,58 @@
+package audit
+
+// tally is where the repeats of an event count; any part may be nil.
+type tally struct{ count, read, written *uint64 }
+
+func (t tally) add(r repeated) {
+	addTo(t.count, r.count)
+	addTo(t.read, r.read)
+	addTo(t.written, r.written)
+}
+
+func addTo(p *uint64, n uint64) {
+	if p != nil {
+		*p = addSat(*p, n)
+	}
+}
+
+// repeated is what the repeats of an event sum up to.
+type repeated struct{ count, read, written uint64 }
+
+// repeatTable joins repeats to the tallies of the events that they repeat.
+type repeatTable struct {
+	tallies map[RepeatID]tally
+	early   map[RepeatID]repeated // repeats whose event has not come yet
+}
+
+func (t *repeatTable) track(id RepeatID, to tally) {
+	if id == 0 {
+		return
+	}
+	t.tallies[id] = to
+	if r, ok := t.early[id]; ok {
+		to.add(r)
+		delete(t.early, id)
+	}
+}
+
+func (t *repeatTable) add(e *Repeat) {
+	r := repeated{e.Count, e.Read, e.Written}
+	if to, ok := t.tallies[e.ID]; ok {
+		to.add(r)
+		return
+	}
+	old := t.early[e.ID]
+	t.early[e.ID] = repeated{
+		addSat(old.count, r.count), addSat(old.read, r.read), addSat(old.written, r.written),
+	}
+}
+
+func (t *repeatTable) gaps(gaps gapSet) {
+	var n uint64
+	for _, r := range t.early {
+		n = addSat(n, r.count)
+	}
+	if n > 0 {
+		gaps.add(gapRepeats, "repeats of events that did not arrive", n)
+	}
+}

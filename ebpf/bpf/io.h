@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* Bytes that go through descriptors to and from files, and files in memory. */
+#pragma once
+
+#include "net.h"
+
+/* All that tells one file from another at one place, by which it is folded. */
+static __always_inline void key_file(struct scratch *s, struct file *f, u8 op)
+{
+	struct dentry *d = BPF_CORE_READ(f, f_path.dentry);
+
+	s->key.a = (u64)d;
+	s->key.b = (u64)BPF_CORE_READ(f, f_path.mnt);
+	s->key.c = (u64)BPF_CORE_READ(d, d_parent);
+	s->key.d = BPF_CORE_READ(d, d_name.hash_len);
+	s->key.e = BPF_CORE_READ(f, f_inode, i_ino);
+	s->key.f = 0;
+	s->key.op = op | (u32)!BPF_CORE_READ(d, d_hash.pprev) << 8;
+	s->key.err = 0;
+}
+
+/*
+ * Bytes that a call moved through a descriptor. Returns 1 if another thread
+ * put another file in its place meanwhile.
+ */
+__attribute__((noinline)) int on_moved(u32 fd, s64 bytes, u32 out)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32, raced;
+	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
+	struct scratch *s = the_scratch();
+	struct file *f;
+	u16 mode, kind;
+
+	if (!s || !m || bytes <= 0)
+		return 0;
+	f = file_of(fd);
+	raced = descriptor_changed(f, out);
+	if (!f)
+		return 0;
+	mode = BPF_CORE_READ(f, f_inode, i_mode);
+	kind = mode & S_IFMT;
+	if (kind == S_IFSOCK) {
+		on_bytes(fd, bytes, out);
+		return 0;
+	}
+	if (kind != S_IFREG && kind != S_IFBLK && kind != S_IFCHR)
+		return 0; /* a pipe */
+	key_file(s, f, EV_FILE_IO);
+	if (raced)
+		s->key.f = 1;
+	if (fold_known(s, out ? 0 : bytes, out ? bytes : 0))
+		return 0;
+	event_begin(s, EV_FILE_IO, OP_MOVE, m);
+	s->ev.io.ino = s->key.e;
+	s->ev.io.i_mode = mode;
+	if (out)
+		s->ev.io.written = bytes;
+	else
+		s->ev.io.read = bytes;
+	path_append_file(f, 0);
+	if (raced)
+		s->ev.seg[0].flags |= SEG_RACED;
+	fold_send(s);
+	return 0;
+}
+
+static __always_inline void count_anonymous_exec(void)
+{
+	struct counters *c = the_counters();
+
+	if (c)
+		c->anonymous_exec++;
+}
+
+/*
+ * A file that was mapped to be run, or so that its bytes can be changed without
+ * a call: shared, through a descriptor that is open for writing, which
+ * mprotect() needs as well to make the mapping writable later.
+ */
+__attribute__((noinline)) int on_mmap(u32 prot, u32 flags, u32 fd)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32, how = 0;
+	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
+	struct scratch *s = the_scratch();
+	struct file *f;
+
+	if (!s || !m)
+		return 0;
+	if (flags & MAP_ANONYMOUS) {
+		if (prot & PROT_EXEC)
+			count_anonymous_exec();
+		return 0;
+	}
+	f = file_of(fd);
+	if (!f)
+		return 0; /* closed by another thread */
+	if (prot & PROT_EXEC)
+		how |= MAPPED_EXEC;
+	if ((flags & MAP_TYPE) != MAP_PRIVATE && BPF_CORE_READ(f, f_mode) & FMODE_WRITE)
+		how |= MAPPED_SHARED;
+	if (!how)
+		return 0;
+	key_file(s, f, EV_MMAP);
+	s->key.f = how;
+	if (fold_known(s, 0, 0))
+		return 0;
+	event_begin(s, EV_MMAP, OP_MMAP, m);
+	s->ev.file.ino = s->key.e;
+	s->ev.file.f_mode = BPF_CORE_READ(f, f_mode);
+	s->ev.file.i_mode = BPF_CORE_READ(f, f_inode, i_mode);
+	s->ev.file.call_flags = how;
+	path_append_file(f, 0);
+	fold_send(s);
+	return 0;
+}
