@@ -110,7 +110,7 @@ var callTable = map[string]call{
 	"recvfrom": {Op: audit.OpMove, In: 1},
 	"recvmsg":  {Op: audit.OpMove, In: 1},
 
-	// The old 32-bit mmap passes its arguments in memory and is only counted.
+	"mmap":          {Op: audit.OpMmap},
 	"mmap2":         {Op: audit.OpMmap},
 	"mprotect":      {Op: audit.OpMprotect},
 	"pkey_mprotect": {Op: audit.OpMprotect},
@@ -125,11 +125,6 @@ var callTable = map[string]call{
 	"exit_group":   {Op: audit.OpNoReturn},
 	"rt_sigreturn": {Op: audit.OpNoReturn},
 	"sigreturn":    {Op: audit.OpNoReturn},
-}
-
-// nativeCalls are rows that do not hold for the 32-bit tables.
-var nativeCalls = map[string]call{
-	"mmap": {Op: audit.OpMmap},
 }
 
 // Names that have a second one for another width of their arguments: the
@@ -196,11 +191,7 @@ func callRows() []call {
 			if alias, ok := callAliases[name]; ok {
 				name = alias
 			}
-			row, ok := callTable[name]
-			if !ok && a.base != callsCompat {
-				row = nativeCalls[name]
-			}
-			rows[a.base+nr] = row
+			rows[a.base+nr] = callTable[name]
 		}
 	}
 	return rows

@@ -6,6 +6,8 @@
 
 #if defined(__TARGET_ARCH_x86)
 #define TS_COMPAT 0x0002	 /* arch/x86/include/asm/thread_info.h */
+#define NR_SOCKETCALL 102	   /* i386; its arguments lie in memory, */
+#define NR_OLD_MMAP 90		   /* and so do this one's */
 #define X32_SYSCALL_BIT 0x40000000 /* arch/x86/include/uapi/asm/unistd.h */
 
 static __always_inline int is_compat(struct pt_regs *regs)
@@ -21,12 +23,14 @@ static __always_inline long call_number(struct pt_regs *regs)
 
 static __always_inline void call_args(struct pt_regs *regs, u32 index, int compat, u64 *args)
 {
-	if (index >= CALLS_SOCKETCALL && index < CALLS_OTHER) {
-		u32 in[6] = {}, i;
+	int socketcall = index >= CALLS_SOCKETCALL && index < CALLS_OTHER;
+
+	if (socketcall || index == CALLS_COMPAT + NR_OLD_MMAP) {
+		u32 in[6] = {}, i, at = socketcall ? regs->cx : regs->bx;
 
 		/* They lie in memory, where another thread can change them during the call. */
-		if (bpf_probe_read_user(in, sizeof(in), (void *)(u64)(u32)regs->cx))
-			bpf_probe_read_user(in, 3 * sizeof(u32), (void *)(u64)(u32)regs->cx);
+		if (bpf_probe_read_user(in, sizeof(in), (void *)(u64)at))
+			bpf_probe_read_user(in, 3 * sizeof(u32), (void *)(u64)at);
 		for (i = 0; i < 6; i++)
 			args[i] = in[i];
 	} else if (compat) {
@@ -68,8 +72,6 @@ static __always_inline void call_args(struct pt_regs *regs, u32 index, int compa
 	args[5] = regs->regs[5];
 }
 #endif
-
-#define NR_SOCKETCALL 102 /* i386 */
 
 static __always_inline u32 call_index(struct pt_regs *regs, long nr, int compat)
 {

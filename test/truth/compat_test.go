@@ -34,6 +34,9 @@ func TestCompat(t *testing.T) {
 	same(t, "deletes", []string{"dir", "renamed", "written"}, under(dir, r.Filesystem.Deletes))
 	// Package os asks rmdir when unlink did not do.
 	same(t, "failed", []string{"open missing ENOENT 1"}, failed(r, dir))
+	if f := file(t, r, program); !f.MappedExec {
+		t.Errorf("mapped: %+v", f)
+	}
 	same(t, "attempts", []string{"tcp " + addr + " connected 1"}, attempts(r))
 	if r.Network.BytesSent != 4 || r.Syscalls.Counts["getppid"] != 100 {
 		t.Errorf("%d bytes sent, counts %v", r.Network.BytesSent, r.Syscalls.Counts)
