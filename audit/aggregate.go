@@ -156,6 +156,10 @@ func (a *Aggregator) Fill(r *receipt.Receipt, sum Summary, boot time.Time) {
 		gaps.add(gapRoot, "processes ran as root beside the recorder and could have reached it", rows.asRoot)
 	}
 
+	if rows.dumped > 0 {
+		gaps.add(gapCoreDump, "the kernel dumped the memory of processes that a signal ended, as /proc/sys/kernel/core_pattern says", rows.dumped)
+	}
+
 	a.files.fill(&r.Filesystem, gaps)
 	a.network.fill(&r.Network, gaps)
 	r.Network.BytesSent, r.Network.BytesReceived = sum.BytesSent, sum.BytesReceived

@@ -138,6 +138,7 @@ type processRows struct {
 	survivors []receipt.Survivor
 	resources receipt.Resources
 	asRoot    uint64 // processes that ran as user 0 at some time
+	dumped    uint64 // processes whose memory the kernel dumped
 }
 
 func (t *processTable) rows(alive []ProcessID, clock clock) processRows {
@@ -183,6 +184,9 @@ func (t *processTable) rows(alive []ProcessID, clock clock) processRows {
 		if e := p.exited; e != nil {
 			cpu = addSat(cpu, e.CPUTime)
 			rss = max(rss, e.MaxRSS)
+			if _, signal := waitStatus(e.Status); signal != nil && e.Status&coreDumped != 0 {
+				rows.dumped++
+			}
 			rows.resources.IOReadBytes = addSat(rows.resources.IOReadBytes, e.ReadBytes)
 			rows.resources.IOWriteBytes = addSat(rows.resources.IOWriteBytes, e.WriteBytes)
 		}
@@ -257,6 +261,9 @@ func (i image) row(clock clock) receipt.Exec {
 	}
 	return row
 }
+
+// coreDumped is WCOREFLAG of wait(2).
+const coreDumped = 0x80
 
 // waitStatus takes apart a status of wait(2): a code or a signal, or neither
 // where it is no status of an exit.

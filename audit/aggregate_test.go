@@ -122,6 +122,7 @@ func TestProcesses(t *testing.T) {
 	check(t, "survivors", r.Observation.Survivors, []receipt.Survivor{{PID: 100, Exe: "/bin/bash"}})
 	check(t, "gaps", r.Observation.Gaps, []receipt.Gap{
 		{Kind: "argv", Detail: "argument capture was off", Count: 1},
+		{Kind: "core_dump", Detail: "the kernel dumped the memory of processes that a signal ended, as /proc/sys/kernel/core_pattern says", Count: 1},
 		{Kind: "survivors", Detail: "processes outlived the recording; what they did afterwards is not in it", Count: 1},
 	})
 	check(t, "processes", r.Processes, []receipt.LegacyProc{

@@ -15,6 +15,7 @@ const (
 	gapIOUring     = "io_uring"
 	gapDaemon      = "daemon"          // a service was reached over a unix socket, and may have worked for the run
 	gapRoot        = "root"            // the run had the rights to reach the recorder
+	gapCoreDump    = "core_dump"       // the kernel wrote a dead process's memory to a file or a program
 	gapSurvivors   = "survivors"       // processes went on after the recording
 	gapPathCut     = "path_cut"        // a path is known in part
 	gapRaced       = "raced"           // a name was joined to a folder that moved meanwhile
@@ -41,6 +42,7 @@ var unrecorded = []struct {
 	{gapNotRecorded, "message queue made or opened", words("mq_open")},
 	{gapNotRecorded, "message queue removed", words("mq_unlink")},
 	{gapNotRecorded, "file flags changed", words("file_setattr")},
+	{gapNotRecorded, "bytes read and written behind the call", words("io_submit")},
 	{gapNotRecorded, "mount prepared or reconfigured", words("open_tree open_tree_attr fsopen fsconfig fsmount fspick")},
 	{gapNotRecorded, "root folder changed", words("chroot")},
 

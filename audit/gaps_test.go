@@ -92,6 +92,19 @@ func TestRootGap(t *testing.T) {
 	}
 }
 
+func TestCoreDumpGap(t *testing.T) {
+	r := fold(
+		&Exit{Header: by(root, 3), Status: 6 | 0x80}, &Exit{Header: by(child, 3), Status: 6}, &Exit{Header: by(grand, 3), Status: 0x80 << 8},
+	)
+	check(t, "gaps", r.Observation.Gaps, []receipt.Gap{{
+		Kind: "core_dump", Count: 1,
+		Detail: "the kernel dumped the memory of processes that a signal ended, as /proc/sys/kernel/core_pattern says",
+	}})
+	if p := r.ProcessTree[0]; p.Signal == nil || *p.Signal != "SIGABRT" {
+		t.Errorf("%+v", p)
+	}
+}
+
 // A call in two rows would be told twice, and one that is recorded not at all.
 func TestUnrecordedTable(t *testing.T) {
 	seen := map[string]bool{}

@@ -352,3 +352,35 @@ func TestSurvivor(t *testing.T) {
 		t.Errorf("%s, survivors %+v", ending(p), r.Observation.Survivors)
 	}
 }
+
+func init() {
+	workloads["dumps"] = func([]string) {
+		check(unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}))
+		check(unix.Exec("/bin/sh", []string{"sh", "-c", "kill -ABRT $$"}, os.Environ()))
+	}
+}
+
+// The kernel writes a core file by itself: no call of the process tells of it.
+func TestCoreDump(t *testing.T) {
+	pattern, err := os.ReadFile("/proc/sys/kernel/core_pattern")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := tempDir(t)
+	r := record(t, workload("dumps"), in(dir))
+	complete(t, r)
+	if p := root(t, r); ending(p) != "SIGABRT" {
+		t.Errorf("%+v", p)
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A pattern that names another folder or a program leaves nothing here.
+	if strings.ContainsAny(string(pattern), "/|") {
+		return
+	}
+	if len(files) != 1 || len(gapsOf(r, "core_dump")) != 1 {
+		t.Errorf("%d files, gaps %+v", len(files), r.Observation.Gaps)
+	}
+}
