@@ -174,6 +174,17 @@ func (a *Aggregator) Fill(r *receipt.Receipt, sum Summary, boot time.Time) {
 	r.Normalize()
 }
 
+// Running are the processes whose exit has not come.
+func (a *Aggregator) Running() []ProcessID {
+	var ids []ProcessID
+	for id, p := range a.processes.byID {
+		if p.exited == nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // syscalls counts by name. "open" is the sum of all calls that open a file,
 // which are there by their own names too, but for open itself.
 func syscalls(counts []SyscallCount) receipt.Syscalls {

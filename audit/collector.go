@@ -93,3 +93,23 @@ type Gap struct {
 type HookLister interface {
 	Hooks() []Hook
 }
+
+// RawSource is implemented by collectors that take their events from records
+// in the form that Decoder reads, so that these can be kept and decoded again.
+type RawSource interface {
+	// TapRecords has tap called with each record, before it is decoded and
+	// from the goroutine that delivers events. The bytes are the collector's
+	// again when tap returns. To be called before Attach.
+	TapRecords(tap func(record []byte))
+
+	// Layout names the form of the records. Only who has the same one can
+	// decode them.
+	Layout() string
+}
+
+// Sampler is implemented by collectors that can tell, between Attach and Stop,
+// what they have counted so far: Emitted, Lost, Folded, Syscalls, Gaps, BytesSent
+// and BytesReceived of a Summary.
+type Sampler interface {
+	Sample() (Summary, error)
+}

@@ -79,13 +79,24 @@ func (p *probes) settle() (totals, error) {
 
 // summary adds up the counters, and compares them with what the decoder saw.
 func (t totals) summary(d *audit.Decoder) audit.Summary {
-	s := audit.Summary{Mode: "ebpf", Emitted: t.emitted(), Missing: d.Missing(), Lost: make(map[string]uint64)}
-	var anonymous, mmsg, interrupted uint64
+	s := t.sums()
+	s.Missing = d.Missing()
 	for cpu, c := range t {
 		for i := range c.Emitted {
 			if next := d.Next(uint16(cpu<<1 | i)); c.Emitted[i] > next {
 				s.Missing += c.Emitted[i] - next
 			}
+		}
+	}
+	return s
+}
+
+// sums adds up the counters of all CPUs.
+func (t totals) sums() audit.Summary {
+	s := audit.Summary{Mode: "ebpf", Emitted: t.emitted(), Lost: make(map[string]uint64)}
+	var anonymous, mmsg, interrupted uint64
+	for _, c := range t {
+		for i := range c.Emitted {
 			lose(&s, "ring_full", c.RingFull[i])
 			lose(&s, "map_full", c.MapFull[i])
 		}

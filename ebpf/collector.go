@@ -32,6 +32,7 @@ type Collector struct {
 	// Owned by the reading goroutine until done is closed.
 	decoder   *audit.Decoder
 	sink      audit.Sink
+	tap       func([]byte) // nil if nobody wants the records
 	received  uint64
 	malformed uint64
 	readErr   error
@@ -41,6 +42,12 @@ type Collector struct {
 func New(opts Options) audit.Collector {
 	return &Collector{opts: opts}
 }
+
+// TapRecords has tap called with each record of the ring. See audit.RawSource.
+func (c *Collector) TapRecords(tap func(record []byte)) { c.tap = tap }
+
+// Layout is the package's.
+func (c *Collector) Layout() string { return Layout() }
 
 // Attach loads the programs, attaches them and starts to read the ring.
 // Nothing is recorded before Launch.
@@ -114,6 +121,22 @@ func (c *Collector) Alive() ([]audit.ProcessID, error) {
 	return c.probes.alive()
 }
 
+// Sample tells what was counted so far. See audit.Sampler.
+func (c *Collector) Sample() (audit.Summary, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.probes == nil {
+		return audit.Summary{}, errors.New("collector is not attached")
+	}
+	totals, err := c.probes.totals()
+	if err != nil {
+		return audit.Summary{}, err
+	}
+	s := totals.sums()
+	s.Syscalls, err = c.probes.callCounts()
+	return s, err
+}
+
 // readPause bounds how old an event can get in the ring. The kernel side wakes
 // the reader only when a quarter of the ring is in use.
 const readPause = 50 * time.Millisecond
@@ -138,6 +161,9 @@ func (c *Collector) read() {
 }
 
 func (c *Collector) take(record []byte) {
+	if c.tap != nil {
+		c.tap(record)
+	}
 	if err := c.decoder.Decode(record, c.sink); err != nil {
 		c.malformed++
 		return

@@ -5,6 +5,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 
 	"glasshouse/audit"
@@ -62,7 +63,7 @@ func (r *run) receipt() *receipt.Receipt {
 // command is what was asked for, as it was resolved.
 func (r *run) command() receipt.Command {
 	cmd := receipt.Command{
-		Argv:       r.spec.Argv,
+		Argv:       slices.Clone(r.spec.Argv), // a receipt has its own: it is put into text form
 		WorkingDir: workingDir(r.spec.Dir),
 	}
 	if e, ok := r.spec.Backend.(interface{ Executable() string }); ok {

@@ -10,6 +10,7 @@ import (
 
 	"glasshouse/audit"
 	"glasshouse/backend"
+	"glasshouse/journal"
 	"glasshouse/receipt"
 )
 
@@ -71,6 +72,8 @@ type run struct {
 	summary  audit.Summary
 	gaps     []receipt.Gap
 
+	journal *journal.Writer // nil if there is none
+
 	// giveUp is closed when a signal says that the tree is not to be waited
 	// for any longer; givenUp is the signal.
 	giveUp  chan struct{}
@@ -87,13 +90,16 @@ func (r *run) conduct(ctx context.Context) {
 		return
 	}
 	defer r.drain(ctx)
+	r.openJournal()
 	r.attach(ctx)
 	if r.refuse() || r.interrupted() {
 		return
 	}
+	r.awaitJournal()
 	if !r.start(ctx) {
 		return
 	}
+	defer r.sample()()
 	r.wait(ctx)
 }
 
@@ -200,6 +206,7 @@ func (r *run) interrupted() bool {
 // thread, so that it sees the command's own exec.
 func (r *run) start(ctx context.Context) bool {
 	running := false
+	r.noteStarting()
 	begin := func() error {
 		r.started = time.Now()
 		err := r.spec.Backend.Start(ctx)
@@ -217,6 +224,7 @@ func (r *run) start(ctx context.Context) bool {
 	if p, ok := r.spec.Backend.(backend.Process); ok {
 		r.pid = p.PID()
 	}
+	r.noteStarted()
 	return running
 }
 
@@ -251,6 +259,7 @@ func (r *run) wait(ctx context.Context) {
 			r.exit.Code = failureCode
 		}
 	}
+	r.noteExited()
 	killed := ctx.Err() != nil
 	if killed {
 		r.awaitExits() // the backend has killed what it could find
@@ -422,6 +431,7 @@ func (r *run) awaitExits() (gone bool) {
 // drain takes what is still on its way from the kernel. The end of a run is
 // here, not at the exit of its root.
 func (r *run) drain(ctx context.Context) {
+	defer r.closeRecords()
 	if g, ok := r.spec.Backend.(backend.Grouped); ok {
 		if dir := g.Cgroup(); dir != "" {
 			r.cpu = cpuTime(dir)

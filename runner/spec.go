@@ -11,6 +11,7 @@ import (
 
 	"glasshouse/audit"
 	"glasshouse/backend"
+	"glasshouse/journal"
 	"glasshouse/receipt"
 )
 
@@ -50,6 +51,14 @@ type Spec struct {
 	// Unavailable is called before the command starts if it is not going to
 	// be observed, with the reason.
 	Unavailable func(error)
+
+	// Journal is written while the run goes on, so that a killed recorder
+	// leaves evidence. Run opens it and leaves the end to the caller, who alone
+	// knows when the receipt is safe: Keep, Remove or Abandon. nil: no journal.
+	Journal *journal.Writer
+	// JournalFailed is called before the command starts if there will be no
+	// journal, with the reason. The run goes on, and the receipt says so.
+	JournalFailed func(error)
 
 	// Tap sees every event before the aggregator does, for diagnostics.
 	Tap audit.Sink

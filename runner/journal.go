@@ -1,0 +1,167 @@
+package runner
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+
+	"glasshouse/audit"
+	"glasshouse/backend"
+	"glasshouse/journal"
+)
+
+// openJournal writes down what is known of the run before there is a command.
+// That there is no journal is no failure of the run: the command comes first.
+func (r *run) openJournal() {
+	j := r.spec.Journal
+	if j == nil {
+		return
+	}
+	draft, err := json.Marshal(r.receipt())
+	if err != nil {
+		r.noJournal(err)
+		return
+	}
+	open := journal.Open{
+		Version:  r.spec.Version,
+		PageSize: os.Getpagesize(),
+		BootTime: r.boot,
+		Receipt:  draft,
+	}
+	if g, ok := r.spec.Backend.(backend.Grouped); ok {
+		open.Cgroup = journal.Text(g.Cgroup())
+	}
+	source, ok := r.spec.Collector.(audit.RawSource)
+	if ok {
+		open.Layout = source.Layout()
+	}
+	if err := j.Open(open); err != nil {
+		r.noJournal(err)
+		return
+	}
+	r.journal = j
+	switch {
+	case ok:
+		source.TapRecords(j.Record)
+	case r.spec.Collector != nil:
+		r.gap("journal", "this collector's events are not kept: a killed recorder would leave none")
+	}
+}
+
+// awaitJournal returns when the open record is on the disk.
+func (r *run) awaitJournal() {
+	if r.journal == nil {
+		return
+	}
+	if err := r.journal.Synced(); err != nil {
+		r.noJournal(err)
+	}
+}
+
+func (r *run) noJournal(err error) {
+	r.gap("journal", "a killed recorder would have left nothing: "+err.Error())
+	if f := r.spec.JournalFailed; f != nil {
+		f(err)
+	}
+}
+
+// noteStarting is the last before the command may exist.
+func (r *run) noteStarting() {
+	if r.journal == nil {
+		return
+	}
+	s := journal.Starting{Mode: "none", Reason: r.blind}
+	if r.attached {
+		s.Mode = "ebpf"
+		if l, ok := r.spec.Collector.(audit.HookLister); ok {
+			for _, h := range l.Hooks() {
+				s.Hooks = append(s.Hooks, journal.Hook{Name: h.Name, Attached: h.Attached, Error: h.Err})
+			}
+		}
+	}
+	r.journal.Append(journal.KindStarting, s)
+}
+
+func (r *run) noteStarted() {
+	if r.journal == nil {
+		return
+	}
+	r.journal.Append(journal.KindStarted, journal.Started{At: r.started, PID: r.pid, Error: r.errorText()})
+}
+
+func (r *run) noteExited() {
+	if r.journal == nil {
+		return
+	}
+	r.journal.Append(journal.KindExited, journal.Exited{
+		At: r.ended, Code: r.exit.Code, Signal: r.exit.Signal, Error: r.errorText(),
+	})
+}
+
+func (r *run) errorText() string {
+	if err := r.err(); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// closeRecords writes down the last counts, and says in the receipt what the
+// journal could not hold.
+func (r *run) closeRecords() {
+	if r.journal == nil {
+		return
+	}
+	if r.attached && r.pid != 0 {
+		r.journal.Append(journal.KindSums, sums(r.summary))
+	}
+	if err := r.journal.Err(); err != nil {
+		r.gap("journal", fmt.Sprintf("a killed recorder would have left a part of the events: %v", err))
+	}
+}
+
+const (
+	// samplePause is how old a sample of the counters can be at first; in a
+	// longer run it is a sampleShare of the run's age, for a sample is neither
+	// small nor free (some ms).
+	samplePause = time.Second
+	sampleShare = 20
+)
+
+// sample writes the collector's counters into the journal from time to time,
+// until the returned function is called: they die with the recorder.
+func (r *run) sample() (stop func()) {
+	sampler, ok := r.spec.Collector.(audit.Sampler)
+	if r.journal == nil || !r.attached || !ok {
+		return func() {}
+	}
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-quit:
+				return
+			case <-time.After(max(samplePause, time.Since(r.started)/sampleShare)):
+			}
+			if s, err := sampler.Sample(); err == nil {
+				r.journal.Append(journal.KindSums, sums(s))
+			}
+		}
+	}()
+	return func() { close(quit); <-done }
+}
+
+func sums(s audit.Summary) journal.Sums {
+	out := journal.Sums{
+		Emitted: s.Emitted, Lost: s.Lost, Folded: s.Folded,
+		BytesSent: s.BytesSent, BytesReceived: s.BytesReceived,
+	}
+	for _, c := range s.Syscalls {
+		out.Syscalls = append(out.Syscalls, journal.Syscall(c))
+	}
+	for _, g := range s.Gaps {
+		out.Gaps = append(out.Gaps, journal.Gap(g))
+	}
+	return out
+}
