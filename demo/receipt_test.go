@@ -23,7 +23,9 @@ func TestReceipt(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	confessed, recorded := filepath.Join(dir, "confession.json"), filepath.Join(dir, "receipt.json")
-	out, err := exec.Command(binary, "run", "-o", recorded, "--", python(t), "sneaky.py", "--confess", confessed).CombinedOutput()
+	cmd := exec.Command(binary, "run", "-o", recorded, "--", python(t), "sneaky.py", "--confess", confessed)
+	cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+dir)
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

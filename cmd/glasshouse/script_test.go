@@ -58,6 +58,10 @@ func testMain(m *testing.M) int {
 			os.Unsetenv(name)
 		}
 	}
+	if err := os.Setenv("XDG_STATE_HOME", filepath.Join(dir, "state")); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	return m.Run()
 }
 
@@ -92,6 +96,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", filepath.Dir(binary)+string(filepath.ListSeparator)+env.Getenv("PATH"))
 			env.Setenv("OBJECTS", objects)
+			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, ".state"))
 			// A receipt has the kernel's path of the folder.
 			work, err := filepath.EvalSymlinks(env.WorkDir)
 			env.Setenv("REALWORK", work)

@@ -74,7 +74,7 @@ how it ended, and what the recorder could not see.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError(cmd, err)
 	})
-	root.AddCommand(a.runCommand(), a.doctorCommand(), a.versionCommand(), a.manCommand())
+	root.AddCommand(a.runCommand(), a.recoverCommand(), a.doctorCommand(), a.versionCommand(), a.manCommand())
 	return root
 }
 

@@ -33,6 +33,8 @@ type runFlags struct {
 	backend       string
 	kernel        string
 	rootfs        string
+	noJournal     bool
+	keepJournal   bool
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -63,6 +65,10 @@ The exit code is the command's own, 128+n if signal n ended it, and 1 if
 glasshouse failed before there was a command. A receipt that cannot be written
 is an error on stderr and leaves the exit code of the command as it is.
 
+While the run goes on, a journal of it is written in the state folder (see
+glasshouse recover), so that a recorder that is killed leaves evidence. It is
+removed when the receipt is written.
+
 ` + environmentHelp,
 		Example: `  sudo glasshouse run -- python3 script.py
   sudo glasshouse run -o build.json --timeout 10m --kill-survivors -- make
@@ -85,6 +91,8 @@ is an error on stderr and leaves the exit code of the command as it is.
 	flags.BoolVar(&f.killSurvivors, "kill-survivors", false, "when the waiting is over, kill what the command left running")
 	flags.StringVar(&f.envFile, "env-file", "", "add the KEY=VALUE lines of `FILE` to the environment")
 	flags.StringVar(&f.chdir, "chdir", "", "run the command in `DIR`")
+	flags.BoolVar(&f.keepJournal, "keep-journal", false, "keep the run's journal when the receipt is written")
+	flags.BoolVar(&f.noJournal, "no-journal", false, "write no journal: a killed recorder leaves nothing")
 	flags.BoolVar(&f.guest, "guest", false, "take on the duties of a guest's first process: mounts, limits, reaping")
 	flags.StringVar(&f.backend, "backend", "process", "run the command as `process|firecracker`")
 	flags.StringVar(&f.kernel, "kernel", "", "the guest's kernel `FILE` (firecracker)")
@@ -137,6 +145,7 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 		DebugEvents: diagnostics.events(),
 	})
 
+	a.journal(&spec, f, output)
 	rec, runErr := runner.Run(context.Background(), spec)
 	if rec == nil {
 		return runErr
@@ -149,12 +158,15 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 		a.report(runErr)
 	}
 	diagnostics.print(rec)
-	if err := a.writeReceipt(output, rec); err != nil {
-		a.report(err)
-		output = ""
+	writeErr := a.writeReceipt(output, rec)
+	if writeErr != nil {
+		a.report(writeErr)
 	}
 	if !f.quiet {
-		fmt.Fprint(a.stderr, summary(rec, f.output, output != ""))
+		fmt.Fprint(a.stderr, summary(rec, f.output, writeErr == nil))
+	}
+	if err := a.endJournal(spec, f, rec, writeErr); err != nil {
+		a.report(fmt.Errorf("end the journal: %w", err))
 	}
 	return nil
 }
@@ -184,6 +196,9 @@ func (a *app) spec(cmd *cobra.Command, f *runFlags, argv []string) (runner.Spec,
 	}
 	if f.output == "-" {
 		spec.Stdout = a.stderr
+	}
+	if f.noJournal && f.keepJournal {
+		return bad("--no-journal and --keep-journal exclude each other")
 	}
 	if cmd.Flags().Changed("timeout") && f.timeout <= 0 {
 		return bad("--timeout %s: it must be longer than nothing", f.timeout)
