@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // Sink takes events, one at a time, in the order of the ring. The event is
@@ -57,6 +58,10 @@ type Summary struct {
 	Hooks    []Hook
 	Syscalls []SyscallCount
 	Gaps     []Gap
+	// Holds is how often the run was held up for the collector to catch up,
+	// and Held for how long in all.
+	Holds uint64
+	Held  time.Duration
 	// Alive are the processes that had not exited when the recording ended.
 	Alive []ProcessID
 	// Doubts are reasons to call the recording incomplete though the books

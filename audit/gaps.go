@@ -117,6 +117,7 @@ func observe(o *receipt.Observation, sum Summary) {
 	o.Events = receipt.Events{
 		Emitted: sum.Emitted, Received: sum.Received, Folded: sum.Folded, Lost: maps.Clone(sum.Lost),
 	}
+	o.Backpressure = receipt.Backpressure{Freezes: sum.Holds, FrozenMS: sum.Held.Milliseconds()}
 	o.Hooks = make([]receipt.Hook, 0, len(sum.Hooks))
 	for _, h := range sum.Hooks {
 		row := receipt.Hook{Name: h.Name, Attached: h.Attached}

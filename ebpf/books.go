@@ -108,6 +108,12 @@ func (t totals) sums() audit.Summary {
 		mmsg += c.MmsgCut
 		interrupted += c.Interrupted
 	}
+	if n := s.Lost["map_full"]; n > 0 {
+		s.Gaps = append(s.Gaps, audit.Gap{
+			Kind: "map_full", Count: n,
+			Detail: "a table in the kernel was full: a process that had no place in it, and all that it started, was not recorded; or the outcome of a connection",
+		})
+	}
 	if anonymous > 0 {
 		s.Gaps = append(s.Gaps, audit.Gap{
 			Kind: "executable_memory", Count: anonymous,

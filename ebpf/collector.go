@@ -29,6 +29,10 @@ type Collector struct {
 	done    chan struct{} // closed when the reading goroutine has ended
 	summary *audit.Summary
 
+	priority priority
+	watch    *watch // nil without a brake
+	pressure pressure
+
 	// Owned by the reading goroutine until done is closed.
 	decoder   *audit.Decoder
 	sink      audit.Sink
@@ -76,7 +80,29 @@ func (c *Collector) Attach(_ context.Context, sink audit.Sink) error {
 	c.probes, c.reader, c.sink = p, r, sink
 	c.decoder = audit.NewDecoder(os.Getpagesize())
 	c.done = make(chan struct{})
+	c.pressure.marks(r.BufferSize())
+	c.priority.allowed = c.opts.Priority
 	go c.read()
+	return nil
+}
+
+// Throttle has the run held up by the brake whenever the ring fills.
+func (c *Collector) Throttle(b audit.Brake) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.probes == nil {
+		return errors.New("collector is not attached")
+	}
+	if c.watch != nil {
+		return errors.New("collector has a brake already")
+	}
+	r := c.reader
+	watch, err := startWatch(c.probes.Ring.FD(), func() { c.pressure.look(r.AvailableBytes, c.waiting) })
+	if err != nil {
+		return err
+	}
+	c.watch = watch
+	c.pressure.use(b)
 	return nil
 }
 
@@ -94,7 +120,7 @@ func (c *Collector) Launch(start func() error) error {
 	if err := p.LauncherTid.Set(uint32(unix.Gettid())); err != nil {
 		return fmt.Errorf("mark the launching thread: %w", err)
 	}
-	err := start()
+	err := c.priority.lowered(start)
 	if clearErr := p.LauncherTid.Set(uint32(0)); clearErr != nil {
 		err = errors.Join(err, fmt.Errorf("unmark the launching thread: %w", clearErr))
 	}
@@ -143,14 +169,18 @@ const readPause = 50 * time.Millisecond
 
 func (c *Collector) read() {
 	defer close(c.done)
+	defer c.pressure.end()
 	var rec ringbuf.Record
 	for {
 		c.reader.SetDeadline(time.Now().Add(readPause))
 		err := c.reader.ReadInto(&rec)
 		switch {
 		case err == nil:
+			c.waiting(rec.Remaining)
 			c.take(rec.RawSample)
 		case errors.Is(err, os.ErrDeadlineExceeded):
+			c.waiting(c.reader.AvailableBytes())
+			c.priority.relax()
 		case errors.Is(err, ringbuf.ErrFlushed), errors.Is(err, ringbuf.ErrClosed):
 			return // by finishReading
 		default:
@@ -158,6 +188,14 @@ func (c *Collector) read() {
 			return
 		}
 	}
+}
+
+// waiting does what must be done about the bytes that wait in the ring.
+func (c *Collector) waiting(n int) {
+	if n >= c.pressure.wake {
+		c.priority.raise()
+	}
+	c.pressure.at(n)
 }
 
 func (c *Collector) take(record []byte) {
@@ -192,6 +230,9 @@ func (c *Collector) Stop(ctx context.Context) (audit.Summary, error) {
 	note(p.detach())
 	totals, err := p.settle()
 	note(err)
+	if c.watch != nil {
+		note(c.watch.end()) // before the ring is unmapped
+	}
 	note(c.finishReading(ctx))
 	note(p.eachFold(func(r *audit.Repeat) { c.sink(r) }))
 
@@ -202,6 +243,7 @@ func (c *Collector) Stop(ctx context.Context) (audit.Summary, error) {
 	s.Alive, err = p.alive()
 	note(err)
 	s.Received = c.received
+	c.pressure.report(&s)
 	if c.malformed > 0 {
 		s.Lost["malformed"] = c.malformed
 		s.Missing += c.malformed
@@ -213,6 +255,7 @@ func (c *Collector) Stop(ctx context.Context) (audit.Summary, error) {
 	}
 	p.close()
 	c.probes = nil
+	c.priority.end()
 	for _, err := range errs {
 		if err != nil {
 			s.Doubts = append(s.Doubts, err.Error())

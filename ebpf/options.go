@@ -17,6 +17,10 @@ type Options struct {
 	DebugEvents io.Writer
 	// RingSize in bytes, a power of two and whole pages; 0 is the default.
 	RingSize int
+	// Priority raises this process above others while the ring fills, so that
+	// its reader gets a CPU when it needs one. It is for a process that does
+	// nothing else. What Launch starts is not raised.
+	Priority bool
 }
 
 // defaultRingSize holds what a busy machine emits while the reader is not

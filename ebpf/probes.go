@@ -121,7 +121,7 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 		probesVarCaptureArgv: argv,
 		probesVarPidnsInum:   pidns,
 		probesVarMntnsInum:   mntns,
-		probesVarWakeupBytes: uint64(ring / 4),
+		probesVarWakeupBytes: uint64(wakeMark(ring)),
 		probesVarHashSeed:    binary.LittleEndian.Uint64(seed[:]) | 1,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {

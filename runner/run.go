@@ -70,7 +70,9 @@ type run struct {
 	attached bool
 	blind    string // why nothing is observed; "" if something is
 	summary  audit.Summary
-	gaps     []receipt.Gap
+
+	releaseBrake func() // see brake; nil if the command was not started
+	gaps         []receipt.Gap
 
 	journal *journal.Writer // nil if there is none
 
@@ -214,6 +216,7 @@ func (r *run) start(ctx context.Context) bool {
 		return err
 	}
 	if r.attached {
+		r.releaseBrake = r.brake()
 		// An error of the collector's own may come beside a command that
 		// runs, and that has to be waited for.
 		r.fail(r.spec.Collector.Launch(begin))
@@ -446,6 +449,9 @@ func (r *run) drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
 	defer cancel()
 	sum, err := r.spec.Collector.Stop(ctx)
+	if r.releaseBrake != nil {
+		r.releaseBrake()
+	}
 	r.summary = sum
 	if err != nil && r.attached && len(sum.Doubts) == 0 {
 		r.summary.Doubts = []string{err.Error()}

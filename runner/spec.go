@@ -42,6 +42,10 @@ type Spec struct {
 	// KillSurvivors kills what is left of the tree when the waiting is over.
 	KillSurvivors bool
 
+	// NoBackpressure lets events be lost rather than hold the command up while
+	// the collector catches up.
+	NoBackpressure bool
+
 	// Signals that the caller caught. They are forwarded to the command where
 	// the kernel did not deliver them to it anyway. The caller's handler must
 	// stay in place until the receipt is written, or a second Ctrl-C would

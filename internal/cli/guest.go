@@ -67,6 +67,12 @@ func (b *guestBackend) Wait(ctx context.Context) (backend.Exit, error) {
 	return exit, err
 }
 
+// Own and Disown keep the reaper from children that the runner starts.
+func (b *guestBackend) Own(start func() (pid int, err error)) error { return b.reaper.Own(start) }
+
+// Disown: see Own.
+func (b *guestBackend) Disown(pid int) { b.reaper.Disown(pid) }
+
 func (b *guestBackend) Signal(sig int) error {
 	err := b.Backend.Signal(sig)
 	if err == nil {

@@ -30,6 +30,8 @@ type runFlags struct {
 	envFile       string
 	chdir         string
 	guest         bool
+	ringSize      ringSize
+	noPressure    bool
 	backend       string
 	kernel        string
 	rootfs        string
@@ -54,6 +56,11 @@ which --quiet does not silence. --strict runs nothing in that case.
 
 With -o - the receipt, and nothing else, goes to stdout; the command's own
 stdout goes to stderr then.
+
+A command that is faster than the recorder is frozen for moments, so that no
+event is lost; the receipt says for how long. --no-backpressure lets events be
+lost instead, and the receipt says how many. While there is much to read the
+recorder, not the command, runs in real time at the lowest priority.
 
 Signals: Ctrl-C and Ctrl-\ reach the command from the terminal; the recorder
 outlives them and writes the receipt. SIGTERM is always passed on to the
@@ -93,6 +100,8 @@ removed when the receipt is written.
 	flags.StringVar(&f.chdir, "chdir", "", "run the command in `DIR`")
 	flags.BoolVar(&f.keepJournal, "keep-journal", false, "keep the run's journal when the receipt is written")
 	flags.BoolVar(&f.noJournal, "no-journal", false, "write no journal: a killed recorder leaves nothing")
+	flags.Var(&f.ringSize, "ring-size", "bytes of the buffer between kernel and recorder: `SIZE`, such as 4M (default 8M)")
+	flags.BoolVar(&f.noPressure, "no-backpressure", false, "lose events rather than freeze the command while the recorder catches up")
 	flags.BoolVar(&f.guest, "guest", false, "take on the duties of a guest's first process: mounts, limits, reaping")
 	flags.StringVar(&f.backend, "backend", "process", "run the command as `process|firecracker`")
 	flags.StringVar(&f.kernel, "kernel", "", "the guest's kernel `FILE` (firecracker)")
@@ -143,6 +152,8 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 		CaptureArgv: env.captureArgv,
 		ObjectDir:   env.objectDir,
 		DebugEvents: diagnostics.events(),
+		RingSize:    int(f.ringSize),
+		Priority:    true,
 	})
 
 	a.journal(&spec, f, output)
@@ -184,6 +195,8 @@ func (a *app) spec(cmd *cobra.Command, f *runFlags, argv []string) (runner.Spec,
 		KillSurvivors: f.killSurvivors,
 		Version:       version(),
 		Unavailable:   a.notObserved,
+
+		NoBackpressure: f.noPressure,
 	}
 	bad := func(format string, args ...any) (runner.Spec, error) {
 		return runner.Spec{}, usageError(cmd, fmt.Errorf(format, args...))

@@ -1,0 +1,42 @@
+package cli
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func TestRingSize(t *testing.T) {
+	page := os.Getpagesize()
+	for text, want := range map[string]int{
+		strconv.Itoa(page): page,
+		"4M":               4 << 20,
+		"4m":               4 << 20,
+		"4096K":            4 << 20,
+		"4194304":          4 << 20,
+		"1G":               1 << 30,
+		"256k":             256 << 10,
+	} {
+		var s ringSize
+		if err := s.Set(text); err != nil || int(s) != want {
+			t.Errorf("%q is %d, %v; want %d", text, s, err, want)
+		}
+		var again ringSize
+		if err := again.Set(s.String()); err != nil || again != s {
+			t.Errorf("%q is written %q", text, s.String())
+		}
+	}
+	for _, text := range []string{
+		"", "0", "1", strconv.Itoa(page / 2), strconv.Itoa(page + 1), "3M", "2G", "1T", "4MB", "4 M", "-4M", "+4M", "4.0M",
+		"0x1000000", "K", "18446744073709551616", "4194304G", "17179869184G", "M4", "4KM",
+	} {
+		var s ringSize
+		err := s.Set(text)
+		if err == nil || s != 0 {
+			t.Errorf("%q is taken for %d", text, s)
+		} else if !strings.Contains(err.Error(), "a power of two from "+sizeText(page)+" to 1G") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
