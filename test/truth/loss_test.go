@@ -28,7 +28,7 @@ func init() {
 // books balance to the last one.
 func TestLossIsCounted(t *testing.T) {
 	dir := tempDir(t)
-	r := record(t, workload("many"), in(dir), func(_ *runner.Spec, o *ebpf.Options) { o.RingSize = os.Getpagesize() })
+	r := record(t, workload("many"), in(dir), tiny, noBackpressure)
 	o := r.Observation
 	lost := uint64(0)
 	for _, n := range o.Events.Lost {
