@@ -17,7 +17,8 @@ const Invoking = "invoking"
 //
 //	NAME, UID                            with the user's own group and supplementary groups
 //	NAME:GROUP, NAME:GID, UID:GROUP, UID:GID   with this one group and no other
-//	invoking                             the user who called sudo, from SUDO_UID and SUDO_GID
+//	invoking                             the user who called sudo, from SUDO_UID and SUDO_GID;
+//	                                     without SUDO_GID with the user's own group
 //
 // All digits are always an ID, never a name. A UID that the system does not
 // know has no group of its own: it needs the form with a GID.
@@ -70,20 +71,25 @@ func LookupUser(spec string) (*User, error) {
 // invokingUser takes sudo's word for the IDs: the variables can be set by
 // anyone, but then only by somebody who may already run as any user.
 func invokingUser(sudoUID, sudoGID string) (*User, error) {
-	if sudoUID == "" || sudoGID == "" {
-		return nil, errors.New("user invoking: SUDO_UID and SUDO_GID are not set: not called through sudo")
+	if sudoUID == "" {
+		return nil, errors.New("user invoking: SUDO_UID is not set: not called through sudo")
 	}
 	uid, err := parseID(sudoUID)
 	if err != nil {
 		return nil, fmt.Errorf("user invoking: SUDO_UID: %w", err)
 	}
-	gid, err := parseID(sudoGID)
-	if err != nil {
-		return nil, fmt.Errorf("user invoking: SUDO_GID: %w", err)
+	var gid uint32
+	if sudoGID != "" {
+		if gid, err = parseID(sudoGID); err != nil {
+			return nil, fmt.Errorf("user invoking: SUDO_GID: %w", err)
+		}
 	}
 	u, err := user.LookupId(sudoUID)
 	var unknown user.UnknownUserIdError
 	if errors.As(err, &unknown) {
+		if sudoGID == "" {
+			return nil, fmt.Errorf("user invoking: the system does not know uid %d, and SUDO_GID is not set", uid)
+		}
 		return &User{UID: uid, GID: gid, Groups: []uint32{gid}}, nil
 	}
 	if err != nil {
@@ -93,7 +99,9 @@ func invokingUser(sudoUID, sudoGID string) (*User, error) {
 	if err != nil {
 		return nil, err
 	}
-	known.GID = gid
+	if sudoGID != "" {
+		known.GID = gid
+	}
 	return known, nil
 }
 

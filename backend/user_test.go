@@ -87,16 +87,28 @@ func TestLookupUserInvoking(t *testing.T) {
 		t.Errorf("unknown to the system: got %+v", u)
 	}
 
+	// A group that is not told is the user's own, if the system knows the user.
+	t.Setenv("SUDO_GID", "")
+	if u, err := LookupUser(Invoking); err == nil || !strings.Contains(err.Error(), "SUDO_GID") {
+		t.Errorf("unknown to the system and without a group: got %+v, %v", u, err)
+	}
 	t.Setenv("SUDO_UID", "0")
+	if u, err := LookupUser(Invoking); err != nil || u.UID != 0 || u.GID != 0 || u.Name != "root" {
+		t.Errorf("root without SUDO_GID: got %+v, %v", u, err)
+	}
+
 	t.Setenv("SUDO_GID", "0")
 	if u, err = LookupUser(Invoking); err != nil || u.Name != "root" {
 		t.Errorf("root: got %+v, %v", u, err)
 	}
 
 	for _, bad := range []string{"x", "-1", "4294967295", "1 "} {
-		t.Setenv("SUDO_UID", bad)
-		if u, err := LookupUser(Invoking); err == nil {
-			t.Errorf("SUDO_UID=%q: got %+v, want an error", bad, u)
+		for _, gid := range []string{"0", ""} {
+			t.Setenv("SUDO_UID", bad)
+			t.Setenv("SUDO_GID", gid)
+			if u, err := LookupUser(Invoking); err == nil || !strings.Contains(err.Error(), "SUDO_UID: ") {
+				t.Errorf("SUDO_UID=%q: got %+v, %v, want an error about it", bad, u, err)
+			}
 		}
 	}
 }
