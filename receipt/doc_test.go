@@ -32,6 +32,23 @@ func TestDocumentNamesEveryKey(t *testing.T) {
 	}
 }
 
+// A blank line ends a table of Markdown: rows behind it are no table any more.
+func TestDocumentTablesAreWhole(t *testing.T) {
+	for _, page := range []string{"../docs/RECEIPT.md", "../README.md", "../ARCHITECTURE.md"} {
+		data, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(string(data), "\n")
+		for i, line := range lines[:len(lines)-1] {
+			begins := strings.HasPrefix(line, "|") && (i == 0 || !strings.HasPrefix(lines[i-1], "|"))
+			if begins && !strings.HasPrefix(lines[i+1], "|---") {
+				t.Errorf("%s:%d: a row without a table: %.40s", page, i+1, line)
+			}
+		}
+	}
+}
+
 // collect gathers what each object holds: keys with their types.
 func collect(typ reflect.Type, at string, into map[string][]string) {
 	for i := range typ.NumField() {
