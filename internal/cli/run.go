@@ -294,12 +294,12 @@ func (a *app) notObserved(err error) {
 func (a *app) writeReceipt(path string, rec *receipt.Receipt) error {
 	if path == "-" {
 		if err := receipt.Encode(a.stdout, rec); err != nil {
-			return fmt.Errorf("write the receipt to stdout: %w", err)
+			return fmt.Errorf("receipt: write to stdout: %w", err)
 		}
 		return nil
 	}
 	if err := receipt.WriteFile(path, rec); err != nil {
-		return fmt.Errorf("write the receipt: %w", err)
+		return fmt.Errorf("receipt: %w", err)
 	}
 	return nil
 }
