@@ -75,7 +75,20 @@ how it ended, and what the recorder could not see.`,
 		return usageError(cmd, err)
 	})
 	root.AddCommand(a.runCommand(), a.recoverCommand(), a.doctorCommand(), a.versionCommand(), a.manCommand())
+	root.InitDefaultCompletionCmd()
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.Args, completion.RunE = completionArgs, root.RunE
+	}
 	return root
+}
+
+// completionArgs is asked where no shell of cobra's was named. Help for an
+// unknown one must not end up in a file of completions.
+func completionArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError(cmd, fmt.Errorf("unknown shell %q", args[0]))
+	}
+	return nil
 }
 
 // report prints an error and, if one is known, what would help.

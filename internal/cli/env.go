@@ -16,17 +16,20 @@ type settings struct {
 	debugCounts   bool
 }
 
-// environmentHelp documents readSettings.
+// environmentHelp documents readSettings. Four spaces keep its lines apart in
+// the manual page.
 const environmentHelp = `Environment:
-  GLASSHOUSE_CAPTURE_ARGV=0       do not record the arguments of programs
-  GLASSHOUSE_CAPTURE_ARGV=1       record them, but not under WSL (the default)
-  GLASSHOUSE_CAPTURE_ARGV=force   record them under WSL too
-  GLASSHOUSE_CAPTURE_ARGV_FORCE=1 the older name of force; GLASSHOUSE_CAPTURE_ARGV
-                                  wins where both are set
-  GLASSHOUSE_BPF_DIR=DIR          load the BPF objects from DIR, not from the binary
-  GLASSHOUSE_DEBUG_EVENTS=1       print the first 10,000 events on stderr
-  GLASSHOUSE_DEBUG_TRACKING=1     print the processes that were tracked, at the end
-  GLASSHOUSE_DEBUG_COUNTS=1       print what was counted, at the end`
+
+    GLASSHOUSE_CAPTURE_ARGV=0        do not record the arguments of programs
+    GLASSHOUSE_CAPTURE_ARGV=1        record them, but not under WSL: the default
+    GLASSHOUSE_CAPTURE_ARGV=force    record them under WSL too
+    GLASSHOUSE_CAPTURE_ARGV_FORCE=1  the older name of force; where both are
+                                     set, the newer one wins
+    GLASSHOUSE_BPF_DIR=DIR           load the BPF objects from DIR instead of
+                                     the built-in ones
+    GLASSHOUSE_DEBUG_EVENTS=1        print the first 10,000 events on stderr
+    GLASSHOUSE_DEBUG_TRACKING=1      print the tracked processes, at the end
+    GLASSHOUSE_DEBUG_COUNTS=1        print what was counted, at the end`
 
 // readSettings takes the variables from getenv. A value that is not
 // documented is an error: a typing error must not pass for a setting.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,7 +36,7 @@ With --dir, write the pages of all commands into a folder that is there.`,
 			}
 			page, rest, err := root.Find(args)
 			if err != nil || len(rest) > 0 {
-				return usageError(cmd, fmt.Errorf("no such command: %q", args))
+				return usageError(cmd, fmt.Errorf("unknown command %q", strings.Join(args, " ")))
 			}
 			var out bytes.Buffer
 			if err := doc.GenMan(page, manHeader(), &out); err != nil {
