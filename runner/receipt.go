@@ -95,6 +95,12 @@ func workingDir(dir string) string {
 func (r *run) observation(rec *receipt.Receipt) {
 	if r.attached {
 		r.aggregator.Fill(rec, r.summary, r.boot)
+		if uid := rec.Command.UID; uid != 0 && int(uid) == os.Geteuid() && rec.Execution.Isolation == "none" {
+			// Of root the aggregator tells, who knows each process's user.
+			rec.Observation.Gaps = append(rec.Observation.Gaps, receipt.Gap{
+				Kind: "same_user", Detail: "the command ran as the recorder's own user and could have reached it", Count: 1,
+			})
+		}
 	} else {
 		rec.Observation.Mode = "none"
 		rec.Observation.Reason = &r.blind

@@ -270,7 +270,7 @@ func (r *run) wait(ctx context.Context) {
 		killed = r.waitTree(ctx)
 	}
 	if r.spec.KillSurvivors && !killed {
-		r.killTree()
+		r.killSurvivors()
 	}
 	r.drainStreams(ctx)
 }
@@ -386,6 +386,19 @@ func (r *run) treeLeft() func() (bool, error) {
 		return func() (bool, error) { return populated(g.Cgroup()) }
 	}
 	return nil
+}
+
+// killSurvivors kills the tree and says that it was the recorder who did.
+func (r *run) killSurvivors() {
+	if r.attached {
+		if alive, err := r.spec.Collector.Alive(); err == nil && len(alive) > 0 {
+			r.gaps = append(r.gaps, receipt.Gap{
+				Kind: "killed", Count: uint64(len(alive)),
+				Detail: "processes that outlived the command were killed by the recorder, as was asked",
+			})
+		}
+	}
+	r.killTree()
 }
 
 // killTree kills what is left of the tree and gives the exits time to be seen.

@@ -357,9 +357,14 @@ func (g grouped) CgroupError() error { return nil }
 
 func TestKillSurvivors(t *testing.T) {
 	b := &fake.Backend{}
-	c := &collector{alive: [][]audit.ProcessID{{nobody}, {nobody}, nil}}
-	if _, err := runner.Run(context.Background(), runner.Spec{Backend: b, Collector: c, Argv: []string{"x"}, KillSurvivors: true}); err != nil {
+	c := &collector{alive: [][]audit.ProcessID{{nobody}, {nobody}, {nobody}, nil}}
+	rec, err := runner.Run(context.Background(), runner.Spec{Backend: b, Collector: c, Argv: []string{"x"}, KillSurvivors: true})
+	if err != nil {
 		t.Fatal(err)
+	}
+	// A SIGKILL in the receipt is not the command's own doing.
+	if g := rec.Observation.Gaps; len(g) != 1 || g[0].Kind != "killed" || g[0].Count != 1 {
+		t.Errorf("gaps %+v", g)
 	}
 	want := []string{"Prepare", "Start", "Wait", "KillTree", "Cleanup"}
 	if diff := cmp.Diff(want, b.Calls()); diff != "" {
