@@ -25,13 +25,14 @@ type Aggregator struct {
 
 // NewAggregator returns an empty Aggregator.
 func NewAggregator() *Aggregator {
-	return &Aggregator{
+	a := &Aggregator{
 		processes: newProcessTable(),
 		files:     newFileTable(),
-		network:   newNetworkTable(),
 		repeats:   repeatTable{tallies: map[RepeatID]tally{}, early: map[RepeatID]repeated{}},
 		gaps:      gapSet{},
 	}
+	a.network = newNetworkTable(&a.repeats)
+	return a
 }
 
 // Add folds one event in.
@@ -65,11 +66,29 @@ func (a *Aggregator) Add(event Event) {
 		a.fileOp(e)
 	case *Connect:
 		a.processes.get(e.Process)
-		if n := a.network.connect(e); n != nil {
-			a.repeats.track(e.ID, tally{count: n})
+		if e.Shared {
+			a.gaps.add(gapSharedName, "connect", 1)
 		}
+		a.reached("connect", e.Raced, e.OtherNS)
+		a.network.add(e)
+	case *Bind:
+		a.processes.get(e.Process)
+		a.seen("bind", e.File, false)
+		a.files.bound(e)
+		a.network.add(e)
+	case *Listen:
+		a.processes.get(e.Process)
+		a.reached("listen", e.Raced, e.OtherNS)
+		a.network.listen(e)
+	case *Accept:
+		a.processes.get(e.Process)
+		a.reached("accept", e.Raced, e.OtherNS)
+		a.network.accept(e)
+	case *Client, *DNS:
+		a.processes.get(e.Head().Process)
+		a.network.add(e)
 	case *ConnectDone:
-		a.network.connectDone(e)
+		a.network.add(e)
 	case *Repeat:
 		a.repeats.add(e)
 	}
@@ -109,6 +128,11 @@ func (a *Aggregator) seen(op string, p Path, raced bool) {
 	}
 }
 
+// reached notes what is not certain about a socket's address.
+func (a *Aggregator) reached(op string, raced, otherNS bool) {
+	a.seen(op, Path{OtherNS: otherNS}, raced)
+}
+
 // named notes what is not certain about names that an operation was given.
 func (a *Aggregator) named(op string, targets ...Target) {
 	var raced, shared, otherNS bool
@@ -142,7 +166,6 @@ func (a *Aggregator) Fill(r *receipt.Receipt, sum Summary, boot time.Time) {
 	for _, g := range r.Observation.Gaps {
 		gaps.add(g.Kind, g.Detail, g.Count)
 	}
-	a.repeats.gaps(gaps)
 
 	rows := a.processes.rows(sum.Alive, clock)
 	r.ProcessTree = rows.tree
@@ -162,6 +185,7 @@ func (a *Aggregator) Fill(r *receipt.Receipt, sum Summary, boot time.Time) {
 
 	a.files.fill(&r.Filesystem, gaps)
 	a.network.fill(&r.Network, gaps)
+	a.repeats.gaps(gaps) // last: the others may still find what a repeat belongs to
 	r.Network.BytesSent, r.Network.BytesReceived = sum.BytesSent, sum.BytesReceived
 	r.Syscalls = syscalls(sum.Syscalls)
 

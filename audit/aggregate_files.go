@@ -155,6 +155,16 @@ func (t *fileTable) mapped(e *Mapping) *uint64 {
 	return &f.shared
 }
 
+// bound notes the file that the bind of a unix socket made.
+func (t *fileTable) bound(e *Bind) {
+	if e.File.Name == "" {
+		return
+	}
+	f := t.kernelFile(e.File, e.Time)
+	f.written = true
+	t.created[fileCreated{file: f, kind: string(KindSocket), source: receipt.SourceKernel}] = struct{}{}
+}
+
 func (t *fileTable) executed(e *Exec) {
 	if e.Exe.Name == "" {
 		return

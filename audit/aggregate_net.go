@@ -10,6 +10,8 @@ import (
 )
 
 type networkTable struct {
+	recent   recentEvents
+	repeats  *repeatTable
 	attempts map[attempt]*uint64
 	// waiting holds, by socket, attempts that were in progress and outcomes,
 	// until it is clear which belong together.
@@ -17,16 +19,22 @@ type networkTable struct {
 	sweepAt int    // how many sockets may wait before those are settled that can be
 	latest  uint64 // time of the newest event
 	orphans uint64 // outcomes without an attempt
+	own     ownSockets
+	dns     dnsTable
 }
 
-func newNetworkTable() networkTable {
-	return networkTable{attempts: map[attempt]*uint64{}, waiting: map[uint64][]socketEvent{}, sweepAt: minSweep}
+func newNetworkTable(repeats *repeatTable) networkTable {
+	return networkTable{
+		recent: newRecentEvents(), repeats: repeats,
+		attempts: map[attempt]*uint64{}, waiting: map[uint64][]socketEvent{}, sweepAt: minSweep,
+		own: newOwnSockets(), dns: newDNSTable(),
+	}
 }
 
 // attempt is the key under which attempts count together.
 type attempt struct {
-	process               ProcessID
-	dst, protocol, result string
+	process                     ProcessID
+	dst, protocol, result, host string
 }
 
 // socketEvent is an attempt in progress or, without one, an outcome.
@@ -42,20 +50,40 @@ const (
 	minSweep = 4096
 )
 
+// add takes an event whose meaning depends on others before it.
+func (t *networkTable) add(e Event) {
+	for _, e := range t.recent.add(e) {
+		t.apply(e)
+	}
+}
+
+// apply takes the events in the order of their times.
+func (t *networkTable) apply(event Event) {
+	t.latest = max(t.latest, event.Head().Time)
+	switch e := event.(type) {
+	case *Connect:
+		if n := t.connect(e); n != nil {
+			t.repeats.track(e.ID, tally{count: n})
+		}
+	case *ConnectDone:
+		t.wait(e.Socket, socketEvent{at: orderOf(&e.Header), result: e.Result})
+	case *Bind:
+		t.own.bind(e)
+	case *Client:
+		t.own.client(e)
+	case *DNS:
+		t.dns.message(e)
+	}
+}
+
 // connect returns the counter for repeats; nil if there can be none.
 func (t *networkTable) connect(e *Connect) *uint64 {
-	t.latest = max(t.latest, e.Time)
-	key := attempt{e.Process, e.Dst, e.Protocol, e.Result}
+	key := attempt{e.Process, e.Dst, e.Protocol, e.Result, t.dns.host(e.Process, e.Dst)}
 	if e.Socket != 0 && e.Result == ResultInProgress {
 		t.wait(e.Socket, socketEvent{at: orderOf(&e.Header), attempt: &key})
 		return nil
 	}
 	return t.count(key)
-}
-
-func (t *networkTable) connectDone(e *ConnectDone) {
-	t.latest = max(t.latest, e.Time)
-	t.wait(e.Socket, socketEvent{at: orderOf(&e.Header), result: e.Result})
 }
 
 func (t *networkTable) count(key attempt) *uint64 {
@@ -148,6 +176,11 @@ func (a attempt) ended(result string) attempt {
 }
 
 func (t *networkTable) fill(n *receipt.Network, gaps gapSet) {
+	for _, e := range t.recent.rest() {
+		t.apply(e)
+	}
+	t.own.fill(n)
+	t.dns.fill(n, gaps)
 	counts := make(map[attempt]uint64, len(t.attempts))
 	for key, count := range t.attempts {
 		counts[key] = *count
@@ -169,10 +202,14 @@ func (t *networkTable) fill(n *receipt.Network, gaps gapSet) {
 
 	n.Attempts = make([]receipt.Attempt, 0, len(counts))
 	for _, key := range slices.SortedFunc(maps.Keys(counts), attempt.compare) {
-		n.Attempts = append(n.Attempts, receipt.Attempt{
+		row := receipt.Attempt{
 			Dst: key.dst, Protocol: key.protocol, Result: key.result,
 			PID: key.process.PID, Count: counts[key],
-		})
+		}
+		if key.host != "" {
+			row.Host = &key.host
+		}
+		n.Attempts = append(n.Attempts, row)
 		// A nameless address is a socket pair or the like, no service.
 		reached := key.result == ResultConnected || key.result == ResultSent
 		if reached && strings.HasPrefix(key.dst, "unix:") && key.dst != "unix:" {
@@ -183,5 +220,5 @@ func (t *networkTable) fill(n *receipt.Network, gaps gapSet) {
 
 func (a attempt) compare(b attempt) int {
 	return cmp.Or(cmp.Compare(a.dst, b.dst), cmp.Compare(a.protocol, b.protocol), cmp.Compare(a.result, b.result),
-		cmp.Compare(a.process.PID, b.process.PID), cmp.Compare(a.process.Start, b.process.Start))
+		cmp.Compare(a.process.PID, b.process.PID), cmp.Compare(a.host, b.host), cmp.Compare(a.process.Start, b.process.Start))
 }

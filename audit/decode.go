@@ -14,14 +14,16 @@ type MalformedError struct{ Reason string }
 func (e *MalformedError) Error() string { return "malformed record: " + e.Reason }
 
 // Decoder turns the ring's records into events. It holds no more than one
-// unfinished argv a process, and for each stream the next sequence number.
+// unfinished argv a process, for each stream the next sequence number, and the
+// beginnings of DNS messages over TCP.
 // It is for one goroutine.
 type Decoder struct {
 	pageKiB uint64
 	next    map[uint16]uint64
 	missing uint64
 	pending map[ProcessID]*pendingExec
-	cut     []Event // execs whose argv ended early, to be handed over
+	streams map[streamKey]*dnsStream
+	more    []Event // to be handed over before the record's own event
 }
 
 type pendingExec struct {
@@ -36,6 +38,7 @@ func NewDecoder(pageSize int) *Decoder {
 		pageKiB: uint64(pageSize) / 1024,
 		next:    make(map[uint16]uint64),
 		pending: make(map[ProcessID]*pendingExec),
+		streams: make(map[streamKey]*dnsStream),
 	}
 }
 
@@ -57,10 +60,10 @@ func (d *Decoder) Decode(record []byte, sink Sink) error {
 	if a := h.Again; a.ID != 0 && a.Count != 0 {
 		sink(&Repeat{ID: RepeatID(a.ID), Count: a.Count, Read: a.Read, Written: a.Written})
 	}
-	for _, cut := range d.cut {
-		sink(cut)
+	for _, e := range d.more {
+		sink(e)
 	}
-	d.cut = d.cut[:0]
+	d.more = d.more[:0]
 	if ev != nil {
 		sink(ev)
 	}
@@ -125,20 +128,30 @@ func (d *Decoder) decode(record []byte) (h WireHead, ev Event, err error) {
 			Exec: b.CallFlags&mappedExec != 0, Shared: b.CallFlags&mappedShared != 0,
 		}, nil
 	case wireConnect:
+		d.dnsReset(body[WireNet](&h).Sock)
 		return h, connect(head, &h, segs), nil
 	case wireConnectDone:
 		b := body[WireNet](&h)
 		return h, &ConnectDone{Header: head, Socket: b.Sock, Result: result(errno), Errno: errno}, nil
+	case wireListen:
+		e, err := listen(head, &h, segs)
+		return h, e, err
+	case wireAccept:
+		return h, accept(head, &h, segs), nil
+	case wireDNS:
+		d.dns(head, &h, segs[0])
+		return h, nil, nil
 	}
 	return h, nil, &MalformedError{fmt.Sprintf("type %d", h.Type)}
 }
 
-// Flush hands over the execs whose argv did not arrive whole.
+// Flush hands over the execs whose argv did not arrive whole, and DNS messages likewise.
 func (d *Decoder) Flush(sink Sink) {
 	for id, p := range d.pending {
 		delete(d.pending, id)
 		sink(p.finish())
 	}
+	d.dnsFlush(sink)
 }
 
 // sequence books the record's number. Numbers of a stream only rise.
@@ -233,7 +246,7 @@ func (d *Decoder) exec(head Header, b WireExec, segs [wireSegments]segment) Even
 	}
 	if old := d.pending[head.Process]; old != nil {
 		// The rest of its argv was lost; that is counted.
-		d.cut = append(d.cut, old.finish())
+		d.more = append(d.more, old.finish())
 	}
 	d.pending[head.Process] = p
 	return nil

@@ -29,6 +29,7 @@ var opNames = map[Op]string{
 	OpMkdir: "mkdir", OpMknod: "mknod", OpSymlink: "symlink", OpLink: "link",
 	OpTruncate: "truncate", OpChmod: "chmod", OpChown: "chown", OpUtimes: "utimes", OpXattr: "xattr",
 	OpMount: "mount", OpUmount: "umount", OpMoveMount: "move_mount", OpSetMount: "mount_setattr", OpPivotRoot: "pivot_root",
+	OpBind: "bind",
 }
 
 // twoNames are the operations with a second name.

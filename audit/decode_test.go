@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"unsafe"
@@ -22,9 +23,10 @@ func record(h WireHead, b any, segs ...string) []byte {
 	var buf bytes.Buffer
 	must(binary.Write(&buf, binary.LittleEndian, h))
 	if b != nil {
-		var bb bytes.Buffer
-		must(binary.Write(&bb, binary.LittleEndian, b))
-		copy(buf.Bytes()[unsafe.Offsetof(h.Body):], bb.Bytes())
+		// As it lies in memory, with what is between its fields.
+		v := reflect.New(reflect.TypeOf(b))
+		v.Elem().Set(reflect.ValueOf(b))
+		copy(buf.Bytes()[unsafe.Offsetof(h.Body):], unsafe.Slice((*byte)(v.UnsafePointer()), v.Elem().Type().Size()))
 	}
 	for _, s := range segs {
 		buf.WriteString(s)
@@ -214,6 +216,73 @@ func TestDecode(t *testing.T) {
 			record(with(wireConnect, OpConnect, -2), WireNet{Family: afUnix}, "", "s\x00junk", "tmp\x00"),
 			&Connect{Header: want, ID: 1, Protocol: "unix", Dst: "unix:/tmp/s", Result: ResultFailed, Errno: 2},
 		},
+		"mptcp, in progress": {
+			record(with(wireConnect, OpConnect, -115), WireNet{Sock: 5, Family: afInet, Type: sockStream, Protocol: protoMPTCP, Port: 80, Addr: [16]byte{192, 0, 2, 1}}),
+			&Connect{Header: want, ID: 1, Socket: 5, Protocol: "mptcp", Dst: "192.0.2.1:80", Result: ResultInProgress, Errno: 115},
+		},
+		"tcp, raced, from memory that others share": {
+			record(flagged(with(wireConnect, OpConnect, -111), segRaced|segShared), WireNet{Sock: 5, Family: afInet, Type: sockStream, Protocol: protoTCP, Port: 80}),
+			&Connect{Header: want, ID: 1, Protocol: "tcp", Dst: "0.0.0.0:80", Result: ResultRefused, Errno: 111, Raced: true, Shared: true},
+		},
+		"unix, in another mount namespace": {
+			record(flagged(with(wireConnect, OpConnect, 0), segOtherNS), WireNet{Family: afUnix}, "sock\x00"),
+			&Connect{Header: want, ID: 1, Protocol: "unix", Dst: "unix:/sock", Result: ResultConnected, OtherNS: true},
+		},
+		"packets": {
+			record(with(wireConnect, OpSendto, 0), WireNet{Family: 17, Type: sockDgram}),
+			&Connect{Header: want, ID: 1, Protocol: "packet", Dst: "packet", Result: ResultSent},
+		},
+		"udp bind": {
+			record(with(wireListen, OpBind, 0), WireNet{Sock: 5, Family: afInet6, Type: sockDgram, Protocol: protoUDP, Port: 53, Scope: 2, Addr: [16]byte{15: 1}}),
+			&Bind{Header: want, Socket: 5, Protocol: "udp", Addr: "[::1]:53", Awaits: true},
+		},
+		"unix bind": {
+			record(with(wireListen, OpBind, 0), WireNet{Family: afUnix, Type: sockStream}, "s\x00run\x00"),
+			&Bind{Header: want, Protocol: "unix", Addr: "unix:/run/s", File: Path{Name: "/run/s"}},
+		},
+		"client after all": {
+			record(with(wireListen, OpConnect, 0), WireNet{Sock: 5}),
+			&Client{Header: want, Socket: 5},
+		},
+		"tcp listen, of one interface": {
+			record(with(wireListen, OpListen, 0), WireNet{Family: afInet6, Type: sockStream, Protocol: protoTCP, Port: 80, Scope: 3, Addr: [16]byte{0xfe, 0x80, 15: 1}}),
+			&Listen{Header: want, Protocol: "tcp", Addr: "[fe80::1%3]:80"},
+		},
+		"listen on an abstract name": {
+			record(with(wireListen, OpListen, 0), WireNet{Family: afUnix}, "", "\x00a\x00b"),
+			&Listen{Header: want, Protocol: "unix", Addr: "unix:@a@b"},
+		},
+		"mptcp listen": {
+			record(with(wireListen, OpListen, 0), WireNet{Family: afInet, Type: sockStream, Protocol: protoMPTCP, Port: 80}),
+			&Listen{Header: want, Protocol: "tcp", Addr: "0.0.0.0:80"},
+		},
+		"vsock listen": {
+			record(with(wireListen, OpListen, 0), WireNet{Family: 40}),
+			&Listen{Header: want, Protocol: "vsock", Addr: "vsock"},
+		},
+		"listen on what was gone": {
+			record(flagged(with(wireListen, OpListen, 0), segRaced), WireNet{}),
+			&Listen{Header: want, Raced: true},
+		},
+		"accept of a mapped address": {
+			record(with(wireAccept, OpAccept, 0), WireAccept{
+				Family: afInet6, Type: sockStream, Protocol: protoTCP, Port: 4000, OwnPort: 80, Scope: 2,
+				Addr: [16]byte{10: 0xff, 11: 0xff, 12: 127, 15: 1}, Own: [16]byte{0xfe, 0x80, 15: 9},
+			}),
+			&Accept{Header: want, Protocol: "tcp", Src: "127.0.0.1:4000", Addr: "[fe80::9%2]:80"},
+		},
+		"accept, unix": {
+			record(with(wireAccept, OpAccept, 0), WireAccept{Family: afUnix}, "s\x00", "", "", "\x00c"),
+			&Accept{Header: want, Protocol: "unix", Src: "unix:@c", Addr: "unix:/s"},
+		},
+		"accept of what was gone": {
+			record(flagged(with(wireAccept, OpAccept, 0), segRaced), WireAccept{}),
+			&Accept{Header: want, Raced: true},
+		},
+		"failed bind": {
+			record(with(wireFileOp, OpBind, -98), WireFile{}, "tmp\x00", "s"),
+			&FileOp{Header: want, ID: 1, Op: "bind", Errno: 98, Path: Target{Base: Path{Name: "/tmp"}, Requested: "s"}},
+		},
 		"connect done": {
 			record(with(wireConnectDone, OpConnect, -110), WireNet{Sock: 5}),
 			&ConnectDone{Header: want, Socket: 5, Result: ResultTimeout, Errno: 110},
@@ -314,6 +383,7 @@ func TestDecodeMalformed(t *testing.T) {
 		"type 0":                  record(WireHead{}, nil),
 		"type 200":                record(WireHead{Type: 200}, nil),
 		"operation on a name":     record(WireHead{Type: wireFileOp, Op: 99}, nil),
+		"operation on a socket":   record(WireHead{Type: wireListen, Op: 99}, nil),
 		"segment beyond the end":  record(long, nil),
 		"positive result":         record(WireHead{Type: wireExit, Err: 1}, nil),
 		"smallest of all results": record(WireHead{Type: wireExit, Err: -1 << 31}, nil),
@@ -329,6 +399,9 @@ func TestDecodeMalformed(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	for kind := range uint8(wireMap + 2) {
 		f.Add(record(WireHead{Type: kind, Op: uint8(OpRename)}, nil, "a\x00b\x00", "c", "d\x00", "e", "f\x00g"))
+	}
+	for _, kind := range []uint16{sockStream, sockDgram} {
+		f.Add(record(WireHead{Type: wireDNS, Op: uint8(OpSendto)}, WireNet{Family: afInet, Type: kind, Size: 600}, "\x00\x20\x00\x01\x01\x00\x00\x01"))
 	}
 	f.Add(record(WireHead{Type: wireExec}, WireExec{ArgvLen: 1 << 30}, "a\x00", "", "", "", "x"))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -3,6 +3,8 @@
 // the aggregator, a fold over events that does no I/O.
 package audit
 
+import "net/netip"
+
 // ProcessID names a process for the length of a machine's boot: process
 // numbers are reused, so the start time is part of the name.
 type ProcessID struct {
@@ -103,7 +105,7 @@ const (
 
 // FileOp is a system call on names, or on an open file, that leaves no object
 // to look at or changes one: see the operations below; or any of these, or an
-// open, that failed.
+// open or the bind of a unix socket, that failed.
 type FileOp struct {
 	Header
 	ID    RepeatID // failures repeat too
@@ -155,10 +157,13 @@ type Connect struct {
 	Header
 	ID       RepeatID
 	Socket   uint64 // joins a later ConnectDone to this attempt; 0 if there will be none
-	Protocol string // "tcp", "udp", "unix", else the protocol's number as "ip/132"
+	Protocol string // "tcp", "udp", "mptcp", "unix", else the protocol's number as "ip/132"
 	Dst      string // "ip:port", "[ip]:port", "unix:/path", "unix:@abstract"
 	Result   string // see the Result constants
 	Errno    int32
+	Raced    bool // another thread changed the descriptor during the call
+	Shared   bool // Dst is what was passed, from memory that others could write to meanwhile
+	OtherNS  bool // Dst is a path of another mount namespace than the recorder's
 }
 
 // ConnectDone is the outcome of an attempt that was in progress.
@@ -167,6 +172,61 @@ type ConnectDone struct {
 	Socket uint64
 	Result string
 	Errno  int32
+}
+
+// Bind is an address that a unix or UDP socket took with bind(2).
+type Bind struct {
+	Header
+	Socket   uint64 // joins a later Client to it; 0 if there will be none
+	Protocol string // as in Connect
+	Addr     string // as Connect's Dst
+	Awaits   bool   // datagrams from now on; a stream has yet to listen
+	File     Path   // that was made for a unix socket; "" for an abstract name
+}
+
+// Client says that a socket which Bind told of, bound to an address of the
+// kernel's choice, sent something or got a peer before anything came: it
+// awaits answers alone.
+type Client struct {
+	Header
+	Socket uint64
+}
+
+// Listen is a listen(2) that succeeded.
+type Listen struct {
+	Header
+	Protocol string // as in Connect
+	Addr     string // as Connect's Dst
+	Raced    bool   // another thread changed the descriptor; Addr is "" then
+	OtherNS  bool   // as in Connect
+}
+
+// Accept is a connection that was accepted.
+type Accept struct {
+	Header
+	Protocol string // as in Connect
+	Src      string // the peer; "unix:" if that has no name
+	Addr     string // the address listened on
+	Raced    bool   // another thread may have changed the new descriptor; Addr is "" if it was gone
+	OtherNS  bool   // as in Connect
+}
+
+// DNS is a message that was sent to port 53, or came from there.
+type DNS struct {
+	Header
+	Socket    uint64
+	Server    string // "ip:port"
+	Answer    bool
+	ID        uint16 // joins an answer to its question
+	Questions []DNSQuestion
+	Addrs     []netip.Addr // of an answer: what the name asked for leads to, by way of its aliases
+	Unread    bool         // it is no DNS message, or not whole; what could be read of it is here
+}
+
+// DNSQuestion is what a name server is asked for.
+type DNSQuestion struct {
+	Name string // as it was asked, without the last dot; "." is the root
+	Type string // "A", "AAAA", else as "TYPE4711"
 }
 
 // The outcomes of an attempt, as the receipt names them.

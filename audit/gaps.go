@@ -25,6 +25,7 @@ const (
 	gapMapping     = "shared_mapping"  // files could be changed through memory
 	gapRepeats     = "repeats"         // counts without the event that they belong to
 	gapConnect     = "connect"         // outcomes without the attempt that they belong to
+	gapDNS         = "dns"             // messages to or from name servers that could not be read
 )
 
 // unrecorded are the system calls that change or move files, sockets,
@@ -46,10 +47,6 @@ var unrecorded = []struct {
 	{gapNotRecorded, "mount prepared or reconfigured", words("open_tree open_tree_attr fsopen fsconfig fsmount fspick")},
 	{gapNotRecorded, "root folder changed", words("chroot")},
 
-	{gapNotRecorded, "address taken", words("bind")},
-	{gapNotRecorded, "connections awaited", words("listen")},
-	{gapNotRecorded, "connection accepted", words("accept accept4")},
-	{gapNotRecorded, "datagrams sent", words("sendmmsg")},
 	{gapNotRecorded, "socket calls through one number", words("socketcall")},
 
 	{gapNotRecorded, "user or group changed", words("setuid setgid setreuid setregid setresuid setresgid " +

@@ -77,7 +77,7 @@ type WireIO struct {
 	IMode         uint32
 }
 
-// WireNet is the body of a Connect or a ConnectDone.
+// WireNet is the body of a Connect, a ConnectDone, a Listen or a DNS message.
 type WireNet struct {
 	Sock     uint64
 	Addr     [16]byte
@@ -87,6 +87,19 @@ type WireNet struct {
 	Protocol uint16
 	Port     uint16
 	State    uint8
+	Size     uint32 // of a DNS message, with what was cut
+}
+
+// WireAccept is the body of an Accept.
+type WireAccept struct {
+	Addr     [16]byte // of the peer
+	Own      [16]byte
+	Scope    uint32
+	Family   uint16
+	Type     uint16
+	Protocol uint16
+	Port     uint16
+	OwnPort  uint16
 }
 
 // The values of WireHead.Type.
@@ -102,6 +115,9 @@ const (
 	wireConnectDone
 	wireFileIO
 	wireMap
+	wireListen
+	wireAccept
+	wireDNS
 )
 
 // Op is what a system call is to the recorder: WireHead.Op, and the kernel
@@ -140,6 +156,12 @@ const (
 	OpSetMount
 	OpPivotRoot
 	OpMprotect
+	OpSocket
+	OpBind
+	OpListen
+	OpAccept
+	OpRecvfrom
+	OpRecvmsg
 )
 
 // The bits of WireFile.CallFlags in the record of a mapping.

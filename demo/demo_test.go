@@ -43,6 +43,15 @@ type confession struct {
 		Result   string `json:"result"`
 		Count    uint64 `json:"count"`
 	} `json:"attempts"`
+	Listens []struct {
+		Addr     string `json:"addr"`
+		Protocol string `json:"protocol"`
+	} `json:"listens"`
+	Accepts []struct {
+		Src      string `json:"src"`
+		Addr     string `json:"addr"`
+		Protocol string `json:"protocol"`
+	} `json:"accepts"`
 	Children []struct {
 		PID       int32    `json:"pid"`
 		Requested string   `json:"requested"`

@@ -62,10 +62,6 @@ func compareFiles(t *testing.T, rec *receipt.Receipt, c confession) {
 	}
 	var made []string
 	for _, m := range c.Created {
-		// A bound socket's name is made by bind, which is no call on files.
-		if m.Kind == "socket" {
-			continue
-		}
 		writes = append(writes, m.Path)
 		made = append(made, m.Kind+" "+m.Path+" -> "+text(m.Target))
 	}
@@ -92,6 +88,20 @@ func compareNetwork(t *testing.T, rec *receipt.Receipt, c confession) {
 	same(t, "attempts", each(rec.Network.Attempts, func(a receipt.Attempt) string {
 		return fmt.Sprintf("%d %s %s %s %d", a.PID, a.Dst, a.Protocol, a.Result, a.Count)
 	}), attempts)
+
+	var listens, accepts []string
+	for _, l := range c.Listens {
+		listens = append(listens, fmt.Sprintf("%d %s %s", c.PID, l.Addr, l.Protocol))
+	}
+	same(t, "listens", each(rec.Network.Listens, func(l receipt.Listen) string {
+		return fmt.Sprintf("%d %s %s", l.PID, l.Addr, l.Protocol)
+	}), listens)
+	for _, a := range c.Accepts {
+		accepts = append(accepts, fmt.Sprintf("%d %s %s %s", c.PID, a.Src, a.Addr, a.Protocol))
+	}
+	same(t, "accepts", each(rec.Network.Accepts, func(a receipt.Accept) string {
+		return fmt.Sprintf("%d %s %s %s", a.PID, a.Src, a.Addr, a.Protocol)
+	}), accepts)
 }
 
 func compareProcesses(t *testing.T, rec *receipt.Receipt, c confession) {

@@ -366,6 +366,7 @@ def udp(do, family, host):
                 return
             server.settimeout(5)
             here = server.getsockname()[:2]
+            do.listening(endpoint(here), "udp")
             try:
                 if connect:
                     client.connect(here)
@@ -392,6 +393,7 @@ def unix(do):
             do.listening("unix:" + shown, "unix")
             client.connect(addr)
             server.accept()[0].close()
+            do.accepted("unix:", "unix:" + shown, "unix")
             do.attempted("unix:" + shown, "unix", "connected")
     do.made(path, "socket")
 

@@ -20,8 +20,9 @@ type counters struct {
 	ScratchBusy, Folded        uint64
 	Sent, Received             uint64
 	Interrupted                uint64
-	AnonymousExec, MmsgCut     uint64
+	AnonymousExec              uint64
 	ByType                     [16]uint64
+	RawSockets                 uint64
 }
 
 type mark struct {
@@ -94,7 +95,7 @@ func (t totals) summary(d *audit.Decoder) audit.Summary {
 // sums adds up the counters of all CPUs.
 func (t totals) sums() audit.Summary {
 	s := audit.Summary{Mode: "ebpf", Emitted: t.emitted(), Lost: make(map[string]uint64)}
-	var anonymous, mmsg, interrupted uint64
+	var anonymous, raw, interrupted uint64
 	for _, c := range t {
 		for i := range c.Emitted {
 			lose(&s, "ring_full", c.RingFull[i])
@@ -105,7 +106,7 @@ func (t totals) sums() audit.Summary {
 		s.BytesSent += c.Sent
 		s.BytesReceived += c.Received
 		anonymous += c.AnonymousExec
-		mmsg += c.MmsgCut
+		raw += c.RawSockets
 		interrupted += c.Interrupted
 	}
 	if n := s.Lost["map_full"]; n > 0 {
@@ -126,10 +127,10 @@ func (t totals) sums() audit.Summary {
 			Detail: "calls broken off by a signal; those that the kernel began again are recorded, those that ended in EINTR are not",
 		})
 	}
-	if mmsg > 0 {
+	if raw > 0 {
 		s.Gaps = append(s.Gaps, audit.Gap{
-			Kind: "message_bytes", Count: mmsg,
-			Detail: "messages of one sendmmsg or recvmmsg whose bytes were not added up",
+			Kind: "raw_socket", Count: raw,
+			Detail: "raw or packet sockets were made; they need no address to receive, and write the headers of what they send themselves",
 		})
 	}
 	return s

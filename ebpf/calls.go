@@ -21,7 +21,18 @@ type call struct {
 	BaseEarly uint8
 	Out, In   uint8
 	FD        uint8
+	Payload   payload
 }
+
+// payload is enum payload of bpf/event.h: where the bytes lie that a call moves.
+type payload uint8
+
+const (
+	payloadNone payload = iota
+	payloadBuffer
+	payloadVector
+	payloadMessage
+)
 
 // callTable says what every recorded system call is to us, by name. All
 // others are only counted. Calls that can give a file another path stand in
@@ -85,30 +96,34 @@ var callTable = map[string]call{
 	"mount_setattr": {Op: audit.OpSetMount, Path: [2]uint8{2}, Dir: [2]uint8{1}, Flags: 3, BaseEarly: 1},
 	"pivot_root":    {Op: audit.OpPivotRoot, Path: [2]uint8{1, 2}, BaseEarly: 1},
 
+	"socket":   {Op: audit.OpSocket},
+	"bind":     {Op: audit.OpBind},
+	"listen":   {Op: audit.OpListen},
+	"accept":   {Op: audit.OpAccept},
+	"accept4":  {Op: audit.OpAccept},
 	"connect":  {Op: audit.OpConnect},
-	"sendto":   {Op: audit.OpSendto},
-	"sendmsg":  {Op: audit.OpSendmsg},
+	"sendto":   {Op: audit.OpSendto, Flags: 4, Payload: payloadBuffer},
+	"sendmsg":  {Op: audit.OpSendmsg, Flags: 3, Payload: payloadMessage},
 	"sendmmsg": {Op: audit.OpSendmmsg},
-	"recvmmsg": {Op: audit.OpRecvmmsg},
-	"send":     {Op: audit.OpMove, Out: 1},
-	"write":    {Op: audit.OpMove, Out: 1},
-	"writev":   {Op: audit.OpMove, Out: 1},
+	"recvfrom": {Op: audit.OpRecvfrom, In: 1, Flags: 4, Payload: payloadBuffer},
+	"recvmsg":  {Op: audit.OpRecvmsg, In: 1, Flags: 3, Payload: payloadMessage},
+	"recvmmsg": {Op: audit.OpRecvmmsg, Flags: 4},
+	"send":     {Op: audit.OpMove, Out: 1, Payload: payloadBuffer},
+	"recv":     {Op: audit.OpMove, In: 1, Flags: 4, Payload: payloadBuffer},
+	"write":    {Op: audit.OpMove, Out: 1, Payload: payloadBuffer},
+	"writev":   {Op: audit.OpMove, Out: 1, Payload: payloadVector},
 	"pwrite64": {Op: audit.OpMove, Out: 1},
 	"pwritev":  {Op: audit.OpMove, Out: 1},
-	"pwritev2": {Op: audit.OpMove, Out: 1},
+	"pwritev2": {Op: audit.OpMove, Out: 1, Payload: payloadVector},
 	"sendfile": {Op: audit.OpMove, Out: 1, In: 2},
 	"splice":   {Op: audit.OpMove, Out: 3, In: 1},
-	"read":     {Op: audit.OpMove, In: 1},
-	"readv":    {Op: audit.OpMove, In: 1},
+	"read":     {Op: audit.OpMove, In: 1, Payload: payloadBuffer},
+	"readv":    {Op: audit.OpMove, In: 1, Payload: payloadVector},
 	"pread64":  {Op: audit.OpMove, In: 1},
 	"preadv":   {Op: audit.OpMove, In: 1},
-	"preadv2":  {Op: audit.OpMove, In: 1},
+	"preadv2":  {Op: audit.OpMove, In: 1, Payload: payloadVector},
 
 	"copy_file_range": {Op: audit.OpMove, Out: 3, In: 1},
-
-	"recv":     {Op: audit.OpMove, In: 1},
-	"recvfrom": {Op: audit.OpMove, In: 1},
-	"recvmsg":  {Op: audit.OpMove, In: 1},
 
 	"mmap":          {Op: audit.OpMmap},
 	"mmap2":         {Op: audit.OpMmap},
@@ -137,6 +152,7 @@ var callAliases = map[string]string{
 	"fchown32":         "fchown",
 	"lchown32":         "lchown",
 	"utimensat_time64": "utimensat",
+	"recvmmsg_time64":  "recvmmsg",
 }
 
 // The indices of the kernel side's tables: CALLS_* of bpf/event.h.

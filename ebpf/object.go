@@ -31,6 +31,7 @@ var layouts = []struct {
 	{"event.file", audit.WireFile{}},
 	{"event.io", audit.WireIO{}},
 	{"event.net", audit.WireNet{}},
+	{"event.accept", audit.WireAccept{}},
 	{"counters", counters{}},
 	{"mark", mark{}},
 	{"fold_key", foldKey{}},

@@ -28,6 +28,7 @@ const (
 	probesMapRing              = "ring"
 	probesMapScratches         = "scratches"
 	probesMapSlots             = "slots"
+	probesMapUndecided         = "undecided"
 	probesProgInetSockSetState = "inet_sock_set_state"
 	probesProgSchedProcessExec = "sched_process_exec"
 	probesProgSchedProcessExit = "sched_process_exit"
@@ -109,6 +110,7 @@ type probesMapSpecs struct {
 	Ring       *ebpf.MapSpec `ebpf:"ring"`
 	Scratches  *ebpf.MapSpec `ebpf:"scratches"`
 	Slots      *ebpf.MapSpec `ebpf:"slots"`
+	Undecided  *ebpf.MapSpec `ebpf:"undecided"`
 }
 
 // probesVariableSpecs contains global variables before they are loaded into the kernel.
@@ -156,6 +158,7 @@ type probesMaps struct {
 	Ring       *ebpf.Map `ebpf:"ring"`
 	Scratches  *ebpf.Map `ebpf:"scratches"`
 	Slots      *ebpf.Map `ebpf:"slots"`
+	Undecided  *ebpf.Map `ebpf:"undecided"`
 }
 
 func (m *probesMaps) Close() error {
@@ -172,6 +175,7 @@ func (m *probesMaps) Close() error {
 		m.Ring,
 		m.Scratches,
 		m.Slots,
+		m.Undecided,
 	)
 }
 

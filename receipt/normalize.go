@@ -102,7 +102,7 @@ func (f *Filesystem) normalize() {
 func (n *Network) normalize() {
 	slices.SortStableFunc(n.Attempts, func(a, b Attempt) int {
 		return cmp.Or(cmp.Compare(a.Dst, b.Dst), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Result, b.Result),
-			cmp.Compare(a.PID, b.PID), cmp.Compare(a.Count, b.Count))
+			cmp.Compare(a.PID, b.PID), cmp.Compare(deref(a.Host), deref(b.Host)), cmp.Compare(a.Count, b.Count))
 	})
 	sortSet(&n.Listens, func(a, b Listen) int {
 		return cmp.Or(cmp.Compare(a.Addr, b.Addr), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.PID, b.PID))

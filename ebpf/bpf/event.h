@@ -23,6 +23,9 @@ enum event_type {
 	EV_CONNECT_DONE,/* body: net */
 	EV_FILE_IO,	/* body: io; segments: path */
 	EV_MMAP,	/* body: file, call_flags is enum mapping; segments: path */
+	EV_LISTEN,	/* body: net, the socket's own address; segments: path, sockaddr_un.sun_path */
+	EV_ACCEPT,	/* body: accept; segments: as of EV_LISTEN for the own address, and again for the peer's */
+	EV_DNS,		/* body: net; segments: what was sent to port 53 or came from there */
 	EV_TYPES,
 };
 
@@ -60,12 +63,27 @@ enum op {
 	OP_SET_MOUNT,	/* attributes of what is mounted there */
 	OP_PIVOT_ROOT,	/* path[0] is the new root, path[1] where the old one goes */
 	OP_MPROTECT,
+
+	OP_SOCKET,
+	OP_BIND,
+	OP_LISTEN,
+	OP_ACCEPT,
+	OP_RECVFROM,
+	OP_RECVMSG,
 };
 
 /* What a mapping of a file allows beyond reading and private changes. */
 enum mapping {
 	MAPPED_EXEC = 1 << 0,
 	MAPPED_SHARED = 1 << 1,	/* and the file is open for writing */
+};
+
+/* Where the bytes lie that a call moves. */
+enum payload {
+	PAYLOAD_NONE = 0, /* in no memory of the process */
+	PAYLOAD_BUFFER,	  /* at argument 2 */
+	PAYLOAD_VECTOR,	  /* in the struct iovec[] at argument 2, argument 3 of them */
+	PAYLOAD_MESSAGE,  /* in the struct msghdr at argument 2 */
 };
 
 /*
@@ -158,7 +176,18 @@ struct event {
 			u16 protocol;
 			u16 port;	/* host order */
 			u8 state;	/* after the call */
+			u32 size;	/* of a DNS message, with what was cut */
 		} net;
+		struct {
+			u8 addr[16];	/* of the peer */
+			u8 own[16];
+			u32 scope;	/* of both */
+			u16 family;
+			u16 type;
+			u16 protocol;
+			u16 port;
+			u16 own_port;
+		} accept;
 		u64 body[6];
 	};
 };
@@ -182,8 +211,8 @@ struct counters {
 	u64 received;
 	u64 interrupted; /* calls that a signal broke off, to begin again or not */
 	u64 anonymous_exec; /* executable memory that no file is behind, or no longer as it was */
-	u64 mmsg_cut;	/* messages of a sendmmsg or recvmmsg whose bytes were not added */
 	u64 by_type[16];	/* emitted, for diagnostics */
+	u64 raw_sockets;	/* that see what is meant for others */
 };
 
 /* What to do at entry and exit of a system call; arguments count from 1, 0 is none. */
@@ -195,6 +224,7 @@ struct call {
 	u8 base_early;	/* the base directory matters even if the call succeeds */
 	u8 out, in;	/* the descriptors that bytes go to and come from */
 	u8 fd;		/* the descriptor that takes the place of a name */
+	u8 payload;	/* enum payload */
 };
 
 struct call_count {

@@ -2,7 +2,7 @@
 /* Bytes that go through descriptors to and from files, and files in memory. */
 #pragma once
 
-#include "net.h"
+#include "message.h"
 
 /* All that tells one file from another at one place, by which it is folded. */
 static __always_inline void key_file(struct scratch *s, struct file *f, u8 op)
@@ -20,29 +20,34 @@ static __always_inline void key_file(struct scratch *s, struct file *f, u8 op)
 }
 
 /*
- * Bytes that a call moved through a descriptor. Returns 1 if another thread
- * put another file in its place meanwhile.
+ * Bytes that a call moved through a descriptor; how: MESSAGE_OUT and so on.
+ * Where the bytes are is in s->io. Returns 1 if another thread put another
+ * file in the descriptor's place meanwhile.
  */
-__attribute__((noinline)) int on_moved(u32 fd, s64 bytes, u32 out)
+__attribute__((noinline)) int on_moved(u32 fd, s64 bytes, u32 how)
 {
-	u32 tgid = bpf_get_current_pid_tgid() >> 32, raced;
+	u32 tgid = bpf_get_current_pid_tgid() >> 32, raced, out = how & MESSAGE_OUT;
 	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
 	struct scratch *s = the_scratch();
-	struct file *f;
+	struct file *f, *was;
+	struct sock *sk;
 	u16 mode, kind;
 
-	if (!s || !m || bytes <= 0)
+	if (!s || !m || bytes < 0)
 		return 0;
 	f = file_of(fd);
-	raced = descriptor_changed(f, out);
-	if (!f)
+	was = file_at_entry(f, out);
+	raced = was != f;
+	sk = sock_of_file(was);
+	if (sk) {
+		s->flight.len[0] = 0;
+		on_message((u64)sk, bytes, how);
+		return 0;
+	}
+	if (!f || !bytes)
 		return 0;
 	mode = BPF_CORE_READ(f, f_inode, i_mode);
 	kind = mode & S_IFMT;
-	if (kind == S_IFSOCK) {
-		on_bytes(fd, bytes, out);
-		return 0;
-	}
 	if (kind != S_IFREG && kind != S_IFBLK && kind != S_IFCHR)
 		return 0; /* a pipe */
 	key_file(s, f, EV_FILE_IO);

@@ -236,10 +236,14 @@ struct in6_addr {
 
 struct sock_common {
 	u32 skc_daddr;
+	u32 skc_rcv_saddr;
 	u16 skc_dport;
+	u16 skc_num;
 	u16 skc_family;
 	u8 skc_state;
+	int skc_bound_dev_if;
 	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
 };
 
 struct sock {
@@ -247,9 +251,18 @@ struct sock {
 	u16 sk_type;
 	u16 sk_protocol;
 	int sk_err;
+	u8 sk_userlocks : 4;
 };
 
+typedef enum {
+	SS_FREE = 0,
+	SS_UNCONNECTED,
+	SS_CONNECTING,
+	SS_CONNECTED,
+} socket_state;
+
 struct socket {
+	socket_state state;
 	struct sock *sk;
 };
 
@@ -330,20 +343,39 @@ struct pt_regs {
 #define SIGNAL_GROUP_EXIT 0x00000004
 
 /* include/linux/socket.h */
+#define AF_UNSPEC 0
 #define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
 #define AF_NETLINK 16
-#define SOCK_STREAM 1
+#define AF_PACKET 17
+#define MSG_PEEK 0x2
+#define MSG_TRUNC 0x20
+#define MSG_ERRQUEUE 0x2000
 #define MSG_FASTOPEN 0x20000000
+
+/* include/linux/net.h */
+#define SOCK_STREAM 1
+#define SOCK_DGRAM 2
+#define SOCK_RAW 3
+
+/* include/net/sock.h */
+#define SOCK_BINDPORT_LOCK 8
 
 /* include/net/tcp_states.h */
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT 2
+#define TCP_SYN_RECV 3
 #define TCP_CLOSE 7
 
 /* include/uapi/linux/in.h */
 #define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+#define IPPROTO_UDPLITE 136
+#define IPPROTO_MPTCP 262
+
+/* include/uapi/linux/uio.h */
+#define UIO_MAXIOV 1024
 
 /* include/uapi/asm-generic/mman-common.h, mman.h */
 #define PROT_EXEC 0x4

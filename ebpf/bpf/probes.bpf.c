@@ -6,6 +6,7 @@
  */
 #include "file.h"
 #include "io.h"
+#include "listen.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -39,7 +40,13 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 
 static __always_inline int has_address(struct call *call)
 {
-	return call->op == OP_CONNECT || call->op == OP_SENDTO || call->op == OP_SENDMSG;
+	return call->op == OP_CONNECT || call->op == OP_SENDTO || call->op == OP_SENDMSG || call->op == OP_BIND;
+}
+
+/* Calls on descriptors alone, behind which other threads may put other files meanwhile. */
+static __always_inline int has_descriptors(struct call *call)
+{
+	return call->op == OP_MOVE || call->op == OP_RECVFROM || call->op == OP_RECVMSG || call->fd;
 }
 
 /* Whether file_op_exit() tells what came of the call. */
@@ -81,7 +88,7 @@ int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
 		count_call(index, 0);
 		return 0;
 	}
-	on_descriptors = call->op == OP_MOVE || call->fd;
+	on_descriptors = has_descriptors(call);
 	if (!call->path[0] && !has_address(call) && (!on_descriptors || !descriptors_shared()))
 		return 0;
 	s = scratch_get();
@@ -162,6 +169,8 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 		else
 			names_missed(s);
 		f = &s->flight;
+	} else if (has_address(call)) {
+		bpf_probe_read_kernel(&s->flight, sizeof(s->flight), f);
 	}
 	if (is_file_op(call, ret)) {
 		file_op_exit(index, ret);
@@ -177,24 +186,41 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 			on_exec_failed(s, f, call, m, ret, compat);
 		break;
 	case OP_CONNECT:
-		on_connect(s, f, m, ret);
+		on_connect(ret);
 		break;
 	case OP_SENDTO:
 	case OP_SENDMSG:
-		on_sendto(s, f, m, ret, s->args[call->op == OP_SENDTO ? 3 : 2]);
-		on_bytes(s->args[0], ret, 1);
+		on_send(s, call, ret, compat);
 		break;
 	case OP_MOVE:
+		payload_find(s, call, compat);
 		if (call->out)
-			on_moved(arg(s, call->out), ret, 1);
+			on_moved(arg(s, call->out), ret, MESSAGE_OUT);
 		if (call->in)
-			on_moved(arg(s, call->in), ret, 0);
+			on_moved(arg(s, call->in), ret, message_flags(arg(s, call->flags)));
+		break;
+	case OP_RECVFROM:
+	case OP_RECVMSG:
+		payload_find(s, call, compat);
+		on_received(s->args[0], ret, message_flags(arg(s, call->flags)));
 		break;
 	case OP_SENDMMSG:
-		on_mmsg(s, ret, compat, 1);
+		on_mmsg(ret, MESSAGE_OUT, compat);
 		break;
 	case OP_RECVMMSG:
-		on_mmsg(s, ret, compat, 0);
+		on_mmsg(ret, message_flags(arg(s, call->flags)), compat);
+		break;
+	case OP_SOCKET:
+		on_socket(ret);
+		break;
+	case OP_BIND:
+		on_bind(ret);
+		break;
+	case OP_LISTEN:
+		on_listen(ret);
+		break;
+	case OP_ACCEPT:
+		on_accept(ret);
 		break;
 	case OP_MMAP:
 		if (ret >= 0 || ret < -4095)
@@ -207,7 +233,7 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 	}
 done:
 	scratch_put(s);
-	if (call->op == OP_MOVE || call->fd)
+	if (has_descriptors(call))
 		movement_end(tid);
 out:
 	if (kept)

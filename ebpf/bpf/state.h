@@ -90,6 +90,7 @@ struct flight {
 	u64 mnt[2];
 	u32 slot;
 	u32 followup; /* a further connect on a socket that is connecting or connected */
+	u64 sock; /* behind the descriptor at entry; 0: entry not seen, or none */
 	u16 len[2];
 	u16 flags[2];
 	u8 names[SHORT_NAMES]; /* len[0] bytes, then len[1]; or a sockaddr */
@@ -177,6 +178,18 @@ struct {
 	__type(value, struct connecting);
 } connecting SEC(".maps");
 
+/*
+ * Datagram sockets that were bound to an address of the kernel's choice and
+ * have neither sent nor received, by address of the struct sock. One that
+ * sends first is a client.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__type(key, u64);
+	__type(value, u32);
+} undecided SEC(".maps");
+
 /* Segments go to data[]; one may begin up to DATA_MAX and run up to SEGMENT_MAX further. */
 #define DATA_MAX 16384
 #define SEGMENT_MAX 8192
@@ -190,6 +203,16 @@ struct scratch {
 		u64 root_dentry, root_mnt; /* the process's root, if that matters */
 		u32 start;
 	} walk;
+	struct {
+		u64 sock;
+		u64 at;	   /* struct iovec[], or the buffer itself */
+		u64 count; /* of iovecs; 0: at is the buffer */
+		u64 name;  /* where the kernel wrote whom the message came from */
+		u32 name_len;
+		u32 left;  /* bytes that are yet to be copied, */
+		u32 room;  /* and how many of them will be */
+		u32 compat;
+	} io; /* a message that went over a socket */
 	struct fold_key key;
 	u64 moves; /* when the key was looked up */
 	struct flight flight;

@@ -272,11 +272,20 @@ static __always_inline void movement_keep(struct scratch *s, struct call *call)
 	bpf_map_update_elem(&movements, &tid, &mv, BPF_ANY);
 }
 
-/* At exit: whether another thread put another file in the place of the one at entry. */
-static __always_inline int descriptor_changed(struct file *now, u32 which)
+/*
+ * At exit: the file that the descriptor stood for at entry. Another thread may
+ * have put `now` in its place; the kernel lets go of the one that it worked on
+ * only after the call.
+ */
+static __always_inline struct file *file_at_entry(struct file *now, u32 which)
 {
 	u32 tid = current_tid();
 	struct movement *mv = bpf_map_lookup_elem(&movements, &tid);
 
-	return mv && mv->file[which & 1] != (u64)now;
+	return mv ? (void *)mv->file[which & 1] : now;
+}
+
+static __always_inline int descriptor_changed(struct file *now, u32 which)
+{
+	return file_at_entry(now, which) != now;
 }

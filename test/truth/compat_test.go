@@ -37,8 +37,16 @@ func TestCompat(t *testing.T) {
 	if f := file(t, r, program); !f.MappedExec {
 		t.Errorf("mapped: %+v", f)
 	}
-	same(t, "attempts", []string{"tcp " + addr + " connected 1"}, attempts(r))
-	if r.Network.BytesSent != 4 || r.Syscalls.Counts["getppid"] != 100 {
+	own := strings.Fields(r.stdout)
+	sameSorted(t, "attempts", []string{
+		"tcp " + addr + " connected 1", "tcp " + own[0] + " connected 1", "udp 127.0.0.1:53 connected 1", "udp 127.0.0.2:9 sent 1",
+	}, attempts(r))
+	same(t, "listens", []string{"tcp " + own[0]}, listens(r))
+	same(t, "accepts", []string{"tcp " + own[1] + " at " + own[0] + " 1"}, accepts(r))
+	if q := r.Network.DNS; len(q) != 1 || q[0].Name != "i386" || q[0].Type != "A" || q[0].Server != "127.0.0.1:53" {
+		t.Errorf("dns %+v", q)
+	}
+	if r.Network.BytesSent != 4+22+1 || r.Syscalls.Counts["getppid"] != 100 {
 		t.Errorf("%d bytes sent, counts %v", r.Network.BytesSent, r.Syscalls.Counts)
 	}
 	p := root(t, r)

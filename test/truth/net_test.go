@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -39,8 +40,10 @@ func mapped(port int) unix.Sockaddr {
 }
 
 // settled waits until a non-blocking connect has its outcome.
-func settled(fd int) {
-	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+func settled(fd int) { ready(fd, unix.POLLOUT) }
+
+func ready(fd int, events int16) {
+	p := []unix.PollFd{{Fd: int32(fd), Events: events}}
 	for {
 		n, err := unix.Poll(p, 5000)
 		if err == unix.EINTR {
@@ -48,7 +51,7 @@ func settled(fd int) {
 		}
 		check(err)
 		if n != 1 {
-			check(fmt.Errorf("no outcome"))
+			check(fmt.Errorf("nothing comes"))
 		}
 		return
 	}
@@ -176,17 +179,7 @@ func init() {
 	}
 	// The same, with the loopback up; a listener whose queue is full does not answer.
 	workloads["unanswered"] = func([]string) {
-		listener := socket(unix.AF_INET, unix.SOCK_STREAM)
-		lo, err := unix.NewIfreq("lo")
-		check(err)
-		lo.SetUint16(unix.IFF_UP)
-		check(unix.IoctlIfreq(listener, unix.SIOCSIFFLAGS, lo))
-		check(unix.Bind(listener, inet4(0)))
-		check(unix.Listen(listener, 0))
-		sa, err := unix.Getsockname(listener)
-		check(err)
-		port := sa.(*unix.SockaddrInet4).Port
-		check(unix.Connect(socket(unix.AF_INET, unix.SOCK_STREAM), inet4(port)))
+		_, port := fullListener()
 		abandoned := socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK)
 		expect(unix.Connect(abandoned, inet4(port)), unix.EINPROGRESS)
 		check(unix.Close(abandoned))
@@ -196,6 +189,26 @@ func init() {
 		fmt.Print(port)
 	}
 }
+
+func ptr[T any](v *T) unsafe.Pointer { return unsafe.Pointer(v) }
+
+func sendtoRaw(fd int, sa []byte) error {
+	x := []byte("x")
+	_, err := raw(unix.SYS_SENDTO, uintptr(fd), uintptr(ptr(&x[0])), 1, 0, uintptr(ptr(&sa[0])), uintptr(len(sa)))
+	return err
+}
+
+// disconnect takes the peer away.
+func disconnect(fd int) error {
+	var sa [16]byte // AF_UNSPEC
+	_, err := raw(unix.SYS_CONNECT, uintptr(fd), uintptr(ptr(&sa)), 16)
+	return err
+}
+
+// familyUnix is a sockaddr_un without a name, which asks the kernel for one.
+func familyUnix() uintptr { return uintptr(unsafe.Pointer(&unixFamily[0])) }
+
+var unixFamily = [2]byte{unix.AF_UNIX}
 
 func cwd() string {
 	dir, err := os.Getwd()

@@ -33,10 +33,31 @@ func main() {
 	check(err)
 	_, err = c.Write([]byte("four"))
 	check(err)
+	network()
 	if err := syscall.Exec("./nope", []string{"nope", "arg"}, nil); err != syscall.ENOENT {
 		check(fmt.Errorf("exec: %v", err))
 	}
 	check(syscall.Exec("/bin/true", []string{"true", "from 32 bits"}, nil))
+}
+
+// network listens, accepts and asks, and says at which addresses.
+func network() {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	check(err)
+	c, err := net.Dial("tcp4", l.Addr().String())
+	check(err)
+	a, err := l.Accept()
+	check(err)
+	fmt.Println(l.Addr(), c.LocalAddr())
+	check(a.Close())
+	u, err := net.Dial("udp4", "127.0.0.1:53")
+	check(err)
+	_, err = u.Write([]byte("\x00\x01\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x04i386\x00\x00\x01\x00\x01"))
+	check(err)
+	p, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	check(err)
+	_, err = p.WriteTo([]byte("x"), &net.UDPAddr{IP: net.IPv4(127, 0, 0, 2), Port: 9})
+	check(err)
 }
 
 func check(err error) {

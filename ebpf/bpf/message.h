@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* Bytes over sockets, and the datagrams that need no connect. */
+#pragma once
+
+#include "connect.h"
+#include "dns.h"
+
+/* How a message went, as bits of an argument: older verifiers take no pointers. */
+#define MESSAGE_OUT 1
+#define MESSAGE_KEPT 2	/* it is still in the queue, or was never there: MSG_PEEK, MSG_ERRQUEUE */
+#define MESSAGE_TRUNC 4 /* the result may be more than what came: MSG_TRUNC */
+#define MESSAGE_RACED 8
+
+static __always_inline u32 message_flags(u32 flags)
+{
+	return (flags & (MSG_PEEK | MSG_ERRQUEUE) ? MESSAGE_KEPT : 0) | (flags & MSG_TRUNC ? MESSAGE_TRUNC : 0);
+}
+
+static __always_inline void net_fold_send(struct scratch *s, struct mark *m)
+{
+	s->key.a = m->start;
+	s->key.b = (u64)s->ev.net.family << 48 | (u64)s->ev.net.type << 32 | m->pid;
+	s->key.c = *(u64 *)s->ev.net.addr;
+	s->key.d = *(u64 *)(s->ev.net.addr + 8);
+	s->key.e = (u64)s->ev.net.scope << 32 | s->ev.net.port;
+	s->key.f = (u64)s->ev.seg[0].flags << 32 | s->ev.net.protocol;
+	s->key.op = s->ev.op;
+	s->key.err = s->ev.err;
+	if (!fold_known(s, 0, 0))
+		fold_send(s);
+}
+
+/* A datagram to an address, on a socket that need not be connected. */
+static __always_inline void send_tell(struct scratch *s, struct mark *m, struct sock *sk, long ret, u32 how)
+{
+	u16 flags;
+
+	if (restarts(ret)) {
+		count_interrupted();
+		return;
+	}
+	event_begin(s, EV_CONNECT, OP_SENDTO, m);
+	s->ev.err = ret < 0 ? ret : 0;
+	net_describe(s, sk);
+	if (s->ev.net.family == AF_NETLINK)
+		return; /* to the kernel */
+	flags = (how & MESSAGE_RACED ? SEG_RACED : 0) | (memory_shared(m) ? SEG_SHARED : 0);
+	if (s->ev.net.family == AF_UNIX) {
+		unix_append(s, &s->flight, sk, -1);
+		s->ev.seg[0].flags |= flags;
+		event_send(current_tid());
+		return;
+	}
+	s->ev.seg[0].flags = flags;
+	if (is_inet(s->ev.net.family))
+		peer_from_address(s, &s->flight);
+	net_fold_send(s, m);
+}
+
+__attribute__((noinline)) u64 iovec_size(u32 i)
+{
+	struct scratch *s = the_scratch();
+	u64 base;
+
+	return s && i < s->io.count ? iovec_read(s, i, &base) : 0;
+}
+
+/* The room that a receiver has for a message. */
+static __always_inline u64 room_of(struct scratch *s)
+{
+	u64 room = 0;
+	u32 i;
+
+	if (!s->io.at)
+		return 0;
+	if (!s->io.count)
+		return s->args[2];
+	for (i = 0; i < UIO_MAXIOV; i++) {
+		if (i >= s->io.count)
+			break;
+		room += iovec_size(i);
+	}
+	return room;
+}
+
+/* Whether the message went to or came from a name server; the peer's address is then in s->flight, if it has one. */
+static __always_inline int is_dns(struct scratch *s, struct sock *sk, u32 how)
+{
+	u16 port = BPF_CORE_READ(sk, __sk_common.skc_dport);
+
+	if (is_tcp(sk)) {
+		s->flight.len[0] = 0;
+		return port == bpf_htons(DNS_PORT);
+	}
+	if (!is_udp(sk))
+		return 0;
+	if (!(how & MESSAGE_OUT) && !port && s->io.name)
+		address_read(s, s->io.name, s->io.name_len);
+	if (s->flight.len[0] >= 4)
+		port = *(u16 *)(s->flight.names + 2);
+	return port == bpf_htons(DNS_PORT);
+}
+
+/* A message, or a part of a stream, that went over a socket; or a message that did not. */
+__attribute__((noinline)) int on_message(u64 sock, s64 ret, u32 how)
+{
+	struct scratch *s = the_scratch();
+	struct mark *m = the_mark();
+	struct sock *sk = (void *)sock;
+	struct counters *c;
+	u16 family;
+	u64 room;
+
+	if (!s || !m)
+		return 0;
+	family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	if (family == AF_INET6 && *(u16 *)s->flight.names == AF_UNSPEC)
+		s->flight.len[0] = 0; /* which the kernel takes for none */
+	if (how & MESSAGE_OUT) {
+		if (s->flight.len[0] >= 2 && !is_tcp(sk)) {
+			if (ret >= 0)
+				client_found(s, m, sk);
+			send_tell(s, m, sk, ret, how);
+		}
+	} else if (ret >= 0 && BPF_CORE_READ(sk, sk_type) == SOCK_DGRAM) {
+		bpf_map_delete_elem(&undecided, &sock); /* it had awaited somebody */
+	}
+	if (ret <= 0 || how & MESSAGE_KEPT || family == AF_UNIX || family == AF_NETLINK)
+		return 0;
+	if (how & MESSAGE_TRUNC && !is_tcp(sk)) {
+		room = room_of(s);
+		if (room < ret)
+			ret = room;
+	}
+	c = the_counters();
+	if (!c)
+		return 0;
+	if (how & MESSAGE_OUT)
+		c->sent += ret;
+	else
+		c->received += ret;
+	if (ret > 0 && is_dns(s, sk, how))
+		dns_tell(sock, ret, how & MESSAGE_OUT);
+	return 0;
+}
+
+/* Where the bytes of a call are, into s->io. */
+static __always_inline void payload_find(struct scratch *s, struct call *call, int compat)
+{
+	u32 len = 0;
+
+	s->io.compat = compat;
+	s->io.name = 0;
+	s->io.count = 0;
+	s->io.at = call->payload == PAYLOAD_NONE ? 0 : s->args[1];
+	if (call->payload == PAYLOAD_VECTOR) {
+		s->io.count = s->args[2];
+	} else if (call->payload == PAYLOAD_MESSAGE) {
+		message_read(s->args[1]);
+	} else if (call->op == OP_RECVFROM && s->args[4]) {
+		bpf_probe_read_user(&len, sizeof(len), (void *)s->args[5]);
+		s->io.name = s->args[4];
+		s->io.name_len = len;
+	}
+}
+
+/* recvfrom, recvmsg: from a socket, or they fail. */
+static __always_inline void on_received(int fd, s64 ret, u32 how)
+{
+	struct scratch *s = the_scratch();
+	struct sock *sk = sock_of_file(file_at_entry(file_of(fd), 0));
+
+	if (!s || !sk || ret < 0)
+		return;
+	s->flight.len[0] = 0;
+	on_message((u64)sk, ret, how);
+}
+
+/* sendto, sendmsg: s->flight holds the address, if there is one. */
+static __always_inline void on_send(struct scratch *s, struct call *call, s64 ret, int compat)
+{
+	struct sock *now = sock_of(s->args[0]), *sk = s->flight.sock ? (void *)s->flight.sock : now;
+
+	if (!sk)
+		return;
+	if (s->flight.len[0] >= 2 && arg(s, call->flags) & MSG_FASTOPEN && is_tcp(sk))
+		on_connect(ret > 0 ? 0 : ret); /* a stream that opens with these bytes */
+	payload_find(s, call, compat);
+	on_message((u64)sk, ret, MESSAGE_OUT | (now == sk ? 0 : MESSAGE_RACED));
+}
+
+/* The struct mmsghdr at `at`: a struct user_msghdr and the length that was moved. */
+__attribute__((noinline)) int on_mmsg_one(u64 at, s64 err, u32 how)
+{
+	struct scratch *s = the_scratch();
+	u32 len = 0;
+
+	if (!s)
+		return 0;
+	message_read(at);
+	bpf_probe_read_user(&len, sizeof(len), (void *)at + (s->io.compat ? 28 : 56));
+	if (how & MESSAGE_OUT)
+		address_read(s, s->io.name, s->io.name ? s->io.name_len : 0);
+	else
+		s->flight.len[0] = 0;
+	on_message(s->io.sock, err ? err : len, how);
+	return 0;
+}
+
+/* sendmmsg, recvmmsg: the result is how many messages went. */
+__attribute__((noinline)) int on_mmsg(s64 ret, u32 how, u32 compat)
+{
+	struct scratch *s = the_scratch();
+	u32 size = compat ? 32 : 64, i;
+	u64 at;
+
+	if (!s)
+		return 0;
+	s->io.compat = compat;
+	s->io.sock = (u64)sock_of(s->args[0]);
+	at = s->args[1];
+	if (!s->io.sock)
+		return 0;
+	if (ret < 0) {
+		if (how & MESSAGE_OUT)
+			on_mmsg_one(at, ret, how); /* the first one did not */
+		return 0;
+	}
+	for (i = 0; i < UIO_MAXIOV; i++) {
+		if (i >= ret)
+			break;
+		on_mmsg_one(at + i * size, 0, how);
+	}
+	return 0;
+}
