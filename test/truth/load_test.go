@@ -51,7 +51,7 @@ func arg(args []string, i int) int {
 
 func init() {
 	// opens FILES ROUNDS THREADS: each thread opens its share of the files.
-	workloads["opens"] = func(args []string) {
+	workloads["open-many"] = func(args []string) {
 		files, rounds, threads := arg(args, 0), arg(args, 1), arg(args, 2)
 		var wg sync.WaitGroup
 		for thread := range threads {
@@ -147,7 +147,7 @@ func opened(dir string, r recording) (files map[string]uint64, total uint64) {
 func TestLoadOpens(t *testing.T) {
 	files, rounds, threads := size(100_000), 10, 8
 	dir := makeFiles(t, files)
-	r := record(t, workload("opens", strconv.Itoa(files), strconv.Itoa(rounds), strconv.Itoa(threads)), in(dir), fourMiB, first)
+	r := record(t, workload("open-many", strconv.Itoa(files), strconv.Itoa(rounds), strconv.Itoa(threads)), in(dir), fourMiB, first)
 	complete(t, r)
 	counts, total := opened(dir, r)
 	if len(counts) != files || total != uint64(files*rounds) {
@@ -200,7 +200,7 @@ func TestBackpressure(t *testing.T) {
 	for _, ring := range []int{1 << 20, 512 << 10} {
 		t.Run(strconv.Itoa(ring), func(t *testing.T) {
 			of := func(_ *runner.Spec, o *ebpf.Options) { o.RingSize = ring }
-			r := record(t, workload("opens", strconv.Itoa(files), "1", "8"), in(dir), of, slow, first)
+			r := record(t, workload("open-many", strconv.Itoa(files), "1", "8"), in(dir), of, slow, first)
 			needFreezer(t, r)
 			complete(t, r)
 			if counts, total := opened(dir, r); len(counts) != files || total != uint64(files) {
@@ -237,7 +237,7 @@ func needFreezer(t *testing.T, r recording) {
 func TestLossIsExact(t *testing.T) {
 	const files = 20_000
 	dir := makeFiles(t, files)
-	argv := workload("opens", strconv.Itoa(files), "1", "8")
+	argv := workload("open-many", strconv.Itoa(files), "1", "8")
 	whole := record(t, argv, in(dir))
 	complete(t, whole)
 	// What the workload does besides: loading, threads, its end.
