@@ -13,6 +13,7 @@ type networkTable struct {
 	recent   recentEvents
 	repeats  *repeatTable
 	attempts map[attempt]*uint64
+	internal map[attempt]uint64 // of these, over unix sockets to the run itself
 	// waiting holds, by socket, attempts that were in progress and outcomes,
 	// until it is clear which belong together.
 	waiting map[uint64][]socketEvent
@@ -26,7 +27,7 @@ type networkTable struct {
 func newNetworkTable(repeats *repeatTable) networkTable {
 	return networkTable{
 		recent: newRecentEvents(), repeats: repeats,
-		attempts: map[attempt]*uint64{}, waiting: map[uint64][]socketEvent{}, sweepAt: minSweep,
+		attempts: map[attempt]*uint64{}, internal: map[attempt]uint64{}, waiting: map[uint64][]socketEvent{}, sweepAt: minSweep,
 		own: newOwnSockets(), dns: newDNSTable(),
 	}
 }
@@ -82,6 +83,9 @@ func (t *networkTable) connect(e *Connect) *uint64 {
 	if e.Socket != 0 && e.Result == ResultInProgress {
 		t.wait(e.Socket, socketEvent{at: orderOf(&e.Header), attempt: &key})
 		return nil
+	}
+	if e.Own {
+		t.internal[key] = addSat(t.internal[key], 1)
 	}
 	return t.count(key)
 }
@@ -212,8 +216,11 @@ func (t *networkTable) fill(n *receipt.Network, gaps gapSet) {
 		n.Attempts = append(n.Attempts, row)
 		// A nameless address is a socket pair or the like, no service.
 		reached := key.result == ResultConnected || key.result == ResultSent
-		if reached && strings.HasPrefix(key.dst, "unix:") && key.dst != "unix:" {
-			gaps.add(gapDaemon, key.dst, counts[key])
+		if !reached || !strings.HasPrefix(key.dst, "unix:") || key.dst == "unix:" {
+			continue
+		}
+		if others := counts[key] - min(t.internal[key], counts[key]); others > 0 {
+			gaps.add(gapDaemon, key.dst, others)
 		}
 	}
 }

@@ -362,6 +362,8 @@ func TestNetwork(t *testing.T) {
 		e.Protocol = "unix"
 		return e
 	}
+	own := unixTo(25, "unix:/run/docker.sock", "connected")
+	own.Own = true
 	const late = 60 * uint64(time.Second)
 	r := fill([]Event{
 		connectTo(root, 1, 0, "1.1.1.1:1", "refused"), connectTo(root, 2, 0, "1.1.1.1:1", "refused"),
@@ -374,6 +376,7 @@ func TestNetwork(t *testing.T) {
 		done(11, 10, "refused"), connectTo(root, 11+late, 10, "4.4.4.4:4", "in_progress"), // not its answer
 		unixTo(20, "unix:/run/docker.sock", "connected"), unixTo(21, "unix:/run/docker.sock", "connected"),
 		unixTo(22, "unix:/run/nscd", "failed"), unixTo(23, "unix:@bus", "sent"), unixTo(24, "unix:", "connected"),
+		own,
 	}, Summary{Mode: "ebpf", BytesSent: 5, BytesReceived: 6}, nil)
 	row := func(dst, protocol, result string, pid int32, n uint64) receipt.Attempt {
 		return receipt.Attempt{Dst: dst, Protocol: protocol, Result: result, PID: pid, Count: n}
@@ -387,7 +390,7 @@ func TestNetwork(t *testing.T) {
 		row("[::1]:2", "tcp", "connected", 100, 1),
 		row("[::1]:3", "tcp", "timeout", 100, 1),
 		row("unix:", "unix", "connected", 100, 1),
-		row("unix:/run/docker.sock", "unix", "connected", 100, 2),
+		row("unix:/run/docker.sock", "unix", "connected", 100, 3),
 		row("unix:/run/nscd", "unix", "failed", 100, 1),
 		row("unix:@bus", "unix", "sent", 100, 1),
 	})

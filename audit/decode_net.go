@@ -29,6 +29,7 @@ func connect(head Header, h *WireHead, segs [wireSegments]segment) *Connect {
 		Protocol: protocol(b.Family, b.Type, b.Protocol),
 		Raced:    segs[0].flags&segRaced != 0, Shared: segs[0].flags&segShared != 0,
 		OtherNS: (segs[0].flags|segs[2].flags)&segOtherNS != 0,
+		Own:     b.Own != 0,
 	}
 	switch b.Family {
 	case afUnix:

@@ -164,6 +164,7 @@ type Connect struct {
 	Raced    bool // another thread changed the descriptor during the call
 	Shared   bool // Dst is what was passed, from memory that others could write to meanwhile
 	OtherNS  bool // Dst is a path of another mount namespace than the recorder's
+	Own      bool // over a unix socket, to a process of the run
 }
 
 // ConnectDone is the outcome of an attempt that was in progress.

@@ -87,6 +87,7 @@ type WireNet struct {
 	Protocol uint16
 	Port     uint16
 	State    uint8
+	Own      uint8  // a unix peer that a recorded process listens at
 	Size     uint32 // of a DNS message, with what was cut
 }
 

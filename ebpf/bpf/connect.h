@@ -32,6 +32,21 @@ static __always_inline void client_found(struct scratch *s, struct mark *m, stru
 	event_send(current_tid());
 }
 
+/*
+ * Whether a recorded process listens at the other end of a unix connection: who
+ * called listen(2), as the kernel keeps it for SO_PEERCRED.
+ */
+static __always_inline int peer_recorded(struct sock *sk)
+{
+	struct pid *pid = BPF_CORE_READ(sk, sk_peer_pid);
+	u32 tgid;
+
+	if (!pid)
+		return 0; /* datagrams know nobody */
+	tgid = BPF_CORE_READ((struct upid *)((void *)pid + bpf_core_field_offset(struct pid, numbers)), nr);
+	return !!bpf_map_lookup_elem(&marks, &tgid);
+}
+
 /* At the exit of a connect, or of a send that opens a stream; its address is in s->flight. */
 __attribute__((noinline)) int on_connect(s64 ret)
 {
@@ -75,6 +90,8 @@ __attribute__((noinline)) int on_connect(s64 ret)
 		return 0; /* takes the peer away, reaches nobody */
 	if (s->ev.net.family == AF_UNIX) {
 		unix_append(s, f, sk, ret);
+		if (!ret)
+			s->ev.net.own = peer_recorded(sk);
 	} else if (inet) {
 		if (ret && !pending)
 			peer_from_address(s, f);

@@ -176,6 +176,7 @@ struct event {
 			u16 protocol;
 			u16 port;	/* host order */
 			u8 state;	/* after the call */
+			u8 own;		/* a unix peer that a recorded process listens at */
 			u32 size;	/* of a DNS message, with what was cut */
 		} net;
 		struct {

@@ -251,6 +251,7 @@ struct sock {
 	u16 sk_type;
 	u16 sk_protocol;
 	int sk_err;
+	struct pid *sk_peer_pid;
 	u8 sk_userlocks : 4;
 };
 

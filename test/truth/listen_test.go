@@ -343,3 +343,31 @@ func TestMPTCP(t *testing.T) {
 	unix.Close(fd)
 	compare(t, record(t, workload("mptcp")))
 }
+
+func init() {
+	workloads["own-service"] = func(args []string) {
+		l, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+		check(err)
+		check(unix.Bind(l, &unix.SockaddrUnix{Name: "own"}))
+		check(unix.Listen(l, 8))
+		for _, name := range []string{"own", "own", "other"} {
+			c, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+			check(err)
+			check(unix.Connect(c, &unix.SockaddrUnix{Name: name}))
+		}
+	}
+}
+
+// A service of the run's own hides no work; one of others may.
+func TestOwnService(t *testing.T) {
+	dir := tempDir(t)
+	l, err := net.Listen("unix", filepath.Join(dir, "other"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	r := record(t, workload("own-service"), in(dir))
+	complete(t, r)
+	same(t, "attempts", []string{"unix unix:" + dir + "/other connected 1", "unix unix:" + dir + "/own connected 2"}, attempts(r))
+	same(t, "daemons", []string{"unix:" + dir + "/other 1"}, gapsOf(r, "daemon"))
+}
