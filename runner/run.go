@@ -281,6 +281,8 @@ type streamHolder interface {
 	StreamsHeld() bool
 	// Drain copies until the output is closed or ctx is done.
 	Drain(ctx context.Context) error
+	// LeaveStreams tells Wait not to wait for readers that take nothing.
+	LeaveStreams()
 }
 
 // drainStreams copies what is left in the command's output once the tree has
@@ -336,6 +338,11 @@ func (r *run) stopWaiting(sig os.Signal) {
 	if r.givenUp == nil {
 		r.givenUp = sig
 		close(r.giveUp)
+		// The command may be gone while its output waits for a reader that
+		// never comes back: then nothing else would end the run.
+		if h, ok := r.spec.Backend.(streamHolder); ok {
+			h.LeaveStreams()
+		}
 	}
 }
 

@@ -250,6 +250,17 @@ func (b *Backend) Drain(ctx context.Context) error {
 	return b.streams.drain(ctx)
 }
 
+// LeaveStreams makes Wait, from the root's end on, give up a reader of the
+// output that takes nothing. What a reader takes slowly it still gets.
+func (b *Backend) LeaveStreams() {
+	b.mu.Lock()
+	s := b.streams
+	b.mu.Unlock()
+	if s != nil {
+		s.leaveOnce.Do(func() { close(s.leave) })
+	}
+}
+
 // Cleanup releases what the run had. Held output is closed: who writes to it
 // afterwards gets SIGPIPE. Processes that outlived the root go on in the
 // cgroup that the recorder is in, and the run's own is removed; one that the

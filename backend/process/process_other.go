@@ -48,6 +48,9 @@ func (b *Backend) StreamsHeld() bool { return false }
 // Drain does nothing.
 func (b *Backend) Drain(context.Context) error { return nil }
 
+// LeaveStreams does nothing.
+func (b *Backend) LeaveStreams() {}
+
 // PID is always 0.
 func (b *Backend) PID() int { return 0 }
 

@@ -34,6 +34,7 @@ type pump struct {
 
 	rootGone  atomic.Bool
 	abandoned atomic.Bool
+	passed    atomic.Uint64 // writes that the writer behind the pump has taken
 	done      chan struct{} // closed when run has returned
 
 	held atomic.Bool // let go of while somebody else had the pipe open
@@ -123,6 +124,7 @@ func (p *pump) run() {
 // gets SIGPIPE or EPIPE as it would from a bare broken pipe.
 func (p *pump) write(data []byte) bool {
 	n, err := p.dst.Write(data)
+	p.passed.Add(1)
 	if err == nil && n != len(data) {
 		err = io.ErrShortWrite
 	}
@@ -137,23 +139,28 @@ func (p *pump) write(data []byte) bool {
 	return false
 }
 
-// finish waits for the pump. Once ctx is done that has an end even when the
-// writer behind the pump takes nothing: the write that hangs may then still
-// complete, and is the last one.
-func (p *pump) finish(ctx context.Context) error {
+// finish waits for the pump. Once ctx is done, or leave closed and nothing
+// taken for a while, that has an end even when the writer behind the pump takes
+// nothing: the write that hangs may then still complete, and is the last one.
+func (p *pump) finish(ctx context.Context, leave <-chan struct{}) error {
 	select {
 	case <-p.done:
 		return p.err
 	case <-ctx.Done():
+	case <-leave:
 	}
-	timeout := time.NewTimer(p.linger + p.grace)
+	timeout := time.NewTicker(p.linger + p.grace)
 	defer timeout.Stop()
-	select {
-	case <-p.done:
-		return p.err
-	case <-timeout.C:
-		p.abandoned.Store(true)
-		return fmt.Errorf("copy %s: its reader takes no more", p.name)
+	for passed := p.passed.Load(); ; passed = p.passed.Load() {
+		select {
+		case <-p.done:
+			return p.err
+		case <-timeout.C:
+		}
+		if ctx.Err() != nil || p.passed.Load() == passed {
+			p.abandoned.Store(true)
+			return fmt.Errorf("copy %s: its reader takes no more", p.name)
+		}
 	}
 }
 
@@ -173,7 +180,7 @@ func (p *pump) drain(ctx context.Context) error {
 	p.start()
 	stop := context.AfterFunc(ctx, p.rootEnded)
 	defer stop()
-	if err := p.finish(ctx); err != nil {
+	if err := p.finish(ctx, nil); err != nil {
 		return err
 	}
 	if p.held.Load() {

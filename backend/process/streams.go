@@ -24,11 +24,14 @@ type streams struct {
 	own   []*os.File  // those of child that were opened here
 	pumps []*pump
 	stdin *feed // nil if the command reads a file
+
+	leave     chan struct{} // closed when a reader that takes nothing is not to be waited for
+	leaveOnce sync.Once
 }
 
 // openStreams opens files and pipes. Nothing is copied before start.
 func openStreams(cmd backend.Command, grace, linger time.Duration) (s *streams, err error) {
-	s = &streams{}
+	s = &streams{leave: make(chan struct{})}
 	opened := s
 	defer func() {
 		if err != nil {
@@ -112,7 +115,7 @@ func (s *streams) finish(ctx context.Context) error {
 	}
 	var errs []error
 	for _, p := range s.pumps {
-		errs = append(errs, p.finish(ctx))
+		errs = append(errs, p.finish(ctx, s.leave))
 	}
 	if s.stdin != nil {
 		errs = append(errs, s.stdin.finish())
