@@ -117,3 +117,34 @@ func TestTerminationWithASlowReader(t *testing.T) {
 		t.Errorf("%d bytes arrived, want 600000", total)
 	}
 }
+
+// A signal ends the waiting for a reader of the receipt.
+func TestSignalEndsTheWaitingForAFIFO(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	done := filepath.Join(dir, "done")
+	cmd := exec.Command(binary, "run", "-q", "-o", fifo, "--", "sh", "-c", "echo > "+done)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill() }()
+	eventually(t, "the command's end", func() bool { _, err := os.Stat(done); return err == nil }, func() string { return "" })
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	// The first may still go to the command, and be too late for it.
+	for until := time.Now().Add(limit); ; {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-ended:
+			return
+		case <-time.After(200 * time.Millisecond):
+		}
+		if time.Now().After(until) {
+			t.Fatal("a recorder that waits for the reader of a FIFO does not end")
+		}
+	}
+}

@@ -66,7 +66,8 @@ Signals: Ctrl-C and Ctrl-\ reach the command from the terminal; the recorder
 outlives them and writes the receipt. SIGTERM is always passed on to the
 command; SIGINT, SIGQUIT and SIGHUP are where the terminal has not sent them to
 the command already. A signal while --wait=tree waits for what the command left
-behind, or a SIGTERM before, ends that waiting.
+behind, or a SIGTERM before, ends that waiting. SIGTERM and SIGHUP also end the
+waiting for a reader that takes no more of an output of a command that is gone.
 
 The exit code is the command's own, 128+n if signal n ended it, and 1 if
 glasshouse failed before there was a command. A receipt that cannot be written
@@ -165,11 +166,17 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 		rec.Execution.Guest = g.duties
 	}
 	a.code = rec.Outcome.ExitCode
+	// The receipt comes before what is said about it: who reads stderr may take
+	// no more.
+	if mayBlock(output) {
+		releaseSignals()
+	}
+	writeErr := a.writeReceipt(output, rec)
+	releaseSignals()
 	if runErr != nil {
 		a.report(runErr)
 	}
 	diagnostics.print(rec)
-	writeErr := a.writeReceipt(output, rec)
 	if writeErr != nil {
 		a.report(writeErr)
 	}
