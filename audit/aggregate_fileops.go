@@ -6,7 +6,7 @@ import "glasshouse/receipt"
 
 // metadata says what an operation changes, as the receipt names it.
 var metadata = map[string]string{
-	"truncate": "size", "chmod": "mode", "chown": "owner", "utimes": "times", "xattr": "xattr",
+	"truncate": "size", "fallocate": "size", "chmod": "mode", "chown": "owner", "utimes": "times", "xattr": "xattr",
 }
 
 // changed folds an operation that took place. It returns false if a name of it
@@ -60,7 +60,9 @@ func (t *fileTable) change(e *FileOp) {
 	if !e.Path.Base.Deleted || !e.Path.Kernel() {
 		f.seen = max(f.seen, e.Time)
 	}
-	t.changes[fileChange{f, what, source(e.Path)}] = struct{}{}
+	if !e.KeepSize {
+		t.changes[fileChange{f, what, source(e.Path)}] = struct{}{}
+	}
 }
 
 func (t *fileTable) mount(e *FileOp) bool {
@@ -92,6 +94,9 @@ func (t *fileTable) rename(e *FileOp) bool {
 			t.arrive(e.Path, e.Time)
 		} else {
 			t.remove(e.Path, e.Time)
+		}
+		if e.Whiteout {
+			t.create(e.Path, e.Time+1, fileCreated{kind: string(KindDevice)})
 		}
 	}
 	if whole {

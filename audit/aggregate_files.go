@@ -175,6 +175,9 @@ func (t *fileTable) executed(e *Exec) {
 // failed returns the counter for repeats.
 func (t *fileTable) failed(e *FileOp) *uint64 {
 	key := fileFailure{op: e.Op, path: e.Path.Name(), errno: e.Errno, cut: partial(e.Path)}
+	if e.Errno == eNOENT && e.Path.Kernel() {
+		key.path = "" // an empty name names nothing, least of all the folder
+	}
 	switch e.Op {
 	case "rename", "link", "move_mount", "pivot_root":
 		key.to = e.To.Name()

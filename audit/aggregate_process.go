@@ -110,6 +110,9 @@ func (t *processTable) execFailed(e *ExecFailed) {
 		process: e.Process, path: e.Path.Name(), pathCut: partial(e.Path),
 		errno: e.Errno, short: e.Truncated,
 	}
+	if e.Errno == eNOENT && e.Path.Kernel() {
+		key.path = ""
+	}
 	if len(e.Argv) > 0 {
 		// Each argument ends in a NUL, which none can hold.
 		key.argv = strings.Join(e.Argv, "\x00") + "\x00"

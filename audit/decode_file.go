@@ -11,6 +11,8 @@ const (
 	fmodeCreated   = 0x100000
 	oTrunc         = 0o1000
 	renameExchange = 2
+	renameWhiteout = 4
+	fallocKeepSize = 1
 	sIFMT          = 0o170000
 )
 
@@ -27,7 +29,7 @@ var fileKinds = map[uint32]FileKind{
 var opNames = map[Op]string{
 	OpOpen: "open", OpUnlink: "unlink", OpRmdir: "rmdir", OpRename: "rename",
 	OpMkdir: "mkdir", OpMknod: "mknod", OpSymlink: "symlink", OpLink: "link",
-	OpTruncate: "truncate", OpChmod: "chmod", OpChown: "chown", OpUtimes: "utimes", OpXattr: "xattr",
+	OpTruncate: "truncate", OpFallocate: "fallocate", OpChmod: "chmod", OpChown: "chown", OpUtimes: "utimes", OpXattr: "xattr",
 	OpMount: "mount", OpUmount: "umount", OpMoveMount: "move_mount", OpSetMount: "mount_setattr", OpPivotRoot: "pivot_root",
 	OpBind: "bind",
 }
@@ -61,7 +63,7 @@ func open(head Header, id RepeatID, b WireFile, segs [wireSegments]segment) *Ope
 			Read:      b.FMode&fmodeRead != 0,
 			Write:     b.FMode&fmodeWrite != 0,
 			Created:   b.FMode&fmodeCreated != 0,
-			Truncated: b.FFlags&oTrunc != 0 && b.FMode&fmodePath == 0,
+			Truncated: b.CallFlags&oTrunc != 0 && b.FMode&fmodePath == 0,
 			PathOnly:  b.FMode&fmodePath != 0,
 		},
 	}
@@ -84,6 +86,9 @@ func fileOp(h WireHead, head Header, segs [wireSegments]segment) (WireHead, Even
 	switch op {
 	case OpRename:
 		e.Exchange = b.CallFlags&renameExchange != 0
+		e.Whiteout = b.CallFlags&renameWhiteout != 0
+	case OpFallocate:
+		e.KeepSize = b.CallFlags&fallocKeepSize != 0
 	case OpMknod:
 		e.Kind = fileKinds[b.CallFlags&sIFMT]
 		if b.CallFlags&sIFMT == 0 {

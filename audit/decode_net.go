@@ -178,6 +178,7 @@ func unixAddress(segs [wireSegments]segment) string {
 // From include/uapi/asm-generic/errno*.h; the values are those of amd64 and arm64.
 const (
 	ePERM           = 1
+	eNOENT          = 2
 	eINTR           = 4
 	eACCES          = 13
 	eNETUNREACH     = 101

@@ -111,7 +111,7 @@ func TestDecode(t *testing.T) {
 			&Exit{Header: want, Status: 9, CPUTime: 10, MaxRSS: 12, ReadBytes: 4, WriteBytes: 5},
 		},
 		"open": {
-			record(with(wireOpen, OpOpen, 0), WireFile{FMode: fmodeRead | fmodeWrite | fmodeCreated, FFlags: oTrunc, IMode: 0o100644},
+			record(with(wireOpen, OpOpen, 0), WireFile{FMode: fmodeRead | fmodeWrite | fmodeCreated, CallFlags: oTrunc, IMode: 0o100644},
 				"a b\x00tmp\x00", "../a b"),
 			&Open{
 				Header: want, ID: 1, Path: Path{Name: "/tmp/a b"}, Requested: "../a b", Kind: KindFile,
@@ -123,7 +123,7 @@ func TestDecode(t *testing.T) {
 			&Open{Header: want, ID: 1, Path: Path{Name: "/"}, Requested: "/", Kind: KindDir, Mode: OpenMode{Read: true}},
 		},
 		"open with O_PATH does not truncate": {
-			record(with(wireOpen, OpOpen, 0), WireFile{FMode: fmodePath, FFlags: oTrunc, IMode: 0o100644}, "a\x00", "/a"),
+			record(with(wireOpen, OpOpen, 0), WireFile{FMode: fmodePath, CallFlags: oTrunc, IMode: 0o100644}, "a\x00", "/a"),
 			&Open{Header: want, ID: 1, Path: Path{Name: "/a"}, Requested: "/a", Kind: KindFile, Mode: OpenMode{PathOnly: true}},
 		},
 		"open of a deleted file, path cut": {

@@ -119,6 +119,10 @@ type FileOp struct {
 	To Target
 	// Exchange is set for RENAME_EXCHANGE: both names stay, swapped.
 	Exchange bool
+	// Whiteout is set for RENAME_WHITEOUT: a device takes the old name.
+	Whiteout bool
+	// KeepSize is set for a fallocate that changes the content alone.
+	KeepSize bool
 	Kind     FileKind // of what mknod made
 }
 

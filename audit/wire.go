@@ -163,6 +163,8 @@ const (
 	OpAccept
 	OpRecvfrom
 	OpRecvmsg
+	OpFallocate
+	OpShare
 )
 
 // The bits of WireFile.CallFlags in the record of a mapping.

@@ -28,6 +28,7 @@ type counters struct {
 type mark struct {
 	Start, ParentStart             uint64
 	PID, ParentPID, Armed, Borrows uint32
+	Shares, Pad                    uint32
 	BorrowedRSS                    uint64
 }
 

@@ -18,6 +18,7 @@ type call struct {
 	Path      [2]uint8
 	Dir       [2]uint8
 	Flags     uint8
+	FlagsAt   uint8
 	BaseEarly uint8
 	Out, In   uint8
 	FD        uint8
@@ -38,10 +39,10 @@ const (
 // others are only counted. Calls that can give a file another path stand in
 // may_move_names of bpf/probes.bpf.c too, which sees everybody's.
 var callTable = map[string]call{
-	"open":    {Op: audit.OpOpen, Path: [2]uint8{1}},
+	"open":    {Op: audit.OpOpen, Path: [2]uint8{1}, Flags: 2},
 	"creat":   {Op: audit.OpOpen, Path: [2]uint8{1}},
-	"openat":  {Op: audit.OpOpen, Path: [2]uint8{2}, Dir: [2]uint8{1}},
-	"openat2": {Op: audit.OpOpen, Path: [2]uint8{2}, Dir: [2]uint8{1}},
+	"openat":  {Op: audit.OpOpen, Path: [2]uint8{2}, Dir: [2]uint8{1}, Flags: 3},
+	"openat2": {Op: audit.OpOpen, Path: [2]uint8{2}, Dir: [2]uint8{1}, Flags: 3, FlagsAt: 1},
 
 	// A handle is no name.
 	"open_by_handle_at": {Op: audit.OpOpen},
@@ -66,7 +67,7 @@ var callTable = map[string]call{
 	"linkat":    {Op: audit.OpLink, Path: [2]uint8{2, 4}, Dir: [2]uint8{1, 3}, Flags: 5, BaseEarly: 1},
 	"truncate":  {Op: audit.OpTruncate, Path: [2]uint8{1}, BaseEarly: 1},
 	"ftruncate": {Op: audit.OpTruncate, FD: 1},
-	"fallocate": {Op: audit.OpTruncate, FD: 1},
+	"fallocate": {Op: audit.OpFallocate, FD: 1, Flags: 2},
 	"chmod":     {Op: audit.OpChmod, Path: [2]uint8{1}, BaseEarly: 1},
 	"fchmod":    {Op: audit.OpChmod, FD: 1},
 	"fchmodat":  {Op: audit.OpChmod, Path: [2]uint8{2}, Dir: [2]uint8{1}, BaseEarly: 1},
@@ -128,6 +129,8 @@ var callTable = map[string]call{
 	"mmap":          {Op: audit.OpMmap},
 	"mmap2":         {Op: audit.OpMmap},
 	"mprotect":      {Op: audit.OpMprotect},
+	"shmat":         {Op: audit.OpShare},
+	"ipc":           {Op: audit.OpShare}, // 32-bit: any call of System V's, shmat too
 	"pkey_mprotect": {Op: audit.OpMprotect},
 
 	"fork":   {Op: audit.OpFork},

@@ -96,6 +96,7 @@ func TestOps(t *testing.T) {
 		"OP_TRUNCATE": audit.OpTruncate, "OP_CHMOD": audit.OpChmod, "OP_CHOWN": audit.OpChown, "OP_UTIMES": audit.OpUtimes,
 		"OP_XATTR": audit.OpXattr, "OP_MOUNT": audit.OpMount, "OP_UMOUNT": audit.OpUmount, "OP_MOVE_MOUNT": audit.OpMoveMount,
 		"OP_SET_MOUNT": audit.OpSetMount, "OP_PIVOT_ROOT": audit.OpPivotRoot, "OP_MPROTECT": audit.OpMprotect,
+		"OP_FALLOCATE": audit.OpFallocate, "OP_SHARE": audit.OpShare,
 		"OP_SOCKET": audit.OpSocket, "OP_BIND": audit.OpBind, "OP_LISTEN": audit.OpListen, "OP_ACCEPT": audit.OpAccept,
 		"OP_RECVFROM": audit.OpRecvfrom, "OP_RECVMSG": audit.OpRecvmsg,
 	}

@@ -70,6 +70,9 @@ enum op {
 	OP_ACCEPT,
 	OP_RECVFROM,
 	OP_RECVMSG,
+
+	OP_FALLOCATE,	/* flags: the mode */
+	OP_SHARE,	/* makes memory shared with other processes */
 };
 
 /* What a mapping of a file allows beyond reading and private changes. */
@@ -159,7 +162,7 @@ struct event {
 			u32 f_mode;
 			u32 f_flags;
 			u32 i_mode;
-			u32 call_flags;	/* renameat2; mknod: the mode */
+			u32 call_flags;	/* open, renameat2; mknod, fallocate: the mode */
 		} file;
 		struct {
 			u64 ino;
@@ -222,6 +225,7 @@ struct call {
 	u8 path[2];	/* arguments that are names */
 	u8 dir[2];	/* arguments that are the descriptors these are relative to; 0: the working directory */
 	u8 flags;	/* the argument with flags */
+	u8 flags_at;	/* they lie where that argument points to */
 	u8 base_early;	/* the base directory matters even if the call succeeds */
 	u8 out, in;	/* the descriptors that bytes go to and come from */
 	u8 fd;		/* the descriptor that takes the place of a name */

@@ -10,7 +10,7 @@ static __always_inline void on_open(struct scratch *s, struct flight *f, struct 
 	struct file *file = file_of(fd);
 	struct dentry *d;
 	struct inode *inode;
-	u32 at, shared, alone;
+	u32 at, shared, alone, flags;
 
 	event_begin(s, EV_OPEN, call->op, m);
 	if (!file) {
@@ -22,6 +22,10 @@ static __always_inline void on_open(struct scratch *s, struct flight *f, struct 
 	}
 	d = BPF_CORE_READ(file, f_path.dentry);
 	inode = BPF_CORE_READ(file, f_inode);
+	flags = call->flags ? arg(s, call->flags) : 0;
+	if (call->flags_at)
+		bpf_probe_read_user(&flags, sizeof(flags), (void *)arg(s, call->flags));
+	s->ev.file.call_flags = flags;
 	s->ev.file.f_mode = BPF_CORE_READ(file, f_mode);
 	s->ev.file.f_flags = BPF_CORE_READ(file, f_flags);
 	s->ev.file.i_mode = BPF_CORE_READ(inode, i_mode);
@@ -33,7 +37,8 @@ static __always_inline void on_open(struct scratch *s, struct flight *f, struct 
 	s->key.c = (u64)BPF_CORE_READ(d, d_parent);
 	s->key.d = BPF_CORE_READ(d, d_name.hash_len);
 	s->key.e = data_hash(s->ev.seg[1].len) + s->ev.seg[1].flags + s->ev.file.ino;
-	s->key.f = (u64)s->ev.file.f_mode << 32 | s->ev.file.f_flags;
+	/* The file's own flags do not tell that it was truncated. */
+	s->key.f = (u64)s->ev.file.f_mode << 32 | s->ev.file.f_flags | (flags & O_TRUNC);
 	s->key.op = call->op | (u32)!BPF_CORE_READ(d, d_hash.pprev) << 8;
 	s->key.err = 0;
 	/*

@@ -91,6 +91,8 @@ __attribute__((noinline)) int on_mmap(u32 prot, u32 flags, u32 fd)
 
 	if (!s || !m)
 		return 0;
+	if ((flags & MAP_TYPE) != MAP_PRIVATE)
+		m->shares = 1;
 	if (flags & MAP_ANONYMOUS) {
 		if (prot & PROT_EXEC)
 			count_anonymous_exec();

@@ -333,6 +333,7 @@ struct pt_regs {
 
 /* include/uapi/linux/fcntl.h */
 #define AT_FDCWD (-100)
+#define O_TRUNC 01000
 #define AT_REMOVEDIR 0x200
 
 /* include/uapi/linux/sched.h */

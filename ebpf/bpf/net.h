@@ -4,6 +4,9 @@
 
 #include "syscall.h"
 
+/* The least that the kernel takes: net/ipv4/af_inet.c, include/net/ipv6.h (SIN6_LEN_RFC2133). */
+#define SOCKADDR_IN_LEN 16
+#define SOCKADDR_IN6_LEN 24
 #define SOCKADDR_MAX 128 /* struct sockaddr_storage */
 
 static __always_inline struct socket *socket_of_file(struct file *f)

@@ -57,17 +57,6 @@ static __always_inline int is_file_op(struct call *call, long ret)
 	return call->path[0] && call->op != OP_EXEC && !(call->op == OP_OPEN && ret >= 0);
 }
 
-static __always_inline void count_call(u32 index, long ret)
-{
-	struct call_count *n = bpf_map_lookup_elem(&call_counts, &index);
-
-	if (!n)
-		return;
-	n->count++;
-	if (ret == -EPERM || ret == -EACCES)
-		n->denied++;
-}
-
 SEC("tp_btf/sys_enter")
 int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
 {
@@ -96,7 +85,7 @@ int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
 		return 0;
 	call_args(regs, index, compat, s->args);
 	if (call->path[0])
-		names_keep(s, call, m);
+		names_keep(s, call, m, index);
 	else if (on_descriptors)
 		movement_keep(s, call);
 	else
@@ -153,7 +142,8 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 		return 0;
 	if (call->op == OP_FORK && !ret)
 		return 0; /* the child, which comes out of a call that its parent made */
-	if (!m->armed && call->op != OP_NO_RETURN && nr >= 0)
+	/* An exec that succeeded is counted there: on x86 an execveat comes out as an execve. */
+	if (!m->armed && call->op != OP_NO_RETURN && nr >= 0 && !(call->op == OP_EXEC && !ret))
 		count_call(index, ret);
 	if (call->op == OP_NONE || call->op == OP_FORK || call->op == OP_NO_RETURN || (m->armed && call->op != OP_EXEC))
 		return 0;
@@ -225,6 +215,10 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 	case OP_MMAP:
 		if (ret >= 0 || ret < -4095)
 			on_mmap(s->args[2], s->args[3], s->args[4]);
+		break;
+	case OP_SHARE:
+		if (ret >= 0 || ret < -4095)
+			m->shares = 1;
 		break;
 	case OP_MPROTECT:
 		if (!ret && s->args[2] & PROT_EXEC)

@@ -4,6 +4,13 @@
 
 #include "path.h"
 
+/* arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h */
+#if defined(__TARGET_ARCH_x86)
+#define NR_EXECVE 59
+#else
+#define NR_EXECVE 221
+#endif
+
 /* The task's number at one level of PID namespaces, if the recorder lives there; else 0. */
 __attribute__((noinline)) u32 pid_at_level(u64 pid, u32 level)
 {
@@ -53,6 +60,19 @@ static __always_inline void movement_end(u32 tid)
 		bpf_map_delete_elem(&movements, &tid);
 }
 
+/* Tells of the process with mark m, in the name of the one that created it. */
+static __always_inline void fork_send(struct scratch *s, struct task_struct *child, struct mark *m)
+{
+	event_begin(s, EV_FORK, OP_NONE, 0);
+	s->ev.start = m->parent_start;
+	s->ev.pid = m->parent_pid;
+	s->ev.fork.start = m->start;
+	s->ev.fork.pid = m->pid;
+	s->ev.fork.uid = BPF_CORE_READ(child, cred, euid.val);
+	s->ev.fork.gid = BPF_CORE_READ(child, cred, egid.val);
+	event_send(current_tid());
+}
+
 /*
  * A new task takes its creator's mark, before it can run. The creator is the
  * current task whatever CLONE_PARENT says. Unlike sched_process_fork this has
@@ -81,6 +101,7 @@ static __always_inline void on_newtask(struct task_struct *child, u64 clone_flag
 		m.armed = parent->armed;
 		m.parent_start = parent->start;
 		m.parent_pid = parent->pid;
+		m.shares = parent->shares;
 	}
 	if (clone_flags & CLONE_VM)
 		m.borrows = clone_flags & CLONE_VFORK ? BORROWS_ALONE : BORROWS;
@@ -96,12 +117,7 @@ static __always_inline void on_newtask(struct task_struct *child, u64 clone_flag
 	s = scratch_get();
 	if (!s)
 		return;
-	event_begin(s, EV_FORK, OP_NONE, parent);
-	s->ev.fork.start = m.start;
-	s->ev.fork.pid = m.pid;
-	s->ev.fork.uid = BPF_CORE_READ(child, cred, euid.val);
-	s->ev.fork.gid = BPF_CORE_READ(child, cred, egid.val);
-	event_send(current_tid());
+	fork_send(s, child, &m);
 	scratch_put(s);
 }
 
@@ -161,13 +177,17 @@ static __always_inline void on_exec(struct task_struct *t, u32 old_tid, struct l
 	struct scratch *s;
 	u64 from, total;
 	const char *filename, *interp;
+	struct flight *f;
 	u32 sent, n;
 
 	if (!m)
 		return;
 	/* A thread that is not the leader has just taken the leader's number. */
+	f = bpf_map_lookup_elem(&flights, &old_tid);
+	count_call(f ? f->index : NR_EXECVE, 0);
 	flight_end(old_tid);
 	m->armed = 0;
+	m->shares = 0;
 	if (m->borrows) {
 		m->borrows = 0;
 		m->borrowed_rss = BPF_CORE_READ(t, signal, maxrss);
@@ -240,6 +260,14 @@ static __always_inline u64 max_rss_of(struct task_struct *t, struct signal_struc
 	return peak > rss ? peak : rss;
 }
 
+/* What wait(2) will report: kernel/exit.c, wait_task_zombie(). */
+static __always_inline s32 exit_status(struct signal_struct *sig, struct task_struct *leader)
+{
+	if (BPF_CORE_READ(sig, flags) & SIGNAL_GROUP_EXIT)
+		return BPF_CORE_READ(sig, group_exit_code);
+	return BPF_CORE_READ(leader, exit_code);
+}
+
 static __always_inline void on_exit(struct task_struct *t)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid();
@@ -248,6 +276,7 @@ static __always_inline void on_exit(struct task_struct *t)
 	struct signal_struct *sig;
 	struct task_struct *leader;
 	struct scratch *s;
+	s32 status;
 
 	if (!found)
 		return;
@@ -258,18 +287,23 @@ static __always_inline void on_exit(struct task_struct *t)
 		return;
 	/* Two last threads can both find no other alive: one deletes. */
 	m = *found;
-	if (bpf_map_delete_elem(&marks, &tgid) || m.armed)
+	if (bpf_map_delete_elem(&marks, &tgid))
+		return;
+	leader = BPF_CORE_READ(t, group_leader);
+	status = exit_status(sig, leader);
+	/*
+	 * The recorder's child that was never the command ends with a code. A signal
+	 * ended it in an exec that had passed the point of no return, or before.
+	 */
+	if (m.armed && !(status & 0x7f))
 		return;
 	s = scratch_get();
 	if (!s)
 		return;
+	if (m.armed)
+		fork_send(s, t, &m);
 	event_begin(s, EV_EXIT, OP_NONE, &m);
-	leader = BPF_CORE_READ(t, group_leader);
-	/* What wait(2) will report: kernel/exit.c, wait_task_zombie(). */
-	if (BPF_CORE_READ(sig, flags) & SIGNAL_GROUP_EXIT)
-		s->ev.exit.status = BPF_CORE_READ(sig, group_exit_code);
-	else
-		s->ev.exit.status = BPF_CORE_READ(leader, exit_code);
+	s->ev.exit.status = status;
 	/* Threads that are gone, this one, and a leader that waits for it. */
 	s->ev.exit.cpu_ns = BPF_CORE_READ(sig, sum_sched_runtime) + BPF_CORE_READ(t, se.sum_exec_runtime);
 	if (leader != t)

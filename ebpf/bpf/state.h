@@ -39,6 +39,8 @@ struct mark {
 	u32 parent_pid;
 	u32 armed; /* forked by the launcher, not yet the command: say nothing */
 	u32 borrows; /* runs in its creator's memory until it execs; enum borrowing */
+	u32 shares;  /* has memory that other processes can write to, until it execs */
+	u32 pad;
 	u64 borrowed_rss; /* signal->maxrss that this left behind, in pages */
 };
 
@@ -91,6 +93,7 @@ struct flight {
 	u32 slot;
 	u32 followup; /* a further connect on a socket that is connecting or connected */
 	u64 sock; /* behind the descriptor at entry; 0: entry not seen, or none */
+	u32 index; /* of the call; an exec that succeeds loses its number */
 	u16 len[2];
 	u16 flags[2];
 	u8 names[SHORT_NAMES]; /* len[0] bytes, then len[1]; or a sockaddr */
@@ -235,6 +238,17 @@ static __always_inline struct counters *the_counters(void)
 	u32 zero = 0;
 
 	return bpf_map_lookup_elem(&counters, &zero);
+}
+
+static __always_inline void count_call(u32 index, long ret)
+{
+	struct call_count *n = bpf_map_lookup_elem(&call_counts, &index);
+
+	if (!n)
+		return;
+	n->count++;
+	if (ret == -EPERM || ret == -EACCES)
+		n->denied++;
 }
 
 static __always_inline struct scratch *the_scratch(void)

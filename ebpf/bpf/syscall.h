@@ -138,7 +138,8 @@ static __always_inline u32 name_read(struct scratch *s, u64 from, u16 *flags)
 
 /*
  * Whether others can write to the caller's memory while the kernel copies a
- * name out of it: threads, or processes that share it. A vfork's child has it
+ * name out of it: threads, or processes that share all of it or a part: which
+ * part, older kernels do not let a program find out. A vfork's child has it
  * for itself, unless its creator has more threads than the one that waits.
  */
 static __always_inline int memory_shared(struct mark *m)
@@ -146,14 +147,14 @@ static __always_inline int memory_shared(struct mark *m)
 	struct mm_struct *mm = BPF_CORE_READ(current_task(), mm);
 	int users = BPF_CORE_READ(mm, mm_users.counter);
 
-	return users > (m->borrows == BORROWS_ALONE ? 2 : 1);
+	return m->shares || users > (m->borrows == BORROWS_ALONE ? 2 : 1);
 }
 
 /*
  * At entry: the names, which nothing but the caller's memory holds, and for
  * calls that leave no object behind the directory that they are relative to.
  */
-static __always_inline void names_keep(struct scratch *s, struct call *call, struct mark *m)
+static __always_inline void names_keep(struct scratch *s, struct call *call, struct mark *m, u32 index)
 {
 	struct flight *f = &s->flight;
 	u32 tid = current_tid(), total, slot_no;
@@ -163,6 +164,7 @@ static __always_inline void names_keep(struct scratch *s, struct call *call, str
 
 	f->slot = NO_SLOT;
 	f->followup = 0;
+	f->index = index;
 	s->len = 0;
 	for (i = 0; i < 2; i++) {
 		f->dentry[i] = f->mnt[i] = 0;
