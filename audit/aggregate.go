@@ -179,6 +179,9 @@ func (a *Aggregator) Fill(r *receipt.Receipt, sum Summary, boot time.Time) {
 		gaps.add(gapRoot, "processes ran as root beside the recorder and could have reached it", rows.asRoot)
 	}
 
+	if n := a.processes.argvCut; n > 0 {
+		gaps.add(gapArgv, "arguments beyond the first 64 MiB of the run were cut", n)
+	}
 	if rows.dumped > 0 {
 		gaps.add(gapCoreDump, "the kernel dumped the memory of processes that a signal ended, as /proc/sys/kernel/core_pattern says", rows.dumped)
 	}

@@ -13,13 +13,23 @@ type processTable struct {
 	byID     map[ProcessID]*process
 	failed   map[execFailure]uint64
 	failArgv map[string][]string // by its joined form in execFailure
+	argvLeft int                 // bytes of arguments that may still be kept
+	argvCut  uint64              // execs whose arguments were cut for that
 }
+
+// What is kept of the arguments of all execs of a run, and of one beyond that,
+// in bytes: an exec can have 2 MB of them, and a run makes as many as it likes.
+const (
+	argvMax     = 64 << 20
+	argvLeftMax = 1 << 10
+)
 
 func newProcessTable() processTable {
 	return processTable{
 		byID:     map[ProcessID]*process{},
 		failed:   map[execFailure]uint64{},
 		failArgv: map[string][]string{},
+		argvLeft: argvMax,
 	}
 }
 
@@ -91,11 +101,33 @@ func (t *processTable) exec(e *Exec) {
 	if p == nil {
 		return
 	}
+	argv, cut := t.keepArgv(e.Argv)
 	p.images = append(p.images, image{
 		at: orderOf(&e.Header), parent: e.Parent.PID, uid: e.UID, gid: e.GID,
 		exe: e.Exe.Name, dir: e.WorkingDir.Name,
-		requested: e.Requested, interp: e.Interp, argv: e.Argv, truncated: e.Truncated,
+		requested: e.Requested, interp: e.Interp, argv: argv, truncated: e.Truncated || cut,
 	})
+}
+
+// keepArgv returns what of argv is kept, and whether that is not all.
+func (t *processTable) keepArgv(argv []string) (kept []string, cut bool) {
+	size := 0
+	for _, arg := range argv {
+		size += len(arg) + 1
+	}
+	if size <= t.argvLeft {
+		t.argvLeft -= size
+		return argv, false
+	}
+	size = 0
+	for _, arg := range argv {
+		if size += len(arg) + 1; size > argvLeftMax {
+			t.argvCut++
+			return kept, true
+		}
+		kept = append(kept, strings.Clone(arg)) // not a part of what is let go
+	}
+	return kept, false
 }
 
 func (t *processTable) exit(e *Exit) {
@@ -106,19 +138,20 @@ func (t *processTable) exit(e *Exit) {
 }
 
 func (t *processTable) execFailed(e *ExecFailed) {
+	argv, cut := t.keepArgv(e.Argv)
 	key := execFailure{
 		process: e.Process, path: e.Path.Name(), pathCut: partial(e.Path),
-		errno: e.Errno, short: e.Truncated,
+		errno: e.Errno, short: e.Truncated || cut,
 	}
 	if e.Errno == eNOENT && e.Path.Kernel() {
 		key.path = ""
 	}
-	if len(e.Argv) > 0 {
+	if len(argv) > 0 {
 		// Each argument ends in a NUL, which none can hold.
-		key.argv = strings.Join(e.Argv, "\x00") + "\x00"
+		key.argv = strings.Join(argv, "\x00") + "\x00"
 	}
 	if _, ok := t.failArgv[key.argv]; !ok {
-		t.failArgv[key.argv] = e.Argv
+		t.failArgv[key.argv] = argv
 	}
 	t.failed[key] = addSat(t.failed[key], 1)
 }

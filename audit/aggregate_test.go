@@ -689,3 +689,41 @@ func TestRuntime(t *testing.T) {
 		}
 	}
 }
+
+// However many large execs a run makes, what is kept of them is bounded, and
+// what was cut says so.
+func TestArgvBudget(t *testing.T) {
+	big := strings.Repeat("x", 1<<20)
+	var events []Event
+	for i := range uint64(80) {
+		events = append(events, exec(ProcessID{int32(1000 + i), 1}, 10+i, "/bin/a", "a", fmt.Sprint(i), big))
+	}
+	events = append(events,
+		&ExecFailed{Header: by(root, 200), Errno: 7, Path: in("/", "b"), Argv: []string{"b", big}},
+		exec(child, 201, "/bin/small", "small", "one"))
+	r := fold(events...)
+	kept, cut := 0, 0
+	for _, p := range r.ProcessTree {
+		for _, arg := range p.Argv {
+			kept += len(arg) + 1
+		}
+		if p.ArgvTruncated {
+			cut++
+			if len(p.Argv) != 2 || p.Argv[0] != "a" {
+				t.Fatalf("%q", p.Argv)
+			}
+		}
+	}
+	if kept > argvMax || kept < argvMax-1<<21 || cut < 16 || cut > 18 {
+		t.Errorf("%d bytes kept, %d execs cut", kept, cut)
+	}
+	if f := r.ExecFailures; len(f) != 1 || !f[0].ArgvTruncated || len(f[0].Argv) != 1 {
+		t.Errorf("failed: %+v", f)
+	}
+	if last := r.ProcessTree[len(r.ProcessTree)-1]; last.ArgvTruncated || len(last.Argv) != 2 {
+		t.Errorf("a small one beyond: %+v", last)
+	}
+	check(t, "gaps", r.Observation.Gaps, []receipt.Gap{
+		{Kind: "argv", Detail: "arguments beyond the first 64 MiB of the run were cut", Count: uint64(cut) + 1},
+	})
+}

@@ -40,14 +40,13 @@ func Run(ctx context.Context, spec Spec) (*receipt.Receipt, error) {
 	}
 	r := &run{
 		spec:       spec,
-		stdout:     newStream(spec.Stdout),
-		stderr:     newStream(spec.Stderr),
 		aggregator: audit.NewAggregator(),
 		terminal:   terminalState(),
 		boot:       bootTime(),
 		started:    time.Now(),
 		exit:       backend.Exit{Code: failureCode},
 	}
+	r.stdout, r.stderr = newStreams(spec.Stdout, spec.Stderr)
 	r.ended = r.started
 	r.conduct(ctx)
 	return r.receipt(), r.err()

@@ -28,6 +28,18 @@ func newStream(w io.Writer) *stream {
 	return &stream{out: w, hash: sha256.New()}
 }
 
+// newStreams returns those of stdout and stderr: one for both where they are
+// the same, so that what the command writes keeps its order.
+func newStreams(stdout, stderr io.Writer) (*stream, *stream) {
+	out := newStream(stdout)
+	a, isFile := stdout.(*os.File)
+	b, areFiles := stderr.(*os.File)
+	if isFile && areFiles && out.hash != nil && sameOutput(a, b) {
+		return out, out
+	}
+	return out, newStream(stderr)
+}
+
 // writer is what the backend gets. A terminal must stay an *os.File for the
 // command to find it a terminal.
 func (s *stream) writer() io.Writer {
