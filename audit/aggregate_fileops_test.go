@@ -139,3 +139,20 @@ func TestSharedNames(t *testing.T) {
 		{Kind: "shared_names", Detail: "rename", Count: 1}, {Kind: "shared_names", Detail: "unlink", Count: 1},
 	})
 }
+
+// An operation whose success is not to be reported has neither failed nor been seen to take place.
+func TestUnreported(t *testing.T) {
+	r := fileOps(
+		&FileOp{Op: "unlink", Path: in("/w", "x"), Errno: eIOCBQUEUED},
+		&FileOp{Op: "unlink", Path: in("/w", "x"), Errno: eIOCBQUEUED},
+		&FileOp{Op: "rename", Path: in("/w", "y"), To: in("/w", "z"), Errno: eIOCBQUEUED},
+		&FileOp{Op: "rename", Path: in("/w", "y"), To: in("/w", "z"), Errno: 2},
+	)
+	check(t, "gaps", r.Observation.Gaps, []receipt.Gap{
+		{Kind: "io_uring", Detail: "rename /w/y, /w/z: not to be reported if it is done", Count: 1},
+		{Kind: "io_uring", Detail: "unlink /w/x: not to be reported if it is done", Count: 2},
+	})
+	if fs := r.Filesystem; len(fs.Deletes) != 0 || len(fs.Renames) != 0 || len(fs.Failed) != 1 || fs.Failed[0].Errno != "ENOENT" {
+		t.Errorf("%+v", fs)
+	}
+}

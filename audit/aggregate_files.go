@@ -259,6 +259,14 @@ func (t *fileTable) fill(fs *receipt.Filesystem, gaps gapSet) {
 		fs.Renames = append(fs.Renames, receipt.Rename{From: r.from, To: r.to, Source: receipt.SourceLexical})
 	}
 	for k, n := range t.failures {
+		if k.errno == eIOCBQUEUED {
+			what := k.op + " " + k.path
+			if k.to != "" {
+				what += ", " + k.to
+			}
+			gaps.add(gapIOUring, what+": not to be reported if it is done", *n)
+			continue
+		}
 		fs.Failed = append(fs.Failed, receipt.FailedOp{
 			Op: k.op, Path: k.path, To: k.to, PathCut: k.cut, Errno: errnoName(k.errno), Count: *n,
 		})

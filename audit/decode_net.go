@@ -42,7 +42,7 @@ func connect(head Header, h *WireHead, segs [wireSegments]segment) *Connect {
 	if e.Result == ResultInProgress {
 		if e.Protocol == "tcp" || e.Protocol == "mptcp" {
 			e.Socket = b.Sock
-		} else {
+		} else if e.Errno != eIOCBQUEUED {
 			e.Result = ResultFailed // a signal broke it off, and nothing goes on behind it
 		}
 	}
@@ -191,6 +191,7 @@ const (
 	eRESTARTNOINTR  = 513
 	eRESTARTNOHAND  = 514
 	eRESTARTRESTART = 516
+	eIOCBQUEUED     = 529 // from include/linux/errno.h: the result will not be reported
 )
 
 // result names the outcome of an attempt to connect.
@@ -208,7 +209,7 @@ func result(errno int32) string {
 		return ResultReset
 	case ePERM, eACCES:
 		return ResultDenied
-	case eINPROGRESS, eINTR, eRESTARTSYS, eRESTARTNOINTR, eRESTARTNOHAND, eRESTARTRESTART:
+	case eINPROGRESS, eINTR, eRESTARTSYS, eRESTARTNOINTR, eRESTARTNOHAND, eRESTARTRESTART, eIOCBQUEUED:
 		return ResultInProgress
 	}
 	return ResultFailed

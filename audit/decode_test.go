@@ -204,6 +204,10 @@ func TestDecode(t *testing.T) {
 			record(with(wireConnect, OpSendto, 0), WireNet{Family: afInet6, Type: sockDgram, Protocol: protoUDP, Port: 53, Addr: [16]byte{15: 1}}),
 			&Connect{Header: want, ID: 1, Protocol: "udp", Dst: "[::1]:53", Result: ResultSent},
 		},
+		"udp datagram whose sending is not to be reported": {
+			record(with(wireConnect, OpSendto, -eIOCBQUEUED), WireNet{Family: afInet6, Type: sockDgram, Protocol: protoUDP, Port: 53, Addr: [16]byte{15: 1}}),
+			&Connect{Header: want, ID: 1, Protocol: "udp", Dst: "[::1]:53", Result: ResultInProgress, Errno: eIOCBQUEUED},
+		},
 		"unix, bound path": {
 			record(with(wireConnect, OpConnect, 0), WireNet{Family: afUnix}, "sock\x00run\x00"),
 			&Connect{Header: want, ID: 1, Protocol: "unix", Dst: "unix:/run/sock", Result: ResultConnected},

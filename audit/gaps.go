@@ -11,8 +11,8 @@ import (
 
 // The kinds of gaps that the aggregator finds by itself.
 const (
-	gapNotRecorded = "not_recorded" // calls that change things and leave no event
 	gapIOUring     = "io_uring"
+	gapNotRecorded = "not_recorded"    // calls that change things and leave no event
 	gapDaemon      = "daemon"          // a service was reached over a unix socket, and may have worked for the run
 	gapRoot        = "root"            // the run had the rights to reach the recorder
 	gapCoreDump    = "core_dump"       // the kernel wrote a dead process's memory to a file or a program
@@ -65,8 +65,6 @@ var unrecorded = []struct {
 	{gapNotRecorded, "kernel modules or kernel changed", words("init_module finit_module delete_module kexec_load kexec_file_load")},
 	{gapNotRecorded, "machine settings changed", words("reboot sethostname setdomainname settimeofday stime " +
 		"clock_settime clock_settime64 swapon swapoff acct quotactl quotactl_fd")},
-
-	{gapIOUring, "its operations do not pass a system call", words("io_uring_setup")},
 }
 
 func words(s string) []string { return strings.Fields(s) }

@@ -165,6 +165,7 @@ const (
 	OpRecvmsg
 	OpFallocate
 	OpShare
+	OpClose
 )
 
 // The bits of WireFile.CallFlags in the record of a mapping.

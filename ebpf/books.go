@@ -34,6 +34,26 @@ type mark struct {
 
 type callCount struct{ Count, Denied uint64 }
 
+type uringCount struct{ Begun, Refused, Unseen uint64 }
+
+// request is an operation of io_uring that has not ended.
+type request struct {
+	Ctx, UserData, Begun uint64
+	Args                 [6]uint64
+	TGID                 uint32
+	Opcode, Told         uint16
+	Names                flight
+}
+
+type flight struct {
+	Dentry, Mnt    [2]uint64
+	Slot, Followup uint32
+	Sock           uint64
+	Index, Pad     uint32
+	Len, Flags     [2]uint16
+	Names          [256]byte
+}
+
 type foldKey struct {
 	A, B, C, D, E, F uint64
 	Op               uint32
@@ -146,7 +166,7 @@ func lose(s *audit.Summary, reason string, n uint64) {
 // recursionMisses counts how often a program was not run because it was
 // running on that CPU already. Not every kernel counts that for every program.
 func (p *probes) recursionMisses() (n uint64, err error) {
-	for _, h := range p.programs() {
+	for _, h := range p.order() {
 		stats, statErr := h.prog.Stats()
 		if statErr != nil {
 			err = errors.Join(err, fmt.Errorf("read statistics of %s: %w", h.name, statErr))

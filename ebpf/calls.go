@@ -133,6 +133,12 @@ var callTable = map[string]call{
 	"ipc":           {Op: audit.OpShare}, // 32-bit: any call of System V's, shmat too
 	"pkey_mprotect": {Op: audit.OpMprotect},
 
+	"close":             {Op: audit.OpClose, Out: 1},
+	"dup2":              {Op: audit.OpClose, Out: 2},
+	"dup3":              {Op: audit.OpClose, Out: 2},
+	"close_range":       {Op: audit.OpClose},
+	"io_uring_register": {Op: audit.OpClose, In: 1},
+
 	"fork":   {Op: audit.OpFork},
 	"vfork":  {Op: audit.OpFork},
 	"clone":  {Op: audit.OpFork},
@@ -166,7 +172,9 @@ const (
 	// callsSocket is where the calls begin that i386's socketcall stands for.
 	callsSocket = 2240
 	callsOther  = 2303
-	callsLen    = 2304
+	// callsURing is where the operations of io_uring begin, by opcode.
+	callsURing = 2304
+	callsLen   = 2560
 )
 
 // socketCalls are the numbers of include/uapi/linux/net.h.
@@ -212,6 +220,9 @@ func callRows() []call {
 			}
 			rows[a.base+nr] = callTable[name]
 		}
+	}
+	for opcode := range uringOps {
+		rows[callsURing+opcode] = uringRow(uint32(opcode))
 	}
 	return rows
 }

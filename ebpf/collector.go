@@ -240,6 +240,9 @@ func (c *Collector) Stop(ctx context.Context) (audit.Summary, error) {
 	s.Hooks = p.hooks
 	s.Syscalls, err = p.callCounts()
 	note(err)
+	uring, err := p.uringGaps(s.Syscalls)
+	s.Gaps = append(s.Gaps, uring...)
+	note(err)
 	s.Alive, err = p.alive()
 	note(err)
 	s.Received = c.received

@@ -38,6 +38,9 @@ var layouts = []struct {
 	{"fold", fold{}},
 	{"call", call{}},
 	{"call_count", callCount{}},
+	{"uring_count", uringCount{}},
+	{"request", request{}},
+	{"flight", flight{}},
 }
 
 // checkObject tells if spec is the object that this program was built for.

@@ -99,6 +99,7 @@ func TestOps(t *testing.T) {
 		"OP_FALLOCATE": audit.OpFallocate, "OP_SHARE": audit.OpShare,
 		"OP_SOCKET": audit.OpSocket, "OP_BIND": audit.OpBind, "OP_LISTEN": audit.OpListen, "OP_ACCEPT": audit.OpAccept,
 		"OP_RECVFROM": audit.OpRecvfrom, "OP_RECVMSG": audit.OpRecvmsg,
+		"OP_CLOSE": audit.OpClose,
 	}
 	for _, v := range ops.Values {
 		if op, ok := want[v.Name]; !ok || uint64(op) != v.Value {

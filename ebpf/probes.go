@@ -7,11 +7,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
@@ -21,9 +23,12 @@ import (
 
 // probes are the loaded programs and maps, and their attachments.
 type probes struct {
-	probesObjects
-	links []link.Link // held: a link that is collected detaches
-	hooks []audit.Hook
+	probesMaps
+	probesVariables
+	programs map[string]*ebpf.Program
+	loaded   *ebpf.Collection // closes the programs
+	links    []link.Link      // held: a link that is collected detaches
+	hooks    []audit.Hook
 }
 
 // slots is SLOTS of bpf/state.h.
@@ -42,8 +47,7 @@ func load(opts Options) (*probes, error) {
 	if err := configure(spec, opts); err != nil {
 		return nil, err
 	}
-	p := &probes{}
-	err = raisingMemlock(func() error { return spec.LoadAndAssign(&p.probesObjects, nil) })
+	p, err := loadInto(spec)
 	var refused *ebpf.VerifierError
 	if opts.ObjectDir != "" && errors.As(err, &refused) {
 		return nil, &audit.UnavailableError{
@@ -59,6 +63,57 @@ func load(opts Options) (*probes, error) {
 	}
 	return p, nil
 }
+
+// loadInto loads what of spec this kernel can run. A kernel whose io_uring is
+// built otherwise than the programs expect refuses these, and gets the others.
+func loadInto(spec *ebpf.CollectionSpec) (*probes, error) {
+	types := btf.NewCache()
+	kernel, err := types.Kernel()
+	if err != nil {
+		return nil, err
+	}
+	if err := fitURing(spec, kernel); err != nil {
+		return nil, err
+	}
+	opts := ebpf.CollectionOptions{Cache: types}
+	p := &probes{}
+	load := func() error {
+		return raisingMemlock(func() (err error) {
+			p.loaded, err = ebpf.NewCollectionWithOptions(spec, opts)
+			return err
+		})
+	}
+	err = load()
+	var refused *ebpf.VerifierError
+	if errors.As(err, &refused) {
+		first := err
+		for _, name := range uringHooks {
+			if prog := spec.Programs[name]; prog != nil {
+				p.hooks = append(p.hooks, audit.Hook{Name: hookName(prog.AttachTo), Err: first.Error()})
+				delete(spec.Programs, name)
+			}
+		}
+		if err = load(); err != nil {
+			err = first
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.programs = maps.Clone(p.loaded.Programs)
+	var objects struct {
+		probesMaps
+		probesVariables
+	}
+	if err := p.loaded.Assign(&objects); err != nil {
+		p.loaded.Close()
+		return nil, err
+	}
+	p.probesMaps, p.probesVariables = objects.probesMaps, objects.probesVariables
+	return p, nil
+}
+
+func hookName(tracepoint string) string { return "tp_btf/" + tracepoint }
 
 const objectHint = "build it with scripts/build-ebpf.sh, or unset GLASSHOUSE_BPF_DIR"
 
@@ -168,24 +223,29 @@ type hook struct {
 	optional bool
 }
 
-// programs lists the programs in the order in which they are attached: no
-// mark is made before its end would be seen.
-func (p *probes) programs() []hook {
-	return []hook{
-		{"tp_btf/sched_process_exit", p.SchedProcessExit, false},
-		{"tp_btf/inet_sock_set_state", p.InetSockSetState, true},
-		{"tp_btf/sys_exit", p.SysExit, false},
-		{"tp_btf/sys_enter", p.SysEnter, false},
-		{"tp_btf/sched_process_exec", p.SchedProcessExec, false},
-		{"tp_btf/task_newtask", p.TaskNewtask, false},
+// order lists the programs in the order in which they are attached: no mark is
+// made before its end would be seen.
+func (p *probes) order() []hook {
+	var hooks []hook
+	add := func(optional bool, names ...string) {
+		for _, name := range names {
+			if prog := p.programs[name]; prog != nil {
+				hooks = append(hooks, hook{hookName(name), prog, optional})
+			}
+		}
 	}
+	add(false, probesProgSchedProcessExit)
+	add(true, probesProgInetSockSetState)
+	add(true, uringHooks...)
+	add(false, probesProgSysExit, probesProgSysEnter, probesProgSchedProcessExec, probesProgTaskNewtask)
+	return hooks
 }
 
 // attach attaches all programs. It notes each in p.hooks and returns the
 // first error of one that is not optional.
 func (p *probes) attach() error {
 	var first error
-	for _, h := range p.programs() {
+	for _, h := range p.order() {
 		noted := audit.Hook{Name: h.name}
 		l, err := link.AttachTracing(link.TracingOptions{Program: h.prog, AttachType: ebpf.AttachTraceRawTp})
 		if err != nil {
@@ -213,7 +273,8 @@ func (p *probes) detach() error {
 
 func (p *probes) close() {
 	_ = p.detach()
-	_ = p.probesObjects.Close()
+	_ = p.probesMaps.Close()
+	p.loaded.Close()
 }
 
 // raisingMemlock calls load, and again with RLIMIT_MEMLOCK out of the way if

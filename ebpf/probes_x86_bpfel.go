@@ -16,32 +16,44 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	probesMapCallCounts        = "call_counts"
-	probesMapCalls             = "calls"
-	probesMapConnecting        = "connecting"
-	probesMapCounters          = "counters"
-	probesMapFlights           = "flights"
-	probesMapFolds             = "folds"
-	probesMapFreeSlots         = "free_slots"
-	probesMapMarks             = "marks"
-	probesMapMovements         = "movements"
-	probesMapRing              = "ring"
-	probesMapScratches         = "scratches"
-	probesMapSlots             = "slots"
-	probesMapUndecided         = "undecided"
-	probesProgInetSockSetState = "inet_sock_set_state"
-	probesProgSchedProcessExec = "sched_process_exec"
-	probesProgSchedProcessExit = "sched_process_exit"
-	probesProgSysEnter         = "sys_enter"
-	probesProgSysExit          = "sys_exit"
-	probesProgTaskNewtask      = "task_newtask"
-	probesVarCaptureArgv       = "capture_argv"
-	probesVarHashSeed          = "hash_seed"
-	probesVarLauncherTid       = "launcher_tid"
-	probesVarMntnsInum         = "mntns_inum"
-	probesVarMoves             = "moves"
-	probesVarPidnsInum         = "pidns_inum"
-	probesVarWakeupBytes       = "wakeup_bytes"
+	probesMapCallCounts          = "call_counts"
+	probesMapCalls               = "calls"
+	probesMapConnecting          = "connecting"
+	probesMapCounters            = "counters"
+	probesMapFlights             = "flights"
+	probesMapFolds               = "folds"
+	probesMapFreeSlots           = "free_slots"
+	probesMapMarks               = "marks"
+	probesMapMovements           = "movements"
+	probesMapRequests            = "requests"
+	probesMapRequestsByData      = "requests_by_data"
+	probesMapRing                = "ring"
+	probesMapScratches           = "scratches"
+	probesMapSlots               = "slots"
+	probesMapUndecided           = "undecided"
+	probesMapUringCounts         = "uring_counts"
+	probesMapVacated             = "vacated"
+	probesProgInetSockSetState   = "inet_sock_set_state"
+	probesProgIoUringComplete    = "io_uring_complete"
+	probesProgIoUringCqeOverflow = "io_uring_cqe_overflow"
+	probesProgIoUringReqFailed   = "io_uring_req_failed"
+	probesProgIoUringSubmitReq   = "io_uring_submit_req"
+	probesProgIoUringSubmitSqe   = "io_uring_submit_sqe"
+	probesProgSchedProcessExec   = "sched_process_exec"
+	probesProgSchedProcessExit   = "sched_process_exit"
+	probesProgSysEnter           = "sys_enter"
+	probesProgSysExit            = "sys_exit"
+	probesProgTaskNewtask        = "task_newtask"
+	probesVarCaptureArgv         = "capture_argv"
+	probesVarHashSeed            = "hash_seed"
+	probesVarLauncherTid         = "launcher_tid"
+	probesVarMntnsInum           = "mntns_inum"
+	probesVarMoves               = "moves"
+	probesVarPidnsInum           = "pidns_inum"
+	probesVarUringOpens          = "uring_opens"
+	probesVarUringResults        = "uring_results"
+	probesVarUringSubmitArg      = "uring_submit_arg"
+	probesVarWakeupBytes         = "wakeup_bytes"
 )
 
 // loadProbes returns the embedded CollectionSpec for probes.
@@ -86,44 +98,56 @@ type probesSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type probesProgramSpecs struct {
-	InetSockSetState *ebpf.ProgramSpec `ebpf:"inet_sock_set_state"`
-	SchedProcessExec *ebpf.ProgramSpec `ebpf:"sched_process_exec"`
-	SchedProcessExit *ebpf.ProgramSpec `ebpf:"sched_process_exit"`
-	SysEnter         *ebpf.ProgramSpec `ebpf:"sys_enter"`
-	SysExit          *ebpf.ProgramSpec `ebpf:"sys_exit"`
-	TaskNewtask      *ebpf.ProgramSpec `ebpf:"task_newtask"`
+	InetSockSetState   *ebpf.ProgramSpec `ebpf:"inet_sock_set_state"`
+	IoUringComplete    *ebpf.ProgramSpec `ebpf:"io_uring_complete"`
+	IoUringCqeOverflow *ebpf.ProgramSpec `ebpf:"io_uring_cqe_overflow"`
+	IoUringReqFailed   *ebpf.ProgramSpec `ebpf:"io_uring_req_failed"`
+	IoUringSubmitReq   *ebpf.ProgramSpec `ebpf:"io_uring_submit_req"`
+	IoUringSubmitSqe   *ebpf.ProgramSpec `ebpf:"io_uring_submit_sqe"`
+	SchedProcessExec   *ebpf.ProgramSpec `ebpf:"sched_process_exec"`
+	SchedProcessExit   *ebpf.ProgramSpec `ebpf:"sched_process_exit"`
+	SysEnter           *ebpf.ProgramSpec `ebpf:"sys_enter"`
+	SysExit            *ebpf.ProgramSpec `ebpf:"sys_exit"`
+	TaskNewtask        *ebpf.ProgramSpec `ebpf:"task_newtask"`
 }
 
 // probesMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type probesMapSpecs struct {
-	CallCounts *ebpf.MapSpec `ebpf:"call_counts"`
-	Calls      *ebpf.MapSpec `ebpf:"calls"`
-	Connecting *ebpf.MapSpec `ebpf:"connecting"`
-	Counters   *ebpf.MapSpec `ebpf:"counters"`
-	Flights    *ebpf.MapSpec `ebpf:"flights"`
-	Folds      *ebpf.MapSpec `ebpf:"folds"`
-	FreeSlots  *ebpf.MapSpec `ebpf:"free_slots"`
-	Marks      *ebpf.MapSpec `ebpf:"marks"`
-	Movements  *ebpf.MapSpec `ebpf:"movements"`
-	Ring       *ebpf.MapSpec `ebpf:"ring"`
-	Scratches  *ebpf.MapSpec `ebpf:"scratches"`
-	Slots      *ebpf.MapSpec `ebpf:"slots"`
-	Undecided  *ebpf.MapSpec `ebpf:"undecided"`
+	CallCounts     *ebpf.MapSpec `ebpf:"call_counts"`
+	Calls          *ebpf.MapSpec `ebpf:"calls"`
+	Connecting     *ebpf.MapSpec `ebpf:"connecting"`
+	Counters       *ebpf.MapSpec `ebpf:"counters"`
+	Flights        *ebpf.MapSpec `ebpf:"flights"`
+	Folds          *ebpf.MapSpec `ebpf:"folds"`
+	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
+	Marks          *ebpf.MapSpec `ebpf:"marks"`
+	Movements      *ebpf.MapSpec `ebpf:"movements"`
+	Requests       *ebpf.MapSpec `ebpf:"requests"`
+	RequestsByData *ebpf.MapSpec `ebpf:"requests_by_data"`
+	Ring           *ebpf.MapSpec `ebpf:"ring"`
+	Scratches      *ebpf.MapSpec `ebpf:"scratches"`
+	Slots          *ebpf.MapSpec `ebpf:"slots"`
+	Undecided      *ebpf.MapSpec `ebpf:"undecided"`
+	UringCounts    *ebpf.MapSpec `ebpf:"uring_counts"`
+	Vacated        *ebpf.MapSpec `ebpf:"vacated"`
 }
 
 // probesVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type probesVariableSpecs struct {
-	CaptureArgv *ebpf.VariableSpec `ebpf:"capture_argv"`
-	HashSeed    *ebpf.VariableSpec `ebpf:"hash_seed"`
-	LauncherTid *ebpf.VariableSpec `ebpf:"launcher_tid"`
-	MntnsInum   *ebpf.VariableSpec `ebpf:"mntns_inum"`
-	Moves       *ebpf.VariableSpec `ebpf:"moves"`
-	PidnsInum   *ebpf.VariableSpec `ebpf:"pidns_inum"`
-	WakeupBytes *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
+	CaptureArgv    *ebpf.VariableSpec `ebpf:"capture_argv"`
+	HashSeed       *ebpf.VariableSpec `ebpf:"hash_seed"`
+	LauncherTid    *ebpf.VariableSpec `ebpf:"launcher_tid"`
+	MntnsInum      *ebpf.VariableSpec `ebpf:"mntns_inum"`
+	Moves          *ebpf.VariableSpec `ebpf:"moves"`
+	PidnsInum      *ebpf.VariableSpec `ebpf:"pidns_inum"`
+	UringOpens     *ebpf.VariableSpec `ebpf:"uring_opens"`
+	UringResults   *ebpf.VariableSpec `ebpf:"uring_results"`
+	UringSubmitArg *ebpf.VariableSpec `ebpf:"uring_submit_arg"`
+	WakeupBytes    *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
 }
 
 // probesObjects contains all objects after they have been loaded into the kernel.
@@ -146,19 +170,23 @@ func (o *probesObjects) Close() error {
 //
 // It can be passed to loadProbesObjects or ebpf.CollectionSpec.LoadAndAssign.
 type probesMaps struct {
-	CallCounts *ebpf.Map `ebpf:"call_counts"`
-	Calls      *ebpf.Map `ebpf:"calls"`
-	Connecting *ebpf.Map `ebpf:"connecting"`
-	Counters   *ebpf.Map `ebpf:"counters"`
-	Flights    *ebpf.Map `ebpf:"flights"`
-	Folds      *ebpf.Map `ebpf:"folds"`
-	FreeSlots  *ebpf.Map `ebpf:"free_slots"`
-	Marks      *ebpf.Map `ebpf:"marks"`
-	Movements  *ebpf.Map `ebpf:"movements"`
-	Ring       *ebpf.Map `ebpf:"ring"`
-	Scratches  *ebpf.Map `ebpf:"scratches"`
-	Slots      *ebpf.Map `ebpf:"slots"`
-	Undecided  *ebpf.Map `ebpf:"undecided"`
+	CallCounts     *ebpf.Map `ebpf:"call_counts"`
+	Calls          *ebpf.Map `ebpf:"calls"`
+	Connecting     *ebpf.Map `ebpf:"connecting"`
+	Counters       *ebpf.Map `ebpf:"counters"`
+	Flights        *ebpf.Map `ebpf:"flights"`
+	Folds          *ebpf.Map `ebpf:"folds"`
+	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
+	Marks          *ebpf.Map `ebpf:"marks"`
+	Movements      *ebpf.Map `ebpf:"movements"`
+	Requests       *ebpf.Map `ebpf:"requests"`
+	RequestsByData *ebpf.Map `ebpf:"requests_by_data"`
+	Ring           *ebpf.Map `ebpf:"ring"`
+	Scratches      *ebpf.Map `ebpf:"scratches"`
+	Slots          *ebpf.Map `ebpf:"slots"`
+	Undecided      *ebpf.Map `ebpf:"undecided"`
+	UringCounts    *ebpf.Map `ebpf:"uring_counts"`
+	Vacated        *ebpf.Map `ebpf:"vacated"`
 }
 
 func (m *probesMaps) Close() error {
@@ -172,10 +200,14 @@ func (m *probesMaps) Close() error {
 		m.FreeSlots,
 		m.Marks,
 		m.Movements,
+		m.Requests,
+		m.RequestsByData,
 		m.Ring,
 		m.Scratches,
 		m.Slots,
 		m.Undecided,
+		m.UringCounts,
+		m.Vacated,
 	)
 }
 
@@ -183,30 +215,43 @@ func (m *probesMaps) Close() error {
 //
 // It can be passed to loadProbesObjects or ebpf.CollectionSpec.LoadAndAssign.
 type probesVariables struct {
-	CaptureArgv *ebpf.Variable `ebpf:"capture_argv"`
-	HashSeed    *ebpf.Variable `ebpf:"hash_seed"`
-	LauncherTid *ebpf.Variable `ebpf:"launcher_tid"`
-	MntnsInum   *ebpf.Variable `ebpf:"mntns_inum"`
-	Moves       *ebpf.Variable `ebpf:"moves"`
-	PidnsInum   *ebpf.Variable `ebpf:"pidns_inum"`
-	WakeupBytes *ebpf.Variable `ebpf:"wakeup_bytes"`
+	CaptureArgv    *ebpf.Variable `ebpf:"capture_argv"`
+	HashSeed       *ebpf.Variable `ebpf:"hash_seed"`
+	LauncherTid    *ebpf.Variable `ebpf:"launcher_tid"`
+	MntnsInum      *ebpf.Variable `ebpf:"mntns_inum"`
+	Moves          *ebpf.Variable `ebpf:"moves"`
+	PidnsInum      *ebpf.Variable `ebpf:"pidns_inum"`
+	UringOpens     *ebpf.Variable `ebpf:"uring_opens"`
+	UringResults   *ebpf.Variable `ebpf:"uring_results"`
+	UringSubmitArg *ebpf.Variable `ebpf:"uring_submit_arg"`
+	WakeupBytes    *ebpf.Variable `ebpf:"wakeup_bytes"`
 }
 
 // probesPrograms contains all programs after they have been loaded into the kernel.
 //
 // It can be passed to loadProbesObjects or ebpf.CollectionSpec.LoadAndAssign.
 type probesPrograms struct {
-	InetSockSetState *ebpf.Program `ebpf:"inet_sock_set_state"`
-	SchedProcessExec *ebpf.Program `ebpf:"sched_process_exec"`
-	SchedProcessExit *ebpf.Program `ebpf:"sched_process_exit"`
-	SysEnter         *ebpf.Program `ebpf:"sys_enter"`
-	SysExit          *ebpf.Program `ebpf:"sys_exit"`
-	TaskNewtask      *ebpf.Program `ebpf:"task_newtask"`
+	InetSockSetState   *ebpf.Program `ebpf:"inet_sock_set_state"`
+	IoUringComplete    *ebpf.Program `ebpf:"io_uring_complete"`
+	IoUringCqeOverflow *ebpf.Program `ebpf:"io_uring_cqe_overflow"`
+	IoUringReqFailed   *ebpf.Program `ebpf:"io_uring_req_failed"`
+	IoUringSubmitReq   *ebpf.Program `ebpf:"io_uring_submit_req"`
+	IoUringSubmitSqe   *ebpf.Program `ebpf:"io_uring_submit_sqe"`
+	SchedProcessExec   *ebpf.Program `ebpf:"sched_process_exec"`
+	SchedProcessExit   *ebpf.Program `ebpf:"sched_process_exit"`
+	SysEnter           *ebpf.Program `ebpf:"sys_enter"`
+	SysExit            *ebpf.Program `ebpf:"sys_exit"`
+	TaskNewtask        *ebpf.Program `ebpf:"task_newtask"`
 }
 
 func (p *probesPrograms) Close() error {
 	return _ProbesClose(
 		p.InetSockSetState,
+		p.IoUringComplete,
+		p.IoUringCqeOverflow,
+		p.IoUringReqFailed,
+		p.IoUringSubmitReq,
+		p.IoUringSubmitSqe,
 		p.SchedProcessExec,
 		p.SchedProcessExit,
 		p.SysEnter,

@@ -73,6 +73,7 @@ enum op {
 
 	OP_FALLOCATE,	/* flags: the mode */
 	OP_SHARE,	/* makes memory shared with other processes */
+	OP_CLOSE,	/* a descriptor (out) or all; or it changes what is registered with a ring (in) */
 };
 
 /* What a mapping of a file allows beyond reading and private changes. */
@@ -237,10 +238,18 @@ struct call_count {
 	u64 denied;
 };
 
+/* Operations that were handed to io_uring, by opcode. */
+struct uring_count {
+	u64 begun;
+	u64 refused; /* not begun: wrong arguments */
+	u64 unseen;  /* begun, and the result was not seen */
+};
+
 /* Indices of `calls` and `call_counts`, by ABI. */
 #define CALLS_NATIVE 0
 #define CALLS_COMPAT 1024
 #define CALLS_X32 1536
 #define CALLS_SOCKETCALL 2240 /* by the call that i386's socketcall(2) stands for */
 #define CALLS_OTHER 2303
-#define CALLS 2304
+#define CALLS_URING 2304 /* by opcode of io_uring; no count of calls */
+#define CALLS 2560

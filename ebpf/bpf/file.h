@@ -4,13 +4,24 @@
 
 #include "syscall.h"
 
+/* The flags that a call opens a file with. */
+static __always_inline u32 open_flags(struct scratch *s, struct call *call)
+{
+	u32 flags = call->flags ? arg(s, call->flags) : 0;
+
+	if (call->flags_at) /* struct open_how */
+		bpf_probe_read_user(&flags, sizeof(flags), (void *)arg(s, call->flags));
+	return flags;
+}
+
 /* Where the file is comes from the file itself; what was asked for stands beside it. */
-static __always_inline void on_open(struct scratch *s, struct flight *f, struct call *call, struct mark *m, int fd)
+static __always_inline void on_open(struct scratch *s, struct flight *f, struct call *call, struct mark *m, int fd,
+				    u32 flags)
 {
 	struct file *file = file_of(fd);
 	struct dentry *d;
 	struct inode *inode;
-	u32 at, shared, alone, flags;
+	u32 at, shared, alone;
 
 	event_begin(s, EV_OPEN, call->op, m);
 	if (!file) {
@@ -22,9 +33,6 @@ static __always_inline void on_open(struct scratch *s, struct flight *f, struct 
 	}
 	d = BPF_CORE_READ(file, f_path.dentry);
 	inode = BPF_CORE_READ(file, f_inode);
-	flags = call->flags ? arg(s, call->flags) : 0;
-	if (call->flags_at)
-		bpf_probe_read_user(&flags, sizeof(flags), (void *)arg(s, call->flags));
 	s->ev.file.call_flags = flags;
 	s->ev.file.f_mode = BPF_CORE_READ(file, f_mode);
 	s->ev.file.f_flags = BPF_CORE_READ(file, f_flags);
@@ -45,7 +53,7 @@ static __always_inline void on_open(struct scratch *s, struct flight *f, struct 
 	 * A file that this call has just opened has one holder. If it has more,
 	 * another thread may have put it in the place of the one opened.
 	 */
-	shared = is_shared(file);
+	shared = is_shared(file) || s->raced;
 	/* Every creation is told: the file may have been deleted in between. */
 	alone = shared || s->ev.file.f_mode & FMODE_CREATED;
 	if (!alone && fold_known(s, 0, 0))
@@ -197,23 +205,24 @@ static __always_inline void on_descriptor(struct scratch *s, int fd)
 }
 
 /*
- * The exit of a call on a name or an open file, whose event holds the call's
- * row of `calls` and its result. A function of its own (not static) so that the
- * verifier goes through it once; what it needs it looks up again.
+ * The end of an operation on a name or an open file, from its row of `calls`
+ * and its result. Its names are kept by tid, or, with a tid of 0, stand in the
+ * scratch. A function of its own (not static) so that the verifier goes
+ * through it once; what it needs it looks up again.
  */
-__attribute__((noinline)) int file_op_exit(u32 index, s64 ret)
+__attribute__((noinline)) int file_op_exit(u32 index, s64 ret, u32 tid)
 {
-	u32 tgid = bpf_get_current_pid_tgid() >> 32, tid = bpf_get_current_pid_tgid();
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	struct call *call = bpf_map_lookup_elem(&calls, &index);
 	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
-	struct flight *f = bpf_map_lookup_elem(&flights, &tid);
+	struct flight *f = tid ? bpf_map_lookup_elem(&flights, &tid) : 0;
 	struct scratch *s = the_scratch();
 	u32 flags;
 
 	if (!s || !call || !m)
 		return 0;
 	if (!f)
-		f = &s->flight; /* names_missed() */
+		f = &s->flight; /* names_missed(), or an operation of io_uring */
 	if (restarts(ret)) {
 		count_interrupted();
 		return 0;

@@ -37,6 +37,7 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_HASH = 5,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_STACK = 23,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
@@ -283,6 +284,168 @@ struct unix_address {
 	struct sockaddr_un name[0];
 };
 
+struct filename {
+	const char *name;
+};
+
+struct msghdr {
+	void *msg_name;
+	int msg_namelen;
+};
+
+struct io_rsrc_node {
+	u64 file_ptr; /* with flags in its lowest bits */
+};
+
+struct io_rsrc_data {
+	u32 nr;
+	struct io_rsrc_node **nodes;
+};
+
+struct io_file_table {
+	struct io_rsrc_data data;
+};
+
+/* Before Linux 6.13. */
+struct io_fixed_file {
+	u64 file_ptr;
+};
+
+struct io_file_table___v612 {
+	struct io_fixed_file *files;
+};
+
+struct io_ring_ctx {
+	u32 compat : 1;
+	struct io_file_table file_table;
+};
+
+struct io_cqe {
+	u64 user_data;
+	s32 res;
+	int fd; /* until there is a result */
+};
+
+struct io_uring_cqe {
+	u64 user_data;
+	s32 res;
+};
+
+/* A request of io_uring. What the operation asks for begins where it begins. */
+struct io_kiocb {
+	struct file *file;
+	u8 opcode;
+	u32 flags;
+	struct io_cqe cqe;
+	struct io_ring_ctx *ctx;
+	void *async_data;
+};
+
+/* Before Linux 5.19. */
+struct io_kiocb___v518 {
+	u64 user_data;
+};
+
+struct open_how {
+	u64 flags;
+};
+
+struct io_open {
+	int dfd;
+	u32 file_slot;
+	struct filename *filename;
+	struct open_how how;
+};
+
+struct io_sync {
+	int mode;
+};
+
+struct io_close {
+	int fd;
+	u32 file_slot;
+};
+
+struct io_unlink {
+	int dfd;
+	int flags;
+	struct filename *filename;
+};
+
+struct io_rename {
+	int old_dfd;
+	int new_dfd;
+	struct filename *oldpath;
+	struct filename *newpath;
+	int flags;
+};
+
+struct io_mkdir {
+	int dfd;
+	struct filename *filename;
+};
+
+struct io_link {
+	int old_dfd;
+	int new_dfd;
+	struct filename *oldpath;
+	struct filename *newpath;
+	int flags;
+};
+
+struct io_xattr {
+	struct filename *filename;
+};
+
+struct io_splice {
+	int splice_fd_in;
+	u32 flags;
+};
+
+struct io_accept {
+	u32 file_slot;
+};
+
+struct io_socket {
+	u32 file_slot;
+};
+
+struct io_bind {
+	int addr_len;
+};
+
+struct io_rw {
+	u64 addr;
+	u32 len;
+};
+
+struct io_connect {
+	void *addr;
+	int addr_len;
+};
+
+struct io_sr_msg {
+	void *umsg; /* or the bytes themselves */
+	u32 len;
+	u32 msg_flags;
+	u16 flags;
+};
+
+/* Linux 6.0 to 6.13. */
+struct io_sr_msg___v61 {
+	u16 addr_len;
+	void *addr;
+};
+
+struct __kernel_sockaddr_storage {
+	u16 ss_family;
+};
+
+struct io_async_msghdr {
+	struct msghdr msg;
+	struct __kernel_sockaddr_storage addr;
+};
+
 #pragma clang attribute pop
 
 /*
@@ -318,6 +481,7 @@ struct pt_regs {
 #define EINPROGRESS 115
 #define ERESTARTSYS 512
 #define ERESTART_RESTARTBLOCK 516
+#define EIOCBQUEUED 529
 
 /* include/linux/fs.h */
 #define FMODE_READ 0x1
@@ -347,6 +511,7 @@ struct pt_regs {
 /* include/linux/socket.h */
 #define AF_UNSPEC 0
 #define AF_UNIX 1
+#define AF_MAX 64 /* more than there are */
 #define AF_INET 2
 #define AF_INET6 10
 #define AF_NETLINK 16

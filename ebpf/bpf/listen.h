@@ -125,7 +125,7 @@ __attribute__((noinline)) int on_accept(s64 fd)
 	struct sock *sk;
 	u16 family;
 
-	if (!s || !m || fd < 0)
+	if (!s || !m || (fd < 0 && fd != FD_GIVEN))
 		return 0;
 	event_begin(s, EV_ACCEPT, OP_ACCEPT, m);
 	file = file_of(fd);
@@ -147,7 +147,7 @@ __attribute__((noinline)) int on_accept(s64 fd)
 		}
 	}
 	/* Another thread closed it already, or put another file in its place. */
-	if (!sk || is_shared(file))
+	if (!sk || is_shared(file) || s->raced)
 		s->ev.seg[0].flags |= SEG_RACED;
 	event_send(current_tid());
 	return 0;

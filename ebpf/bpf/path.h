@@ -118,12 +118,20 @@ static __always_inline void path_append_file(struct file *f, u32 i)
 	path_append((u64)BPF_CORE_READ(f, f_path.dentry), (u64)BPF_CORE_READ(f, f_path.mnt), i);
 }
 
+/* No descriptor, but the file that the scratch holds: an operation of io_uring has its file at hand. */
+#define FD_GIVEN (-0x100000)
+
 static __always_inline struct file *file_of(int fd)
 {
 	struct task_struct *t = current_task();
 	struct fdtable *table = BPF_CORE_READ(t, files, fdt);
 	struct file **fds, *f = 0;
+	struct scratch *s;
 
+	if (fd == FD_GIVEN) {
+		s = the_scratch();
+		return s ? (void *)s->file : 0;
+	}
 	if (fd < 0 || (u32)fd >= BPF_CORE_READ(table, max_fds))
 		return 0;
 	fds = BPF_CORE_READ(table, fd);

@@ -7,6 +7,7 @@
 #include "file.h"
 #include "io.h"
 #include "listen.h"
+#include "uring.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -35,6 +36,80 @@ SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 {
 	on_sock_state(sk, oldstate, newstate);
+	return 0;
+}
+
+static __always_inline void on_uring_submit(u64 req)
+{
+	if (uring_begin(req)) {
+		uring_tell(req, -EIOCBQUEUED);
+		uring_told(req);
+	}
+}
+
+SEC("tp_btf/io_uring_submit_req")
+int io_uring_submit_req(u64 *args)
+{
+	on_uring_submit(tracepoint_arg(args, 0));
+	return 0;
+}
+
+/* The name and form of the one above before Linux 6.4. */
+SEC("tp_btf/io_uring_submit_sqe")
+int io_uring_submit_sqe(u64 *args)
+{
+	on_uring_submit(tracepoint_arg(args, uring_submit_arg));
+	return 0;
+}
+
+SEC("tp_btf/io_uring_req_failed")
+int io_uring_req_failed(u64 *args)
+{
+	uring_refused(tracepoint_arg(args, 1));
+	return 0;
+}
+
+SEC("tp_btf/io_uring_complete")
+int io_uring_complete(u64 *args)
+{
+	u64 ctx = tracepoint_arg(args, 0), req = tracepoint_arg(args, 1), user_data;
+	struct io_kiocb *r = (void *)req;
+	struct io_uring_cqe *cqe;
+	s32 res;
+
+	if (uring_results == RESULT_BY_DATA) {
+		user_data = req;
+		req = 0;
+		res = tracepoint_arg(args, 2);
+	} else if (uring_results == RESULT_IN_ARGS) {
+		user_data = tracepoint_arg(args, 2);
+		res = tracepoint_arg(args, 3);
+	} else if (req) {
+		/* The third argument is in the ring already, where the process can change it. */
+		user_data = BPF_CORE_READ(r, cqe.user_data);
+		res = BPF_CORE_READ(r, cqe.res);
+	} else {
+		cqe = (void *)tracepoint_arg(args, 2);
+		user_data = BPF_CORE_READ(cqe, user_data);
+		res = BPF_CORE_READ(cqe, res);
+	}
+	req = uring_end(ctx, req, user_data, res);
+	if (req) {
+		uring_tell(req, res);
+		uring_told(req);
+	}
+	return 0;
+}
+
+/* A result that found no room in its ring, and so does not come to io_uring_complete. */
+SEC("tp_btf/io_uring_cqe_overflow")
+int io_uring_cqe_overflow(u64 *args)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
+
+	if (m && !m->armed)
+		count_unseen(URING_UNKNOWN);
 	return 0;
 }
 
@@ -145,7 +220,7 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 	/* An exec that succeeded is counted there: on x86 an execveat comes out as an execve. */
 	if (!m->armed && call->op != OP_NO_RETURN && nr >= 0 && !(call->op == OP_EXEC && !ret))
 		count_call(index, ret);
-	if (call->op == OP_NONE || call->op == OP_FORK || call->op == OP_NO_RETURN || (m->armed && call->op != OP_EXEC))
+	if (call->op == OP_NONE || (call->op == OP_CLOSE && !uring_opens) || call->op == OP_FORK || call->op == OP_NO_RETURN || (m->armed && call->op != OP_EXEC))
 		return 0;
 	if (call->path[0] || has_address(call))
 		kept = f = bpf_map_lookup_elem(&flights, &tid);
@@ -163,13 +238,13 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 		bpf_probe_read_kernel(&s->flight, sizeof(s->flight), f);
 	}
 	if (is_file_op(call, ret)) {
-		file_op_exit(index, ret);
+		file_op_exit(index, ret, tid);
 		goto done;
 	}
 	switch (call->op) {
 	case OP_OPEN:
 		if (ret >= 0) /* open_by_handle_at() has no name to fail with */
-			on_open(s, f, call, m, ret);
+			on_open(s, f, call, m, ret, open_flags(s, call));
 		break;
 	case OP_EXEC:
 		if (ret < 0)
@@ -219,6 +294,9 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 	case OP_SHARE:
 		if (ret >= 0 || ret < -4095)
 			m->shares = 1;
+		break;
+	case OP_CLOSE:
+		places_change(index);
 		break;
 	case OP_MPROTECT:
 		if (!ret && s->args[2] & PROT_EXEC)

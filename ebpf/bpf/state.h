@@ -94,9 +94,22 @@ struct flight {
 	u32 followup; /* a further connect on a socket that is connecting or connected */
 	u64 sock; /* behind the descriptor at entry; 0: entry not seen, or none */
 	u32 index; /* of the call; an exec that succeeds loses its number */
+	u32 pad;
 	u16 len[2];
 	u16 flags[2];
 	u8 names[SHORT_NAMES]; /* len[0] bytes, then len[1]; or a sockaddr */
+};
+
+/* An operation that io_uring was handed and that is under way. */
+struct request {
+	u64 ctx;
+	u64 user_data;
+	u64 begun;   /* ns since boot */
+	u64 args[6]; /* as those of the call of that name would be */
+	u32 tgid;
+	u16 opcode;
+	u16 told; /* before it was done; there may be no result */
+	struct flight names;
 };
 
 struct slot {
@@ -218,7 +231,12 @@ struct scratch {
 	} io; /* a message that went over a socket */
 	struct fold_key key;
 	u64 moves; /* when the key was looked up */
+	u64 file;  /* what FD_GIVEN stands for */
+	u32 more;  /* the operation in here is not over */
+	u32 raced; /* that file may be another than the one of the operation */
 	struct flight flight;
+	struct request request;
+	u64 filename[2]; /* struct filename, of the request */
 	struct event ev;
 	u8 data[DATA_MAX + SEGMENT_MAX + 256];
 };
@@ -280,6 +298,8 @@ static __always_inline struct scratch *scratch_get(void)
 	}
 	s->busy = 1;
 	s->len = 0;
+	s->file = 0;
+	s->raced = 0;
 	return s;
 }
 

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/*
+ * Operations that are handed to io_uring: no system call of their own stands
+ * for them. When one has been taken on, the kernel's request holds copies of
+ * the names, and these are kept. When its result is there, it is told like the
+ * call of that name: by the process's own task, by a worker or by the ring's
+ * polling thread, which are threads of the process (since Linux 5.12).
+ */
+#pragma once
+
+#include "file.h"
+#include "io.h"
+#include "listen.h"
+#include "uring_places.h"
+#include "uring_request.h"
+
+/* A request has been turned down: what it was to be is not carried out. */
+__attribute__((noinline)) int uring_refused(u64 req)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
+	struct uring_count *n;
+
+	request_settle(req);
+	if (!m || m->armed)
+		return 0;
+	n = uring_count(BPF_CORE_READ((struct io_kiocb *)req, opcode));
+	if (n)
+		n->refused++;
+	return 0;
+}
+
+__attribute__((noinline)) int uring_open(u32 index, s64 res)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct call *call = bpf_map_lookup_elem(&calls, &index);
+	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
+	struct scratch *s = the_scratch();
+
+	if (!s || !m || !call)
+		return 0;
+	opened_file(s, s->args[2], res);
+	on_open(s, &s->flight, call, m, FD_GIVEN, s->args[3]);
+	return 0;
+}
+
+/* Bytes that were spliced: to the request's file, from one that is looked for again. */
+__attribute__((noinline)) int uring_splice(s64 res)
+{
+	struct scratch *s = the_scratch();
+	struct movement mv = {};
+	u32 tid = current_tid();
+
+	if (!s || res <= 0)
+		return 0;
+	on_moved(FD_GIVEN, res, MESSAGE_OUT);
+	if (s->args[1] & SPLICE_F_FD_IN_FIXED) {
+		s->file = registered_file(s->request.ctx, s->args[0]);
+		on_moved(FD_GIVEN, res, 0);
+		return 0;
+	}
+	mv.file[0] = s->args[3];
+	bpf_map_update_elem(&movements, &tid, &mv, BPF_ANY);
+	on_moved(s->args[0], res, 0);
+	movement_end(tid);
+	return 0;
+}
+
+/* What came of the operation that the scratch holds. */
+__attribute__((noinline)) int uring_tell(u64 req, s64 res)
+{
+	u32 opcode = BPF_CORE_READ((struct io_kiocb *)req, opcode), index = CALLS_URING + opcode, how;
+	struct call *call = bpf_map_lookup_elem(&calls, &index);
+	struct scratch *s = the_scratch();
+
+	if (!s || !call)
+		return 0;
+	switch (call->op) {
+	case OP_NONE:
+	case OP_CLOSE:
+		break;
+	case OP_CONNECT:
+		on_connect(res);
+		break;
+	case OP_BIND:
+		on_bind(res);
+		break;
+	case OP_LISTEN:
+		on_listen(res);
+		break;
+	case OP_ACCEPT:
+	case OP_SOCKET:
+		if (res < 0)
+			break;
+		opened_file(s, s->args[2], res);
+		if (call->op == OP_ACCEPT)
+			on_accept(FD_GIVEN);
+		else
+			on_socket(FD_GIVEN);
+		break;
+	case OP_SENDTO:
+	case OP_SENDMSG:
+		request_payload(req, call->op, call->payload);
+		on_send(s, call, res, request_compat(req));
+		break;
+	case OP_RECVMSG:
+	case OP_MOVE:
+		if (opcode == IORING_OP_SPLICE) {
+			uring_splice(res);
+			break;
+		}
+		request_payload(req, call->op, call->payload);
+		payload_find(s, call, request_compat(req));
+		how = call->out ? MESSAGE_OUT : message_flags(arg(s, call->flags));
+		on_moved(FD_GIVEN, res, how);
+		break;
+	default:
+		if (call->op == OP_OPEN && res >= 0)
+			uring_open(index, res);
+		else
+			file_op_exit(index, res, 0);
+	}
+	return 0;
+}
+
+/*
+ * An operation whose success is not to be reported: it is told now what it is
+ * to be. Many failures are reported nevertheless. Returns 0 if there is nothing
+ * to tell.
+ */
+static __always_inline int unreported_find(struct scratch *s, u64 req, u32 opcode, struct call *call)
+{
+	struct io_kiocb *r = (void *)req;
+	u64 ctx = s->request.ctx;
+	int fd;
+
+	__builtin_memcpy(s->args, s->request.args, sizeof(s->request.args));
+	if (!call->path[0]) {
+		count_unseen(opcode);
+		if (bpf_core_field_exists(r->cqe.fd)) {
+			fd = BPF_CORE_READ(r, cqe.fd);
+			if (BPF_CORE_READ(r, flags) & IOSQE_FIXED_FILE)
+				s->file = registered_file(ctx, fd);
+			else
+				s->file = (u64)file_of(fd);
+		} else {
+			s->file = (u64)BPF_CORE_READ(r, file);
+		}
+	}
+	return call->path[0] || has_peer(call->op);
+}
+
+/*
+ * A request has been taken on. Returns 1 if it has to be told now: then it is
+ * in the scratch, until uring_told(). That a program does, not this function,
+ * keeps the stack small.
+ */
+__attribute__((noinline)) int uring_begin(u64 req)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32, opcode, index;
+	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
+	int shots, unreported, all = uring_results == RESULT_BY_DATA;
+	struct uring_count *n;
+	struct scratch *s;
+	struct call *call;
+
+	request_settle(req);
+	if (!m || m->armed)
+		return 0;
+	opcode = BPF_CORE_READ((struct io_kiocb *)req, opcode);
+	n = uring_count(opcode);
+	if (n)
+		n->begun++;
+	index = CALLS_URING + opcode;
+	call = bpf_map_lookup_elem(&calls, &index);
+	if (!call || (call->op == OP_NONE && !all))
+		return 0;
+	unreported = wants_no_result(req);
+	if (call->op == OP_OPEN || call->op == OP_ACCEPT || call->op == OP_SOCKET)
+		uring_opens = 1;
+	if (call->op == OP_CLOSE) {
+		if (uring_opens)
+			request_vacates(req, opcode, unreported ? -1ULL : bpf_ktime_get_boot_ns());
+		if (!all)
+			return 0;
+	}
+	shots = is_multishot(req, opcode);
+	if (is_bytes(call->op, opcode) && !shots && !all) {
+		/* The result will do, if there is to be one. */
+		if (unreported)
+			count_unseen(opcode);
+		return 0;
+	}
+	s = scratch_get();
+	if (!s)
+		return 0;
+	request_args(s, req, opcode);
+	if (has_peer(call->op))
+		request_address(req, opcode);
+	else
+		request_names(s, call);
+	/* A send without an address is but bytes. */
+	if (all || shots || !is_send(call->op) || s->flight.len[0])
+		request_keep(req, opcode, unreported);
+	if (unreported && unreported_find(s, req, opcode, call)) {
+		s->more = 1;
+		return 1;
+	}
+	scratch_put(s);
+	return 0;
+}
+
+/* The request has been told. */
+__attribute__((noinline)) int uring_told(u64 req)
+{
+	struct scratch *s = the_scratch();
+
+	if (!s)
+		return 0;
+	if (!s->more)
+		request_end(req);
+	scratch_put(s);
+	return 0;
+}
+
+/*
+ * There is a result. req is 0 where the kernel does not say which request it
+ * is of: that is one of several of a request, or the kernel never says.
+ * Returns the request if it has to be told: then it is in the scratch, until
+ * uring_told().
+ */
+__attribute__((noinline)) u64 uring_end(u64 ctx, u64 req, u64 user_data, s32 res)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32, opcode, index, more = 0;
+	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
+	struct by_data by = { .ctx = ctx, .user_data = user_data };
+	struct requests_of *of;
+	struct request *r;
+	struct scratch *s;
+	struct call *call;
+
+	if (!req) {
+		of = bpf_map_lookup_elem(&requests_by_data, &by);
+		req = of ? of->req : 0;
+		if (!req && m && (of || uring_results == RESULT_BY_DATA))
+			count_unseen(URING_UNKNOWN);
+		if (!req)
+			return 0;
+		more = uring_results != RESULT_BY_DATA;
+	}
+	opcode = BPF_CORE_READ((struct io_kiocb *)req, opcode);
+	if (opcode == IORING_OP_RENAMEAT)
+		__sync_fetch_and_add(&moves, 1);
+	if ((opcode == IORING_OP_CLOSE || opcode == IORING_OP_FILES_UPDATE) && m && uring_opens)
+		request_vacates(req, opcode, bpf_ktime_get_boot_ns());
+	r = bpf_map_lookup_elem(&requests, &req);
+	if (r && (r->ctx != ctx || r->user_data != user_data || r->opcode != opcode)) {
+		/* Of something that the kernel uses the request for by itself. */
+		if (!more)
+			request_settle(req);
+		return 0;
+	}
+	if (!m || m->armed || (r && r->tgid != tgid)) {
+		/* Not where it began: its descriptors and folders are not at hand. Nothing came of a failure. */
+		if (!more && res < 0)
+			request_end(req);
+		else if (!more)
+			request_settle(req);
+		return 0;
+	}
+	index = CALLS_URING + opcode;
+	call = bpf_map_lookup_elem(&calls, &index);
+	if (!call || (!r && !is_bytes(call->op, opcode) && !is_send(call->op)))
+		return 0;
+	s = scratch_get();
+	if (!s)
+		return 0;
+	s->args[0] = FD_GIVEN;
+	if (r) {
+		__builtin_memcpy(&s->flight, &r->names, sizeof(s->flight));
+		__builtin_memcpy(s->args, r->args, sizeof(r->args));
+		s->request.ctx = ctx;
+		s->request.begun = r->begun;
+	} else {
+		s->flight.len[0] = s->flight.len[1] = 0;
+		s->flight.sock = 0;
+		s->flight.followup = 0;
+	}
+	s->file = (u64)BPF_CORE_READ((struct io_kiocb *)req, file);
+	s->more = more;
+	return req;
+}
+
+/* The arguments of a tracepoint, which differ between kernels, as they come. */
+static __always_inline u64 tracepoint_arg(const u64 *args, u32 i)
+{
+	u64 v = 0;
+
+	bpf_probe_read_kernel(&v, sizeof(v), args + i);
+	return v;
+}

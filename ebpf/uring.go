@@ -1,0 +1,152 @@
+//go:build linux && (amd64 || arm64)
+
+package ebpf
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+
+	"glasshouse/audit"
+)
+
+// The values of uring_results in bpf/uring_state.h.
+const (
+	resultInCQE  = 1
+	resultInArgs = 2
+	resultByData = 3
+)
+
+// uringHooks are the programs on io_uring in the order in which they are
+// attached: an operation's end is watched before its beginning.
+var uringHooks = []string{
+	probesProgIoUringComplete, probesProgIoUringCqeOverflow, probesProgIoUringReqFailed,
+	probesProgIoUringSubmitReq, probesProgIoUringSubmitSqe,
+}
+
+// fitURing leaves in spec those programs on io_uring that this kernel can
+// run: the tracepoints have changed names and arguments. Before Linux 5.11
+// they do not tell which operation they are about, and none is left.
+func fitURing(spec *ebpf.CollectionSpec, kernel *btf.Spec) error {
+	args := func(prog string) int { return tracepointArgs(kernel, spec.Programs[prog].AttachTo) }
+	var results, submitArg uint32
+	switch args(probesProgIoUringComplete) {
+	case 3:
+		results = resultInCQE
+	case 4:
+		results = resultByData
+	case 5, 7:
+		results = resultInArgs
+	}
+	begins := true
+	switch {
+	case args(probesProgIoUringSubmitReq) == 1:
+	case args(probesProgIoUringSubmitSqe) == 2:
+	case args(probesProgIoUringSubmitSqe) == 7:
+		submitArg = 1
+	default:
+		begins = false
+	}
+	want := map[string]bool{}
+	if begins && results != 0 {
+		want[probesProgIoUringComplete] = true
+		want[probesProgIoUringSubmitReq] = args(probesProgIoUringSubmitReq) == 1
+		want[probesProgIoUringSubmitSqe] = args(probesProgIoUringSubmitReq) != 1
+		want[probesProgIoUringReqFailed] = args(probesProgIoUringReqFailed) == 3
+		want[probesProgIoUringCqeOverflow] = args(probesProgIoUringCqeOverflow) > 0
+	}
+	for _, name := range uringHooks {
+		if !want[name] {
+			delete(spec.Programs, name)
+		}
+	}
+	if err := spec.Variables[probesVarUringSubmitArg].Set(submitArg); err != nil {
+		return fmt.Errorf("set %s: %w", probesVarUringSubmitArg, err)
+	}
+	if err := spec.Variables[probesVarUringResults].Set(max(results, 1)); err != nil {
+		return fmt.Errorf("set %s: %w", probesVarUringResults, err)
+	}
+	return nil
+}
+
+// tracepointArgs is the number of arguments of a tracepoint; 0 if there is none.
+func tracepointArgs(kernel *btf.Spec, name string) int {
+	var t *btf.Typedef
+	if kernel.TypeByName("btf_trace_"+name, &t) != nil {
+		return 0
+	}
+	ptr, ok := t.Type.(*btf.Pointer)
+	if !ok {
+		return 0
+	}
+	proto, ok := ptr.Target.(*btf.FuncProto)
+	if !ok {
+		return 0
+	}
+	return len(proto.Params) - 1 // the first is the tracepoint's own
+}
+
+// namesWhat tells whether an operation names a file or a peer: without its
+// result it is not known what became of that.
+func namesWhat(c call) bool {
+	switch c.Op {
+	case audit.OpNone, audit.OpMove, audit.OpRecvmsg, audit.OpClose, audit.OpAccept, audit.OpSocket, audit.OpListen:
+		return false
+	}
+	return true
+}
+
+const gapIOUring = "io_uring"
+
+// uringGaps lists what is not known of the operations that were handed to io_uring.
+func (p *probes) uringGaps(calls []audit.SyscallCount) ([]audit.Gap, error) {
+	var gaps []audit.Gap
+	add := func(n uint64, detail string) {
+		if n > 0 {
+			gaps = append(gaps, audit.Gap{Kind: gapIOUring, Detail: detail, Count: n})
+		}
+	}
+	if p.programs[probesProgIoUringComplete] == nil {
+		for _, c := range calls {
+			if c.Name == "io_uring_setup" {
+				add(c.Count, "io_uring_setup: what was done through the ring was not seen")
+			}
+		}
+		return gaps, nil
+	}
+
+	unseen := make(map[uint32]uint64)
+	err := each(p.Requests, func(_ uint64, r request) {
+		if opcode := uint32(r.Opcode); r.Told == 0 && namesWhat(uringRow(opcode)) {
+			unseen[opcode]++ // still under way, or ended without a word
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = each(p.UringCounts, func(opcode uint32, perCPU []uringCount) {
+		var n uringCount
+		for _, c := range perCPU {
+			n.Begun += c.Begun
+			n.Refused += c.Refused
+			n.Unseen += c.Unseen
+		}
+		n.Unseen += unseen[opcode]
+		if opcode == uringUnknown {
+			add(n.Unseen, "results that found no room in their ring, or could not be told apart")
+			return
+		}
+		name := uringName(opcode)
+		switch {
+		case int(opcode) >= len(uringOps):
+			add(n.Begun, name+": not known to the recorder")
+		case uringOps[opcode].gap != "":
+			add(n.Begun, name+": "+uringOps[opcode].gap)
+		case uringRow(opcode).Op != audit.OpNone && uringRow(opcode).Op != audit.OpClose:
+			add(n.Unseen, name+": its result was not seen")
+			add(n.Refused, name+": turned down before it began")
+		}
+	})
+	return gaps, err
+}
