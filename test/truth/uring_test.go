@@ -76,6 +76,9 @@ func init() {
 		errno := func(e unix.Errno) int { return -int(e) }
 
 		do(sqe{opcode: opOpenat, fd: cwd, addr: text("read-me")}, 0, say(&d.Reads, "read-me"))
+		do(sqe{opcode: opOpenat, fd: cwd, addr: text("emptied"), opFlags: unix.O_RDONLY | unix.O_TRUNC}, 0, func() {
+			d.Reads, d.Writes = append(d.Reads, "emptied"), append(d.Writes, "emptied")
+		})
 		do(sqe{opcode: opOpenat, fd: cwd, addr: text("to-link")}, 0, say(&d.Reads, "linked-to"))
 		do(sqe{opcode: opOpenat, fd: cwd, addr: text("./sub/../made"), opFlags: unix.O_CREAT | unix.O_WRONLY, len: 0o600}, 0, func() {
 			d.Writes = append(d.Writes, "made")
@@ -184,7 +187,7 @@ func testRing(t *testing.T, way string) {
 	defer l.Close()
 	udp := l.LocalAddr().(*net.UDPAddr).Port
 	dir := tempDir(t)
-	for _, name := range []string{"read-me", "linked-to", "gone", "old", "read-2", "data", "cut", "named"} {
+	for _, name := range []string{"read-me", "emptied", "linked-to", "gone", "old", "read-2", "data", "cut", "named"} {
 		write(t, filepath.Join(dir, name), "0123456789")
 	}
 	for _, name := range []string{"sub", "gone-dir"} {
