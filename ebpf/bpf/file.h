@@ -266,9 +266,13 @@ __attribute__((noinline)) int arg_append(u64 at, u32 pointer_size)
 		return 1;
 	}
 	got = bpf_probe_read_user_str(&s->data[len], NAME_MAX_LEN, (void *)p);
-	if (got <= 0) {
+	if (got < 0) {
 		s->ev.seg[2].flags |= SEG_UNREADABLE;
 		return 1;
+	}
+	if (got == 0) { /* An empty string, on older kernels, without its NUL. */
+		s->data[len] = 0;
+		got = 1;
 	}
 	if (got == NAME_MAX_LEN)
 		s->ev.seg[2].flags |= SEG_CUT;
