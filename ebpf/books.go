@@ -29,7 +29,7 @@ type mark struct {
 	Start, ParentStart             uint64
 	PID, ParentPID, Armed, Borrows uint32
 	Shares, Pad                    uint32
-	BorrowedRSS                    uint64
+	BorrowedRSS, ExitRSS           uint64
 }
 
 type callCount struct{ Count, Denied uint64 }

@@ -186,6 +186,14 @@ struct mm_struct___v61 {
 	struct mm_rss_stat rss_stat;
 };
 
+struct task_rss_stat {
+	int count[4];
+};
+
+struct task_struct___v61 {
+	struct task_rss_stat rss_stat;
+};
+
 struct task_io_accounting {
 	u64 read_bytes;
 	u64 write_bytes;

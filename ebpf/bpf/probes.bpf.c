@@ -150,6 +150,8 @@ int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
 		return 0;
 	if (call->op == OP_NO_RETURN) {
 		count_call(index, 0);
+		if (m->borrowed_rss)
+			m->exit_rss = peak_of(current_task());
 		return 0;
 	}
 	on_descriptors = has_descriptors(call);

@@ -228,25 +228,17 @@ static __always_inline void on_exec(struct task_struct *t, u32 old_tid, struct l
 	scratch_put(s);
 }
 
-/*
- * The process's peak, in pages. An exec adds the peak of the memory that it
- * leaves to signal->maxrss, and after a vfork that is the creator's memory:
- * unless the process has risen above it, what its memory holds now is nearer
- * the truth.
- */
-static __always_inline u64 max_rss_of(struct task_struct *t, struct signal_struct *sig, struct mark *m)
+/* The most that the task's memory held, or 0 if it is gone, in pages. */
+static __always_inline u64 peak_of(struct task_struct *t)
 {
-	u64 max = BPF_CORE_READ(sig, maxrss), peak;
+	struct mm_struct *mm = BPF_CORE_READ(t, mm);
+	struct mm_struct___v61 *old = (void *)mm;
+	struct task_struct___v61 *old_task = (void *)t;
+	u64 peak;
 	s64 rss;
-	struct mm_struct___v61 *old;
-	struct mm_struct *mm;
 
-	if (max > m->borrowed_rss)
-		return max;
-	mm = BPF_CORE_READ(t, mm);
 	if (!mm)
 		return 0;
-	old = (void *)mm;
 	/* MM_FILEPAGES, MM_ANONPAGES, MM_SHMEMPAGES; each may be some tens of pages off. */
 	if (bpf_core_field_exists(old->rss_stat.count))
 		rss = BPF_CORE_READ(old, rss_stat.count[0].counter) + BPF_CORE_READ(old, rss_stat.count[1].counter) +
@@ -254,10 +246,31 @@ static __always_inline u64 max_rss_of(struct task_struct *t, struct signal_struc
 	else
 		rss = BPF_CORE_READ(mm, rss_stat[0].count) + BPF_CORE_READ(mm, rss_stat[1].count) +
 		      BPF_CORE_READ(mm, rss_stat[3].count);
+	/* Of these, what the thread has not yet handed over to the process. */
+	if (bpf_core_field_exists(old_task->rss_stat.count))
+		rss += BPF_CORE_READ(old_task, rss_stat.count[0]) + BPF_CORE_READ(old_task, rss_stat.count[1]) +
+		       BPF_CORE_READ(old_task, rss_stat.count[3]);
 	if (rss < 0)
 		rss = 0;
 	peak = BPF_CORE_READ(mm, hiwater_rss);
 	return peak > rss ? peak : rss;
+}
+
+/*
+ * The process's peak, in pages. An exec adds the peak of the memory that it
+ * leaves to signal->maxrss, and after a vfork that is the creator's memory:
+ * unless the process has risen above it, what its memory holds now is nearer
+ * the truth. Before Linux 6.16 that is gone by now: then what it held when the
+ * process asked to exit.
+ */
+static __always_inline u64 max_rss_of(struct task_struct *t, struct signal_struct *sig, struct mark *m)
+{
+	u64 max = BPF_CORE_READ(sig, maxrss), peak;
+
+	if (max > m->borrowed_rss)
+		return max;
+	peak = peak_of(t);
+	return peak ? peak : m->exit_rss;
 }
 
 /* What wait(2) will report: kernel/exit.c, wait_task_zombie(). */

@@ -42,6 +42,7 @@ struct mark {
 	u32 shares;  /* has memory that other processes can write to, until it execs */
 	u32 pad;
 	u64 borrowed_rss; /* signal->maxrss that this left behind, in pages */
+	u64 exit_rss; /* what a process with borrowed_rss held when it asked to exit */
 };
 
 struct {
