@@ -389,18 +389,6 @@ func TestChroot(t *testing.T) {
 	same(t, "deletes", []string{"jail/above", "jail/climbed", "jail/from-sub", "jail/gone"}, under(dir, r.Filesystem.Deletes))
 }
 
-// needRoot skips where the test is not run by root, which CI does.
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatal("CI runs as root")
-	}
-	t.Skip(unix.EPERM)
-}
-
 func init() {
 	workloads["deep"] = func([]string) {
 		for range 40 {

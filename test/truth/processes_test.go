@@ -61,18 +61,6 @@ func splitAt(args []string, sep string) func(func([]string) bool) {
 	}
 }
 
-func ending(p receipt.Process) string {
-	switch {
-	case p.ExitCode != nil && p.Signal == nil:
-		return "exit " + strconv.Itoa(*p.ExitCode)
-	case p.ExitCode == nil && p.Signal != nil:
-		return *p.Signal
-	case p.ExitCode == nil:
-		return "runs"
-	}
-	return "both"
-}
-
 func byPID(t *testing.T, r recording, pid string) receipt.Process {
 	t.Helper()
 	for _, p := range r.ProcessTree {
@@ -85,9 +73,12 @@ func byPID(t *testing.T, r recording, pid string) receipt.Process {
 }
 
 func TestExits(t *testing.T) {
-	r := record(t, workload("children",
-		self, workloadFlag, "exit", "0", "--", self, workloadFlag, "exit", "7", "--", self, workloadFlag, "exit", "255", "--",
-		self, workloadFlag, "die", "9", "--", self, workloadFlag, "die", "15", "--", "/bin/sh", "-c", "kill -36 $$"))
+	args := []string{"/bin/sh", "-c", "kill -36 $$"}
+	for _, child := range []string{"die 15", "die 9", "exit 255", "exit 7", "exit 0"} {
+		name, arg, _ := strings.Cut(child, " ")
+		args = append(append(workload(name, arg), "--"), args...)
+	}
+	r := record(t, workload("children", args...))
 	complete(t, r)
 	pids := strings.Fields(r.stdout)
 	if len(r.ProcessTree) != 7 {
