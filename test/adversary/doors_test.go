@@ -1,0 +1,135 @@
+//go:build linux
+
+package adversary
+
+import (
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+var doorRows = []row{
+	{name: "race-open"},
+	{name: "race-unlink"},
+	{name: "race-rename"},
+	{name: "int80", amd64: true, prepare: func(t *testing.T, _ string) []string { return []string{echo(t)} }},
+	{name: "reopen", files: usual},
+	{name: "handle", files: usual},
+	{name: "handed-over", prepare: daemon},
+	{name: "pidfd-getfd", files: []string{"held:0123456789"}, prepare: bystander},
+	{name: "process-vm-writev", files: []string{"held"}, prepare: bystander},
+	{name: "proc-mem", files: []string{"held"}, prepare: bystander},
+	{name: "ptrace-outside", files: []string{"held"}, amd64: true, prepare: bystander},
+	{name: "ptrace-inside", amd64: true},
+	{name: "ptrace-changed", amd64: true},
+}
+
+func TestSideDoors(t *testing.T) { run(t, doorRows) }
+
+// echo listens on loopback, sends back what it gets, and returns its port.
+func echo(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				io.Copy(c, c)
+			}()
+		}
+	}()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+// bystander is a process that the run has nothing to do with: it waits, with
+// the file "held" as its standard input. Arguments are its number and an
+// address in its memory that can be read and written.
+func bystander(t *testing.T, dir string) []string {
+	t.Helper()
+	held, err := os.Open(filepath.Join(dir, "held"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	cmd := exec.Command(program, "bystander")
+	cmd.Dir, cmd.Stdin = dir, held
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	address := make([]byte, 64)
+	n, err := out.Read(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []string{strconv.Itoa(cmd.Process.Pid), strings.TrimSpace(string(address[:n]))}
+}
+
+// daemon is somebody who does what it is asked over the socket "socket":
+// "make NAME" makes a file, "files" hands out descriptors of "to-read" and
+// "to-write" and of a connection.
+func daemon(t *testing.T, dir string) []string {
+	t.Helper()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, "socket"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	port := echo(t)
+	go func() {
+		c, err := l.AcceptUnix()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		request := make([]byte, 64)
+		n, err := c.Read(request)
+		if err != nil {
+			return
+		}
+		if name, ok := strings.CutPrefix(string(request[:n]), "make "); ok {
+			os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600)
+			c.Write([]byte("x"))
+			return
+		}
+		r, err1 := os.Open(filepath.Join(dir, "to-read"))
+		w, err2 := os.OpenFile(filepath.Join(dir, "to-write"), os.O_WRONLY, 0)
+		s, err3 := net.Dial("tcp4", "127.0.0.1:"+port)
+		if err1 != nil || err2 != nil || err3 != nil {
+			return
+		}
+		defer r.Close()
+		defer w.Close()
+		defer s.Close()
+		f, err := s.(*net.TCPConn).File()
+		if err != nil {
+			return
+		}
+		defer f.Close()
+		c.WriteMsgUnix([]byte("x"), unix.UnixRights(int(r.Fd()), int(w.Fd()), int(f.Fd())), nil)
+		io.Copy(io.Discard, c) // until the other end is done
+	}()
+	return nil
+}

@@ -1,0 +1,204 @@
+/* Side doors: calls that come another way, and work that others do. */
+#include "deed.h"
+#include <linux/if_alg.h>
+#include <netinet/in.h>
+#include <sys/ipc.h>
+#include <sys/msg.h>
+
+#ifdef __x86_64__
+/* A 32-bit call of a 64-bit process. What it points to has to lie below 4 GiB, as a static program's data does. */
+static long int80(long nr, long a, long b, long c)
+{
+	long ret;
+
+	asm volatile("int $0x80" : "=a"(ret) : "a"(nr), "b"(a), "c"(b), "d"(c) : "memory", "r8", "r9", "r10", "r11");
+	return ret;
+}
+
+#define must80(...)                                                         \
+	({                                                                  \
+		long ret80 = int80(__VA_ARGS__);                            \
+		errno = -ret80;                                             \
+		must(ret80 < 0 ? -1 : ret80);                               \
+	})
+#define STR(s) ({ static char in_data[] = s; (long)in_data; })
+
+WORKLOAD(w_int80, "int80")
+{
+	static struct sockaddr_in to = { .sin_family = AF_INET };
+	static unsigned args[3];
+	static char *exec_args[] = { "nope", 0 };
+	int fd, s;
+
+	fd = must80(5 /* open */, STR("made"), O_CREAT | O_WRONLY, 0600);
+	deed("created", "file made kernel");
+	deed("writes", "made");
+	must80(4 /* write */, fd, STR("12345"), 5);
+	deed("bytes", "made 0 5");
+	must80(39 /* mkdir */, STR("dir"), 0700, 0);
+	deed("created", "dir dir lexical");
+	deed("writes", "dir");
+	must80(38 /* rename */, STR("made"), STR("moved"), 0);
+	deed("renames", "made > moved");
+	deed("deletes", "made");
+	deed("writes", "moved");
+	must80(10 /* unlink */, STR("moved"), 0, 0);
+	deed("deletes", "moved");
+	if (int80(5, STR("none"), O_RDONLY, 0) != -ENOENT)
+		fail(__FILE__, __LINE__, "open none");
+	deed("failed", "open none ENOENT 1");
+	if (int80(11 /* execve */, STR("./nope"), (long)exec_args, 0) >= 0)
+		fail(__FILE__, __LINE__, "exec nope");
+	/* The upper half of the first pointer ends the list of 32-bit ones. */
+	deed("exec_failures", "%d nope|nope ENOENT 1", getpid());
+	to.sin_port = htons(atoi(argv[1]));
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	s = must(socket(AF_INET, SOCK_STREAM, 0));
+	args[0] = s;
+	args[1] = (unsigned)(uintptr_t)&to;
+	args[2] = sizeof(to);
+	must80(102 /* socketcall */, 3 /* connect */, (long)args, 0);
+	deed("attempts", "tcp 127.0.0.1:%s connected 1", argv[1]);
+	must80(4, s, STR("1234567"), 7);
+	deed("sent", "7");
+}
+
+/* Linux takes but the lower half of the number. */
+WORKLOAD(w_dirty, "dirty-number")
+{
+	long ret;
+
+	asm volatile("syscall" : "=a"(ret) : "a"(SYS_mkdir | 1L << 32), "D"("dir"), "S"(0700) : "rcx", "r11", "memory");
+	if (ret == -ENOSYS) { /* an older Linux, which takes both */
+		deed("failed", "mkdir dir ENOSYS 1");
+		return;
+	}
+	must(ret);
+	deed("created", "dir dir lexical");
+	deed("writes", "dir");
+	asm volatile("syscall" : "=a"(ret) : "a"(SYS_open | 0xffffffffL << 32), "D"("file"), "S"(O_WRONLY) : "rcx", "r11", "memory");
+	must(ret < 0 ? -1 : 0);
+	deed("writes", "file");
+	asm volatile("syscall" : "=a"(ret) : "a"(SYS_write | 7L << 32), "D"(ret | 9L << 32), "S"("abc"), "d"(3L) : "rcx", "r11", "memory");
+	must(ret == 3 ? 0 : -1);
+	deed("bytes", "file 0 3");
+}
+#endif
+
+/* A jail whose /proc is a folder like any other. */
+WORKLOAD(w_fake_proc, "fake-proc")
+{
+	char path[64];
+	int fd = must(open("file", O_RDONLY));
+
+	deed("reads", "file");
+	snprintf(path, sizeof(path), "/proc/self/fd/%s", argv[1]);
+	must(dup2(fd, atoi(argv[1])));
+	must(chroot("jail"));
+	must(chmod(path, 0600));
+	must(link(path, "/linked"));
+	deed("changed", "jail%s mode lexical", path);
+	deed("created", "hardlink jail/linked -> jail%s lexical", path);
+	deed("writes", "jail/linked");
+	deed("gaps", "not_recorded chroot");
+}
+
+/* A path that is no file yet, made one by way of /proc. */
+WORKLOAD(w_reopen, "reopen")
+{
+	char path[64];
+	int fd = must(open("file", O_PATH));
+
+	must(rename("file", "moved"));
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	fd = must(open(path, O_WRONLY));
+	write_all(fd, "1234");
+	deed("renames", "file > moved");
+	deed("deletes", "file");
+	deed("writes", "moved");
+	deed("bytes", "moved 0 4");
+}
+
+WORKLOAD(w_handle, "handle")
+{
+	struct {
+		struct file_handle h;
+		char more[128];
+	} f = { .h.handle_bytes = 128 };
+	int id, fd;
+
+	if (name_to_handle_at(AT_FDCWD, "file", &f.h, &id, 0)) {
+		if (errno == EOPNOTSUPP)
+			return; /* not every file system has them */
+		fail(__FILE__, __LINE__, "name_to_handle_at");
+	}
+	fd = must(open_by_handle_at(AT_FDCWD, &f.h, O_RDWR));
+	write_all(fd, "1234");
+	deed("reads", "file");
+	deed("writes", "file");
+	deed("bytes", "file 0 4");
+}
+
+static int reach(const char *path)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	int s = must(socket(AF_UNIX, SOCK_STREAM, 0));
+
+	strcpy(to.sun_path, path);
+	must(connect(s, (struct sockaddr *)&to, sizeof(to)));
+	deed("attempts", "unix unix:%s connected 1", path);
+	deed("gaps", "daemon");
+	return s;
+}
+
+/* Whoever listens there does it. */
+WORKLOAD(w_handed, "handed-over")
+{
+	int s = reach("socket");
+	char answer;
+
+	write_all(s, "make by-daemon");
+	must(read(s, &answer, 1));
+}
+
+/* Files and a connection that somebody else has opened. */
+WORKLOAD(w_received, "received")
+{
+	union {
+		struct cmsghdr h;
+		char room[CMSG_SPACE(3 * sizeof(int))];
+	} control;
+	char buf[16];
+	struct iovec v = { buf, 1 };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	int s = reach("socket"), fds[3];
+
+	write_all(s, "files");
+	must(recvmsg(s, &m, 0));
+	memcpy(fds, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(fds));
+	must(read(fds[0], buf, 5));
+	deed("reads", "to-read");
+	deed("bytes", "to-read 5 0");
+	write_all(fds[1], "1234567");
+	deed("writes", "to-write");
+	deed("bytes", "to-write 0 7");
+	write_all(fds[2], "123");
+	deed("sent", "3");
+	must(read(fds[2], buf, 3));
+	deed("received", "3");
+	deed("gaps", "given_socket");
+}
+
+/* Shared memory, queues and locks of System V reach any process without a descriptor. */
+WORKLOAD(w_sysv, "sysv")
+{
+	int q = must(msgget(IPC_PRIVATE, IPC_CREAT | 0600));
+	struct {
+		long type;
+		char text[8];
+	} message = { 1, "do it" };
+
+	must(msgsnd(q, &message, sizeof(message.text), 0));
+	must(msgctl(q, IPC_RMID, 0));
+	deed("gaps", "not_recorded msgsnd");
+}

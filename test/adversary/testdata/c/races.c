@@ -1,0 +1,191 @@
+/* Names, folders and descriptors that others change while a call is under way. */
+#include "deed.h"
+#include <pthread.h>
+
+static char stack[65536] __attribute__((aligned(16)));
+static volatile int stop;
+
+static void *flip(void *arg)
+{
+	volatile char *c = arg;
+
+	while (!stop)
+		*c ^= 'a' ^ 'b';
+	return 0;
+}
+
+/* What a thread rewrites does not matter where the file itself tells its path. */
+WORKLOAD(w_open, "race-open")
+{
+	static char name[] = "a";
+	int files[2] = { make("a", ""), make("b", "") }, counts[2] = {}, i, which;
+	struct stat st, it;
+	pthread_t t;
+
+	must(fstat(files[0], &st));
+	pthread_create(&t, 0, flip, name);
+	for (i = 0; i < 3000; i++) {
+		int fd = must(open(name, O_WRONLY | O_APPEND));
+
+		must(fstat(fd, &it));
+		which = it.st_ino != st.st_ino;
+		write_all(fd, "x");
+		counts[which]++;
+		close(fd);
+	}
+	stop = 1;
+	pthread_join(t, 0);
+	deed("bytes", "a 0 %d", counts[0]);
+	deed("bytes", "b 0 %d", counts[1]);
+	deed("opens", "a %d", counts[0] + 1);
+	deed("opens", "b %d", counts[1] + 1);
+}
+
+/* Of two files one is unlinked, and only afterwards it is known which. */
+static void unlink_one_of_two(char *name, int n)
+{
+	char other[16];
+	struct stat st;
+	int i;
+
+	for (i = 0; i < n; i++) {
+		snprintf(other, sizeof(other), "a%04d", i);
+		close(make(strdup(other), ""));
+		other[0] = 'b';
+		close(make(strdup(other), ""));
+		memcpy(name + 1, other + 1, 5);
+		must(unlink(name));
+		if (!stat(other, &st))
+			other[0] = 'a';
+		deed("deletes", "%s", other);
+	}
+	deed("gaps", "shared_names");
+	deed("doubtful", "deletes");
+}
+
+/* Where no file is left to tell, it is said that it could be otherwise. */
+WORKLOAD(w_unlink, "race-unlink")
+{
+	static char name[8] = "a";
+	pthread_t t;
+
+	pthread_create(&t, 0, flip, name);
+	unlink_one_of_two(name, 300);
+	stop = 1;
+	pthread_join(t, 0);
+}
+
+/* The same by a process that shares nothing but a page. */
+WORKLOAD(w_page, "race-page")
+{
+	char *name = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int child;
+
+	must((long)name);
+	name[0] = 'a';
+	if (!(child = must(fork())))
+		flip(name);
+	unlink_one_of_two(name, 300);
+	must(kill(child, SIGKILL));
+	reap(child, getpid());
+	deed("gaps", "not_recorded kill");
+}
+
+/* And for renames. */
+WORKLOAD(w_rename, "race-rename")
+{
+	static char name[] = "a0";
+	struct stat st;
+	char to[8];
+	pthread_t t;
+	int i;
+
+	pthread_create(&t, 0, flip, name);
+	close(make("a0", ""));
+	close(make("b0", ""));
+	for (i = 0; i < 300; i++) {
+		snprintf(to, sizeof(to), "c%04d", i);
+		must(rename(name, to));
+		if (stat("a0", &st)) {
+			must(rename(to, "a0"));
+			deed("renames", "a0 > %s", to);
+			deed("renames", "%s > a0", to);
+		} else {
+			must(rename(to, "b0"));
+			deed("renames", "b0 > %s", to);
+			deed("renames", "%s > b0", to);
+		}
+		deed("writes", "%s", to);
+		deed("deletes", "%s", to);
+	}
+	stop = 1;
+	pthread_join(t, 0);
+	deed("deletes", "a0");
+	deed("deletes", "b0");
+	deed("gaps", "shared_names");
+	deed("doubtful", "renames");
+}
+
+static int wait_for_the_end(void *arg)
+{
+	int *p = arg;
+	char c;
+
+	if (p[2])
+		close(p[1]); /* a copy of its own */
+	while (read(p[0], &c, 1) > 0)
+		;
+	return 0;
+}
+
+/* Another process with the same memory, though it is no thread, and a name that has to be fetched first. */
+WORKLOAD(w_cold, "race-cold")
+{
+	int p[3] = { 0, 0, 1 }, child, fd = must(open("names", O_RDONLY));
+	char *page = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+
+	must((long)page);
+	deed("reads", "names");
+	must(pipe(p));
+	child = must(clone(wait_for_the_end, stack + sizeof(stack), CLONE_VM | SIGCHLD, p));
+	must(madvise(page, 4096, MADV_DONTNEED));
+	must(unlink(page));
+	deed("deletes", "victim");
+	close(p[1]);
+	reap(child, getpid());
+	deed("gaps", "raced");
+}
+
+/* Another process can take the working folder away for the length of a call, and put it back. */
+WORKLOAD(w_cwd, "race-cwd")
+{
+	int p[3] = { 0, 0, 1 }, child;
+
+	must(pipe(p));
+	if (!(child = must(syscall(SYS_clone, CLONE_FS | SIGCHLD, 0, 0, 0, 0)))) {
+		wait_for_the_end(p);
+		_exit(0);
+	}
+	must(unlink("victim"));
+	deed("deletes", "victim");
+	close(p[1]);
+	reap(child, getpid());
+	deed("gaps", "raced");
+}
+
+/* The same with the descriptor of a folder. */
+WORKLOAD(w_dirfd, "race-dirfd")
+{
+	int child, dir = must(open("sub", O_PATH)), pid = getpid(), p[3] = {};
+
+	must(pipe(p));
+	if (!(child = must(syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0)))) {
+		wait_for_the_end(p);
+		_exit(0);
+	}
+	must(unlinkat(dir, "../victim", 0));
+	deed("deletes", "victim");
+	close(p[1]); /* for both */
+	reap(child, pid);
+	deed("gaps", "raced");
+}
