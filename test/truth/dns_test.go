@@ -173,7 +173,8 @@ func nameServer(client string) {
 	ready := make(chan struct{})
 	go serveDNS(func() { close(ready) })
 	<-ready
-	cmd := exec.Command(self, workloadFlag, client)
+	argv := workload(client)
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	check(cmd.Run())
 }
@@ -458,8 +459,8 @@ func TestDNSLibc(t *testing.T) {
 	dir := tempDir(t)
 	write(t, filepath.Join(dir, "resolv.conf"), "nameserver 127.0.0.1\n")
 	write(t, filepath.Join(dir, "nsswitch.conf"), "hosts: dns\n")
-	script := fmt.Sprintf("mount --bind %s/resolv.conf /etc/resolv.conf && mount --bind %s/nsswitch.conf /etc/nsswitch.conf && exec %s %s dns-libc",
-		dir, dir, self, workloadFlag)
+	script := fmt.Sprintf("mount --bind %s/resolv.conf /etc/resolv.conf && mount --bind %s/nsswitch.conf /etc/nsswitch.conf && exec %s",
+		dir, dir, strings.Join(workload("dns-libc"), " "))
 	r := record(t, []string{"unshare", "--net", "--mount", "sh", "-c", script}, patient)
 	sameNames(t, r)
 }

@@ -188,7 +188,8 @@ func init() {
 		r := mustRing(0)
 		_, err := unix.FcntlInt(uintptr(r.fd), unix.F_SETFD, 0)
 		check(err)
-		cmd := exec.Command(self, workloadFlag, "ring-heir", fmt.Sprint(r.fd), string(fmt.Appendf(nil, "%x", (*[unsafe.Sizeof(r.params)]byte)(unsafe.Pointer(&r.params))[:])))
+		argv := workload("ring-heir", fmt.Sprint(r.fd), fmt.Sprintf("%x", (*[unsafe.Sizeof(r.params)]byte)(unsafe.Pointer(&r.params))[:]))
+		cmd := exec.Command(argv[0], argv[1:]...)
 		cmd.ExtraFiles = make([]*os.File, r.fd-2)
 		cmd.ExtraFiles[r.fd-3] = os.NewFile(uintptr(r.fd), "ring")
 		cmd.Stderr = os.Stderr
