@@ -7,13 +7,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
@@ -26,7 +24,7 @@ type probes struct {
 	probesMaps
 	probesVariables
 	programs map[string]*ebpf.Program
-	loaded   *ebpf.Collection // closes the programs
+	loaded   *ebpf.Collection // closes the maps
 	links    []link.Link      // held: a link that is collected detaches
 	hooks    []audit.Hook
 }
@@ -61,55 +59,6 @@ func load(opts Options) (*probes, error) {
 		p.close()
 		return nil, err
 	}
-	return p, nil
-}
-
-// loadInto loads what of spec this kernel can run. A kernel whose io_uring is
-// built otherwise than the programs expect refuses these, and gets the others.
-func loadInto(spec *ebpf.CollectionSpec) (*probes, error) {
-	types := btf.NewCache()
-	kernel, err := types.Kernel()
-	if err != nil {
-		return nil, err
-	}
-	if err := fitURing(spec, kernel); err != nil {
-		return nil, err
-	}
-	opts := ebpf.CollectionOptions{Cache: types}
-	p := &probes{}
-	load := func() error {
-		return raisingMemlock(func() (err error) {
-			p.loaded, err = ebpf.NewCollectionWithOptions(spec, opts)
-			return err
-		})
-	}
-	err = load()
-	var refused *ebpf.VerifierError
-	if errors.As(err, &refused) {
-		first := err
-		for _, name := range uringHooks {
-			if prog := spec.Programs[name]; prog != nil {
-				p.hooks = append(p.hooks, audit.Hook{Name: hookName(prog.AttachTo), Err: first.Error()})
-				delete(spec.Programs, name)
-			}
-		}
-		if err = load(); err != nil {
-			err = first
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	p.programs = maps.Clone(p.loaded.Programs)
-	var objects struct {
-		probesMaps
-		probesVariables
-	}
-	if err := p.loaded.Assign(&objects); err != nil {
-		p.loaded.Close()
-		return nil, err
-	}
-	p.probesMaps, p.probesVariables = objects.probesMaps, objects.probesVariables
 	return p, nil
 }
 
@@ -274,6 +223,9 @@ func (p *probes) detach() error {
 func (p *probes) close() {
 	_ = p.detach()
 	_ = p.probesMaps.Close()
+	for _, prog := range p.programs {
+		_ = prog.Close()
+	}
 	p.loaded.Close()
 }
 
