@@ -131,9 +131,11 @@ static __always_inline u32 name_read(struct scratch *s, u64 from, u16 *flags)
 		*flags |= from ? SEG_UNREADABLE : SEG_UNREADABLE | SEG_NONE;
 		return 0;
 	}
-	/* For an empty string it is 1, but 0 on older kernels, such as 6.1. */
-	if (got == 0)
+	/* For an empty string it is 1, but 0 and no NUL on older kernels, such as 6.1. */
+	if (got == 0) {
+		s->data[len] = 0;
 		return 0;
+	}
 	if (got == NAME_MAX_LEN)
 		*flags |= SEG_CUT;
 	return got - 1;
