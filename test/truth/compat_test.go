@@ -15,14 +15,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// 32-bit calls pass none of the tracepoints of single system calls.
-func TestCompat(t *testing.T) {
-	program := filepath.Join(tempDir(t), "i386")
-	build := exec.Command("go", "build", "-o", program, "./testdata/i386")
-	build.Env = append(os.Environ(), "GOARCH=386", "CGO_ENABLED=0")
+// helper is the path of a program in testdata. It is built here, unless
+// GLASSHOUSE_TEST_HELPERS names a folder that has it: where there is no Go.
+func helper(t *testing.T, name string, env ...string) string {
+	t.Helper()
+	if dir := os.Getenv("GLASSHOUSE_TEST_HELPERS"); dir != "" {
+		return filepath.Join(dir, name)
+	}
+	program := filepath.Join(tempDir(t), name)
+	build := exec.Command("go", "build", "-o", program, "./testdata/"+name)
+	build.Env = append(append(os.Environ(), "CGO_ENABLED=0"), env...)
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
+	return program
+}
+
+// 32-bit calls pass none of the tracepoints of single system calls.
+func TestCompat(t *testing.T) {
+	program := helper(t, "i386", "GOARCH=386")
 	if err := exec.Command(program).Run(); errors.Is(err, unix.ENOEXEC) {
 		t.Skip("this kernel runs no 32-bit programs: ", err)
 	}
