@@ -1,10 +1,10 @@
 # The embedded BPF objects are committed: only "generate" needs clang.
 
 .DEFAULT_GOAL := help
-.PHONY: help build test generate lint check clean
+.PHONY: help build test test-vm generate lint check clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## ./glasshouse
 	go build -o glasshouse ./cmd/glasshouse
@@ -12,6 +12,9 @@ build: ## ./glasshouse
 # Results are not cached: many tests ask the kernel, which Go's cache does not know.
 test: ## all tests that this machine can run; as root those of the probes too
 	go test -count=1 $(TESTFLAGS) ./...
+
+test-vm: ## the tests of the probes on several kernels, in virtual machines
+	@go run ./test/vm -kernels '$(KERNELS)' -suites '$(SUITES)' -run '$(TEST)' $(VMFLAGS)
 
 generate: ## the BPF objects and the Go code that goes with them, from ebpf/bpf
 	scripts/build-ebpf.sh

@@ -40,6 +40,9 @@ var may = []rule{
 	{"cmd/glasshouse", []string{"internal/cli", "guest"}},
 	{"demo", nil},
 	{"test/recorded", []string{"audit", "backend/process", "ebpf", "receipt", "runner"}},
+	{"test/vm", []string{"test/vm/plan"}},
+	{"test/vm/init", []string{"guest", "test/vm/plan"}},
+	{"test/vm/plan", nil},
 	{"test/*", nil},
 }
 

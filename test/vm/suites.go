@@ -1,0 +1,137 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"glasshouse/test/vm/plan"
+)
+
+// suite is a row of the matrix: the tests of a package.
+type suite struct {
+	name string
+	pkg  string // its folder, from the top of the module
+	// files that the tests read, as patterns from the top of the module.
+	files []string
+	// programs that the tests run.
+	programs []string
+	// helpers are programs that the tests run, made beforehand.
+	helpers []helper
+	// maySkip says why a test cannot run on a kernel, by "kernel/test". Any
+	// other test that is skipped fails the matrix.
+	maySkip map[string]string
+}
+
+// helper is a program of one folder, in Go or C.
+type helper struct {
+	name   string
+	dir    string // from the top of the module
+	c      bool
+	goarch string // of a Go program that is not built for the guest's
+	guests string // only for guests of this architecture; all if empty
+}
+
+var objects = []string{"ebpf/*.o"}
+
+var suites = []suite{
+	{name: "ebpf", pkg: "ebpf", files: objects},
+	{
+		name: "truth", pkg: "test/truth", files: objects,
+		programs: []string{"cat", "getent", "head", "mount", "sh", "sleep", "tr", "true", "unshare"},
+		helpers:  []helper{{name: "i386", dir: "test/truth/testdata/i386", goarch: "386", guests: "amd64"}},
+		maySkip:  map[string]string{"5.10/TestMPTCP": "Debian builds this kernel without MPTCP"},
+	},
+	{
+		name: "adversary", pkg: "test/adversary",
+		files:   []string{"docs/COVERAGE.md", "test/adversary/*_test.go", "test/truth/*_test.go"},
+		helpers: []helper{{name: "adversary", dir: "test/adversary/testdata/c", c: true}},
+	},
+}
+
+// selectedSuites picks suites by name; none named means all.
+func selectedSuites(names []string) ([]suite, error) {
+	if len(names) == 0 {
+		return suites, nil
+	}
+	var out []suite
+	for _, name := range names {
+		i := slices.IndexFunc(suites, func(s suite) bool { return s.name == name })
+		if i < 0 {
+			var known []string
+			for _, s := range suites {
+				known = append(known, s.name)
+			}
+			return nil, fmt.Errorf("no suite %q: there are %s", name, strings.Join(known, ", "))
+		}
+		out = append(out, suites[i])
+	}
+	return out, nil
+}
+
+// helpersVar tells tests where their helpers are, which they make themselves
+// where it is not set.
+const helpersVar = "GLASSHOUSE_TEST_HELPERS"
+
+// build makes the test binary and the helpers of a suite in dir.
+func (s suite) build(dir, arch string) error {
+	if err := goBuild(arch, "test", "-c", "-o", filepath.Join(dir, s.name+".test"), "./"+s.pkg); err != nil {
+		return err
+	}
+	for _, h := range s.helpersFor(arch) {
+		if err := h.build(filepath.Join(dir, helpersDir, h.name), arch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// helpersDir is where helpers lie beside the test binaries.
+const helpersDir = "helpers"
+
+func (h helper) build(to, arch string) error {
+	if !h.c {
+		return goBuild(cmp.Or(h.goarch, arch), "build", "-o", to, "./"+h.dir)
+	}
+	sources, err := filepath.Glob(filepath.Join(h.dir, "*.c"))
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	_, err = output(exec.Command(machines[arch].cc, append([]string{"-static", "-O1", "-pthread", "-o", to}, sources...)...))
+	return err
+}
+
+func (s suite) helpersFor(arch string) []helper {
+	return slices.DeleteFunc(slices.Clone(s.helpers), func(h helper) bool { return h.guests != "" && h.guests != arch })
+}
+
+// goBuild makes a static binary without the debugging data, which a guest
+// would keep in its memory.
+func goBuild(arch, command string, args ...string) error {
+	cmd := exec.Command("go", append([]string{command, "-ldflags=-s -w"}, args...)...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
+	_, err := output(cmd)
+	return err
+}
+
+// planned is what is to be run of a suite. Binaries are in dir, the module
+// lies in top.
+func (s suite) planned(dir, top, filter string) plan.Suite {
+	p := plan.Suite{
+		Name: s.name, Dir: path.Join(top, s.pkg),
+		Argv: []string{path.Join(dir, s.name+".test"), "-test.v=test2json", "-test.short", "-test.timeout=20m"},
+		Env:  []string{helpersVar + "=" + path.Join(dir, helpersDir)},
+	}
+	if filter != "" {
+		p.Argv = append(p.Argv, "-test.run="+filter)
+	}
+	return p
+}
