@@ -7,6 +7,7 @@ import "glasshouse/receipt"
 // metadata says what an operation changes, as the receipt names it.
 var metadata = map[string]string{
 	"truncate": "size", "fallocate": "size", "chmod": "mode", "chown": "owner", "utimes": "times", "xattr": "xattr",
+	"flags": "flags",
 }
 
 // changed folds an operation that took place. It returns false if a name of it

@@ -255,7 +255,11 @@ func (t *fileTable) fill(fs *receipt.Filesystem, gaps gapSet) {
 		}
 		fs.Mounts = append(fs.Mounts, row)
 	}
+	linked := t.linked()
 	for r := range t.renames {
+		if linked[r.from] && linked[r.to] {
+			gaps.add(gapLinks, "renames between names that the run had linked: if both are of one file, nothing was done", 1)
+		}
 		fs.Renames = append(fs.Renames, receipt.Rename{From: r.from, To: r.to, Source: receipt.SourceLexical})
 	}
 	for k, n := range t.failures {
@@ -271,6 +275,27 @@ func (t *fileTable) fill(fs *receipt.Filesystem, gaps gapSet) {
 			Op: k.op, Path: k.path, To: k.to, PathCut: k.cut, Errno: errnoName(k.errno), Count: *n,
 		})
 	}
+}
+
+// linked are the names that became, or were, one of several of a file.
+func (t *fileTable) linked() map[string]bool {
+	names := map[string]bool{}
+	paths := map[*file]bool{}
+	for c := range t.created {
+		if c.kind == "hardlink" {
+			names[c.target] = true
+			paths[c.file] = true
+		}
+	}
+	if len(paths) == 0 {
+		return names
+	}
+	for name, f := range t.byName {
+		if paths[f] {
+			names[name.path] = true
+		}
+	}
+	return names
 }
 
 func (f *file) source() string {

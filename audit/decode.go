@@ -223,7 +223,7 @@ func target(base, name segment) Target {
 		Base:      at,
 		Requested: string(name.data),
 		Cut:       name.flags&(segCut|segUnreadable) != 0,
-		Raced:     base.flags&segRaced != 0 || name.flags&segLate != 0,
+		Raced:     base.flags&segRaced != 0 || name.flags&(segLate|segRaced) != 0,
 		Shared:    name.flags&segShared != 0,
 	}
 }

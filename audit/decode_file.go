@@ -10,6 +10,7 @@ const (
 	fmodePath      = 0x4000
 	fmodeCreated   = 0x100000
 	oTrunc         = 0o1000
+	oTmpfile       = 0o20000000 // __O_TMPFILE, which no open of an existing file leaves set
 	renameExchange = 2
 	renameWhiteout = 4
 	fallocKeepSize = 1
@@ -31,7 +32,7 @@ var opNames = map[Op]string{
 	OpMkdir: "mkdir", OpMknod: "mknod", OpSymlink: "symlink", OpLink: "link",
 	OpTruncate: "truncate", OpFallocate: "fallocate", OpChmod: "chmod", OpChown: "chown", OpUtimes: "utimes", OpXattr: "xattr",
 	OpMount: "mount", OpUmount: "umount", OpMoveMount: "move_mount", OpSetMount: "mount_setattr", OpPivotRoot: "pivot_root",
-	OpBind: "bind",
+	OpBind: "bind", OpFlags: "flags",
 }
 
 // twoNames are the operations with a second name.
@@ -62,7 +63,7 @@ func open(head Header, id RepeatID, b WireFile, segs [wireSegments]segment) *Ope
 		Mode: OpenMode{
 			Read:      b.FMode&fmodeRead != 0,
 			Write:     b.FMode&fmodeWrite != 0,
-			Created:   b.FMode&fmodeCreated != 0,
+			Created:   b.FMode&fmodeCreated != 0 || b.FFlags&oTmpfile != 0,
 			Truncated: b.CallFlags&oTrunc != 0 && b.FMode&fmodePath == 0,
 			PathOnly:  b.FMode&fmodePath != 0,
 		},

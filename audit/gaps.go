@@ -23,6 +23,7 @@ const (
 	gapSharedName  = "shared_names"    // a name was read from memory that others could write to meanwhile
 	gapMounts      = "mount_namespace" // paths are those of another mount namespace than the recorder's
 	gapMapping     = "shared_mapping"  // files could be changed through memory
+	gapLinks       = "links"           // a rename between two names of one file does nothing
 	gapRepeats     = "repeats"         // counts without the event that they belong to
 	gapConnect     = "connect"         // outcomes without the attempt that they belong to
 	gapDNS         = "dns"             // messages to or from name servers that could not be read
@@ -35,14 +36,15 @@ const (
 //
 // Not here: calls on a file that an open has told of (write, fallocate, mmap,
 // sendfile), calls that only lower rights (seccomp, prctl), and ioctl, whose
-// meaning its name does not tell.
+// meaning its name does not tell: the one that sets the flags of a file is recorded.
 var unrecorded = []struct {
 	kind, detail string
 	calls        []string
 }{
 	{gapNotRecorded, "message queue made or opened", words("mq_open")},
 	{gapNotRecorded, "message queue removed", words("mq_unlink")},
-	{gapNotRecorded, "file flags changed", words("file_setattr")},
+	{gapNotRecorded, "message sent to a queue of System V", words("msgsnd")},
+	{gapNotRecorded, "memory of System V shared", words("shmat")},
 	{gapNotRecorded, "bytes read and written behind the call", words("io_submit")},
 	{gapNotRecorded, "mount prepared or reconfigured", words("open_tree open_tree_attr fsopen fsconfig fsmount fspick")},
 	{gapNotRecorded, "root folder changed", words("chroot")},

@@ -166,6 +166,8 @@ const (
 	OpFallocate
 	OpShare
 	OpClose
+	OpFlags
+	OpIoctl
 )
 
 // The bits of WireFile.CallFlags in the record of a mapping.

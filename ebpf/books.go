@@ -20,6 +20,7 @@ type counters struct {
 	ScratchBusy, Folded        uint64
 	Sent, Received             uint64
 	Interrupted                uint64
+	Answered                   uint64
 	AnonymousExec              uint64
 	ByType                     [16]uint64
 	RawSockets                 uint64
@@ -116,7 +117,7 @@ func (t totals) summary(d *audit.Decoder) audit.Summary {
 // sums adds up the counters of all CPUs.
 func (t totals) sums() audit.Summary {
 	s := audit.Summary{Mode: "ebpf", Emitted: t.emitted(), Lost: make(map[string]uint64)}
-	var anonymous, raw, interrupted uint64
+	var anonymous, raw, interrupted, answered uint64
 	for _, c := range t {
 		for i := range c.Emitted {
 			lose(&s, "ring_full", c.RingFull[i])
@@ -129,6 +130,7 @@ func (t totals) sums() audit.Summary {
 		anonymous += c.AnonymousExec
 		raw += c.RawSockets
 		interrupted += c.Interrupted
+		answered += c.Answered
 	}
 	if n := s.Lost["map_full"]; n > 0 {
 		s.Gaps = append(s.Gaps, audit.Gap{
@@ -146,6 +148,12 @@ func (t totals) sums() audit.Summary {
 		s.Gaps = append(s.Gaps, audit.Gap{
 			Kind: "interrupted", Count: interrupted,
 			Detail: "calls broken off by a signal; those that the kernel began again are recorded, those that ended in EINTR are not",
+		})
+	}
+	if answered > 0 {
+		s.Gaps = append(s.Gaps, audit.Gap{
+			Kind: "answered", Count: answered,
+			Detail: "calls that a seccomp filter or a tracer answered in the kernel's place: their callers were told that they were done, and they did not take place",
 		})
 	}
 	if raw > 0 {

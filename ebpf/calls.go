@@ -3,8 +3,10 @@
 package ebpf
 
 import (
+	"maps"
 	"runtime"
 	"strconv"
+	"sync"
 
 	"github.com/elastic/go-seccomp-bpf/arch"
 
@@ -19,6 +21,7 @@ type call struct {
 	Dir       [2]uint8
 	Flags     uint8
 	FlagsAt   uint8
+	NoFollow  uint8
 	BaseEarly uint8
 	Out, In   uint8
 	FD        uint8
@@ -71,24 +74,27 @@ var callTable = map[string]call{
 	"chmod":     {Op: audit.OpChmod, Path: [2]uint8{1}, BaseEarly: 1},
 	"fchmod":    {Op: audit.OpChmod, FD: 1},
 	"fchmodat":  {Op: audit.OpChmod, Path: [2]uint8{2}, Dir: [2]uint8{1}, BaseEarly: 1},
-	"fchmodat2": {Op: audit.OpChmod, Path: [2]uint8{2}, Dir: [2]uint8{1}, BaseEarly: 1},
+	"fchmodat2": {Op: audit.OpChmod, Path: [2]uint8{2}, Dir: [2]uint8{1}, Flags: 4, BaseEarly: 1},
 	"chown":     {Op: audit.OpChown, Path: [2]uint8{1}, BaseEarly: 1},
-	"lchown":    {Op: audit.OpChown, Path: [2]uint8{1}, BaseEarly: 1},
+	"lchown":    {Op: audit.OpChown, Path: [2]uint8{1}, NoFollow: 1, BaseEarly: 1},
 	"fchown":    {Op: audit.OpChown, FD: 1},
-	"fchownat":  {Op: audit.OpChown, Path: [2]uint8{2}, Dir: [2]uint8{1}, BaseEarly: 1},
+	"fchownat":  {Op: audit.OpChown, Path: [2]uint8{2}, Dir: [2]uint8{1}, Flags: 5, BaseEarly: 1},
 	"utime":     {Op: audit.OpUtimes, Path: [2]uint8{1}, BaseEarly: 1},
 	"utimes":    {Op: audit.OpUtimes, Path: [2]uint8{1}, BaseEarly: 1},
 	"futimesat": {Op: audit.OpUtimes, Path: [2]uint8{2}, Dir: [2]uint8{1}, BaseEarly: 1},
-	"utimensat": {Op: audit.OpUtimes, Path: [2]uint8{2}, Dir: [2]uint8{1}, BaseEarly: 1},
+	"utimensat": {Op: audit.OpUtimes, Path: [2]uint8{2}, Dir: [2]uint8{1}, Flags: 4, BaseEarly: 1},
 
 	"setxattr":      {Op: audit.OpXattr, Path: [2]uint8{1}, BaseEarly: 1},
-	"lsetxattr":     {Op: audit.OpXattr, Path: [2]uint8{1}, BaseEarly: 1},
+	"lsetxattr":     {Op: audit.OpXattr, Path: [2]uint8{1}, NoFollow: 1, BaseEarly: 1},
 	"fsetxattr":     {Op: audit.OpXattr, FD: 1},
-	"setxattrat":    {Op: audit.OpXattr, Path: [2]uint8{2}, Dir: [2]uint8{1}, BaseEarly: 1},
+	"setxattrat":    {Op: audit.OpXattr, Path: [2]uint8{2}, Dir: [2]uint8{1}, Flags: 3, BaseEarly: 1},
 	"removexattr":   {Op: audit.OpXattr, Path: [2]uint8{1}, BaseEarly: 1},
-	"lremovexattr":  {Op: audit.OpXattr, Path: [2]uint8{1}, BaseEarly: 1},
+	"lremovexattr":  {Op: audit.OpXattr, Path: [2]uint8{1}, NoFollow: 1, BaseEarly: 1},
 	"fremovexattr":  {Op: audit.OpXattr, FD: 1},
-	"removexattrat": {Op: audit.OpXattr, Path: [2]uint8{2}, Dir: [2]uint8{1}, BaseEarly: 1},
+	"removexattrat": {Op: audit.OpXattr, Path: [2]uint8{2}, Dir: [2]uint8{1}, Flags: 3, BaseEarly: 1},
+
+	"file_setattr": {Op: audit.OpFlags, Path: [2]uint8{2}, Dir: [2]uint8{1}, Flags: 5, BaseEarly: 1},
+	"ioctl":        {Op: audit.OpIoctl},
 
 	"mount":         {Op: audit.OpMount, Path: [2]uint8{2, 1}, Flags: 4, BaseEarly: 1},
 	"umount":        {Op: audit.OpUmount, Path: [2]uint8{1}, BaseEarly: 1},
@@ -164,6 +170,10 @@ var callAliases = map[string]string{
 	"recvmmsg_time64":  "recvmmsg",
 }
 
+// newerCalls are those that the tables of names do not know yet. Calls of this
+// age have one number everywhere.
+var newerCalls = map[int]string{468: "file_getattr", 469: "file_setattr"}
+
 // The indices of the kernel side's tables: CALLS_* of bpf/event.h.
 const (
 	callsNative = 0
@@ -192,19 +202,25 @@ type abi struct {
 	unnamed string
 }
 
-func abis() []abi {
+var abis = sync.OnceValue(func() []abi {
 	if runtime.GOARCH == "arm64" {
 		return []abi{
-			{callsNative, callsCompat - callsNative, arch.AARCH64.SyscallNumbers, "syscall_"},
-			{callsCompat, callsX32 - callsCompat, arch.ARM.SyscallNumbers, "syscall_arm_"},
+			{callsNative, callsCompat - callsNative, withNewer(arch.AARCH64.SyscallNumbers), "syscall_"},
+			{callsCompat, callsX32 - callsCompat, withNewer(arch.ARM.SyscallNumbers), "syscall_arm_"},
 		}
 	}
 	return []abi{
-		{callsNative, callsCompat - callsNative, arch.X86_64.SyscallNumbers, "syscall_"},
-		{callsCompat, callsX32 - callsCompat, arch.I386.SyscallNumbers, "syscall_i386_"},
-		{callsX32, callsSocket - callsX32, arch.X32.SyscallNumbers, "syscall_x32_"},
+		{callsNative, callsCompat - callsNative, withNewer(arch.X86_64.SyscallNumbers), "syscall_"},
+		{callsCompat, callsX32 - callsCompat, withNewer(arch.I386.SyscallNumbers), "syscall_i386_"},
+		{callsX32, callsSocket - callsX32, withNewer(arch.X32.SyscallNumbers), "syscall_x32_"},
 		{callsSocket, callsOther - callsSocket, socketCalls, "socketcall_"},
 	}
+})
+
+func withNewer(names map[int]string) map[int]string {
+	all := maps.Clone(newerCalls)
+	maps.Copy(all, names)
+	return all
 }
 
 // callRows is the content of the kernel side's table of calls.

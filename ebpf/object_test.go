@@ -97,6 +97,7 @@ func TestOps(t *testing.T) {
 		"OP_XATTR": audit.OpXattr, "OP_MOUNT": audit.OpMount, "OP_UMOUNT": audit.OpUmount, "OP_MOVE_MOUNT": audit.OpMoveMount,
 		"OP_SET_MOUNT": audit.OpSetMount, "OP_PIVOT_ROOT": audit.OpPivotRoot, "OP_MPROTECT": audit.OpMprotect,
 		"OP_FALLOCATE": audit.OpFallocate, "OP_SHARE": audit.OpShare,
+		"OP_FLAGS": audit.OpFlags, "OP_IOCTL": audit.OpIoctl,
 		"OP_SOCKET": audit.OpSocket, "OP_BIND": audit.OpBind, "OP_LISTEN": audit.OpListen, "OP_ACCEPT": audit.OpAccept,
 		"OP_RECVFROM": audit.OpRecvfrom, "OP_RECVMSG": audit.OpRecvmsg,
 		"OP_CLOSE": audit.OpClose,

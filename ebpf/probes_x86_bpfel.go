@@ -20,6 +20,7 @@ const (
 	probesMapCalls               = "calls"
 	probesMapConnecting          = "connecting"
 	probesMapCounters            = "counters"
+	probesMapEntered             = "entered"
 	probesMapFlights             = "flights"
 	probesMapFolds               = "folds"
 	probesMapFreeSlots           = "free_slots"
@@ -46,6 +47,8 @@ const (
 	probesProgTaskNewtask        = "task_newtask"
 	probesVarCaptureArgv         = "capture_argv"
 	probesVarHashSeed            = "hash_seed"
+	probesVarHomeDentry          = "home_dentry"
+	probesVarHomeMnt             = "home_mnt"
 	probesVarLauncherTid         = "launcher_tid"
 	probesVarMntnsInum           = "mntns_inum"
 	probesVarMoves               = "moves"
@@ -119,6 +122,7 @@ type probesMapSpecs struct {
 	Calls          *ebpf.MapSpec `ebpf:"calls"`
 	Connecting     *ebpf.MapSpec `ebpf:"connecting"`
 	Counters       *ebpf.MapSpec `ebpf:"counters"`
+	Entered        *ebpf.MapSpec `ebpf:"entered"`
 	Flights        *ebpf.MapSpec `ebpf:"flights"`
 	Folds          *ebpf.MapSpec `ebpf:"folds"`
 	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
@@ -140,6 +144,8 @@ type probesMapSpecs struct {
 type probesVariableSpecs struct {
 	CaptureArgv    *ebpf.VariableSpec `ebpf:"capture_argv"`
 	HashSeed       *ebpf.VariableSpec `ebpf:"hash_seed"`
+	HomeDentry     *ebpf.VariableSpec `ebpf:"home_dentry"`
+	HomeMnt        *ebpf.VariableSpec `ebpf:"home_mnt"`
 	LauncherTid    *ebpf.VariableSpec `ebpf:"launcher_tid"`
 	MntnsInum      *ebpf.VariableSpec `ebpf:"mntns_inum"`
 	Moves          *ebpf.VariableSpec `ebpf:"moves"`
@@ -174,6 +180,7 @@ type probesMaps struct {
 	Calls          *ebpf.Map `ebpf:"calls"`
 	Connecting     *ebpf.Map `ebpf:"connecting"`
 	Counters       *ebpf.Map `ebpf:"counters"`
+	Entered        *ebpf.Map `ebpf:"entered"`
 	Flights        *ebpf.Map `ebpf:"flights"`
 	Folds          *ebpf.Map `ebpf:"folds"`
 	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
@@ -195,6 +202,7 @@ func (m *probesMaps) Close() error {
 		m.Calls,
 		m.Connecting,
 		m.Counters,
+		m.Entered,
 		m.Flights,
 		m.Folds,
 		m.FreeSlots,
@@ -217,6 +225,8 @@ func (m *probesMaps) Close() error {
 type probesVariables struct {
 	CaptureArgv    *ebpf.Variable `ebpf:"capture_argv"`
 	HashSeed       *ebpf.Variable `ebpf:"hash_seed"`
+	HomeDentry     *ebpf.Variable `ebpf:"home_dentry"`
+	HomeMnt        *ebpf.Variable `ebpf:"home_mnt"`
 	LauncherTid    *ebpf.Variable `ebpf:"launcher_tid"`
 	MntnsInum      *ebpf.Variable `ebpf:"mntns_inum"`
 	Moves          *ebpf.Variable `ebpf:"moves"`

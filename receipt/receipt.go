@@ -199,7 +199,7 @@ type Created struct {
 // Changed is a change to a file's size or metadata.
 type Changed struct {
 	Path   string `json:"path"`
-	What   string `json:"what"` // mode, owner, times, xattr or size
+	What   string `json:"what"` // mode, owner, times, xattr, flags or size
 	Source string `json:"source"`
 }
 

@@ -74,6 +74,8 @@ enum op {
 	OP_FALLOCATE,	/* flags: the mode */
 	OP_SHARE,	/* makes memory shared with other processes */
 	OP_CLOSE,	/* a descriptor (out) or all; or it changes what is registered with a ring (in) */
+	OP_FLAGS,	/* of a file, such as "append only" */
+	OP_IOCTL,	/* may be one of those */
 };
 
 /* What a mapping of a file allows beyond reading and private changes. */
@@ -215,6 +217,7 @@ struct counters {
 	u64 sent;	/* bytes over sockets */
 	u64 received;
 	u64 interrupted; /* calls that a signal broke off, to begin again or not */
+	u64 answered;	/* calls that somebody else than the kernel said were done */
 	u64 anonymous_exec; /* executable memory that no file is behind, or no longer as it was */
 	u64 by_type[16];	/* emitted, for diagnostics */
 	u64 raw_sockets;	/* that see what is meant for others */
@@ -227,6 +230,7 @@ struct call {
 	u8 dir[2];	/* arguments that are the descriptors these are relative to; 0: the working directory */
 	u8 flags;	/* the argument with flags */
 	u8 flags_at;	/* they lie where that argument points to */
+	u8 nofollow;	/* the name is not followed if it is a link, whatever the flags */
 	u8 base_early;	/* the base directory matters even if the call succeeds */
 	u8 out, in;	/* the descriptors that bytes go to and come from */
 	u8 fd;		/* the descriptor that takes the place of a name */

@@ -83,6 +83,7 @@ static __always_inline void base_append(struct scratch *s, struct flight *f, str
 	/* Where ".." stops climbing. */
 	s->walk.root_dentry = (u64)BPF_CORE_READ(t, fs, root.dentry);
 	s->walk.root_mnt = (u64)mount_of((u64)BPF_CORE_READ(t, fs, root.mnt));
+	s->walk.end_mnt = call->op == OP_PIVOT_ROOT ? f->sock : 0;
 	base_of(name, call->dir[i & 1] ? (int)arg(s, call->dir[i & 1]) : AT_FDCWD, &dentry, &mnt);
 	if (call->base_early && f->dentry[i & 1] && (dentry != f->dentry[i & 1] || mnt != f->mnt[i & 1])) {
 		path_append(f->dentry[i & 1], f->mnt[i & 1], seg);
@@ -90,7 +91,7 @@ static __always_inline void base_append(struct scratch *s, struct flight *f, str
 	} else {
 		path_append(dentry, mnt, seg);
 	}
-	s->walk.root_dentry = 0;
+	s->walk.root_dentry = s->walk.end_mnt = 0;
 }
 
 /* The descriptor that path i is relative to, or AT_FDCWD. */
@@ -147,6 +148,24 @@ __attribute__((noinline)) int fd_of_name(u32 len)
 }
 
 /*
+ * Whether a name of that form is what it says: /proc is the recorder's, the
+ * folder is not one in a jail, and the thread has the descriptors of its
+ * process. And the call follows the link to the file.
+ */
+static __always_inline int leads_to_descriptor(struct scratch *s, struct call *call)
+{
+	struct task_struct *t = current_task();
+	u32 flags = call->flags ? arg(s, call->flags) : 0;
+
+	if (call->op < OP_LINK || call->op > OP_XATTR || call->nofollow)
+		return 0;
+	if (call->op == OP_LINK ? !(flags & AT_SYMLINK_FOLLOW) : flags & AT_SYMLINK_NOFOLLOW)
+		return 0;
+	return (u64)BPF_CORE_READ(t, fs, root.dentry) == home_dentry && (u64)BPF_CORE_READ(t, fs, root.mnt) == home_mnt &&
+	       BPF_CORE_READ(t, files) == BPF_CORE_READ(t, group_leader, files);
+}
+
+/*
  * A call on a name after which no object tells the path: it made or took away
  * a name, changed what has one, or failed. The name stands in segment 1 (and
  * 3) and its base directory in 0 (and 2).
@@ -166,7 +185,7 @@ static __always_inline void on_named(struct scratch *s, struct flight *f, struct
 	 */
 	name_append(s, f, call, 0, 1);
 	/* Those that follow a link to the file itself. */
-	if (!ret && call->op >= OP_LINK && call->op <= OP_XATTR)
+	if (!ret && leads_to_descriptor(s, call))
 		file = file_of(fd_of_name(s->len));
 	s->len = 0;
 	if (file) {
@@ -202,6 +221,12 @@ static __always_inline void on_descriptor(struct scratch *s, int fd)
 	if (descriptor_changed(file, 0))
 		s->ev.seg[0].flags |= SEG_RACED;
 	event_send(current_tid());
+}
+
+/* Whether an ioctl sets the flags of a file. */
+static __always_inline int sets_flags(u32 command)
+{
+	return command == FS_IOC_SETFLAGS || command == FS_IOC32_SETFLAGS || command == FS_IOC_FSSETXATTR;
 }
 
 /*

@@ -77,6 +77,13 @@ static __always_inline void count_anonymous_exec(void)
 		c->anonymous_exec++;
 }
 
+/* Whether memory with this protection can be run. */
+static __always_inline int makes_code(u32 prot)
+{
+	return prot & PROT_EXEC ||
+	       (prot & PROT_READ && BPF_CORE_READ(current_task(), personality) & READ_IMPLIES_EXEC);
+}
+
 /*
  * A file that was mapped to be run, or so that its bytes can be changed without
  * a call: shared, through a descriptor that is open for writing, which
@@ -94,15 +101,18 @@ __attribute__((noinline)) int on_mmap(u32 prot, u32 flags, u32 fd)
 	if ((flags & MAP_TYPE) != MAP_PRIVATE)
 		m->shares = 1;
 	if (flags & MAP_ANONYMOUS) {
-		if (prot & PROT_EXEC)
+		if (makes_code(prot))
 			count_anonymous_exec();
 		return 0;
 	}
 	f = file_of(fd);
 	if (!f)
 		return 0; /* closed by another thread */
-	if (prot & PROT_EXEC)
+	if (prot & PROT_EXEC || (makes_code(prot) && !(BPF_CORE_READ(f, f_path.mnt, mnt_flags) & MNT_NOEXEC)))
 		how |= MAPPED_EXEC;
+	/* What runs there need not be what the file has. */
+	if (how && prot & PROT_WRITE && (flags & MAP_TYPE) == MAP_PRIVATE)
+		count_anonymous_exec();
 	if ((flags & MAP_TYPE) != MAP_PRIVATE && BPF_CORE_READ(f, f_mode) & FMODE_WRITE)
 		how |= MAPPED_SHARED;
 	if (!how)

@@ -84,6 +84,7 @@ struct dentry {
 };
 
 struct vfsmount {
+	int mnt_flags;
 	struct dentry *mnt_root;
 };
 
@@ -137,6 +138,7 @@ struct files_struct {
 };
 
 struct fs_struct {
+	int users;
 	struct path root;
 	struct path pwd;
 };
@@ -216,12 +218,19 @@ struct thread_info {
 	u32 status;
 };
 
+struct seccomp {
+	int mode;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	int pid;
 	int tgid;
 	int exit_code;
 	u64 start_boottime;
+	u32 ptrace;
+	u32 personality;
+	struct seccomp seccomp;
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
 	struct mm_struct *mm;
@@ -507,6 +516,19 @@ struct pt_regs {
 #define AT_FDCWD (-100)
 #define O_TRUNC 01000
 #define AT_REMOVEDIR 0x200
+#define AT_SYMLINK_NOFOLLOW 0x100
+#define AT_SYMLINK_FOLLOW 0x400
+
+/* include/uapi/linux/fs.h; the second for 32-bit callers */
+#define FS_IOC_SETFLAGS 0x40086602
+#define FS_IOC32_SETFLAGS 0x40046602
+#define FS_IOC_FSSETXATTR 0x401c5820
+
+/* include/uapi/linux/seccomp.h */
+#define SECCOMP_MODE_FILTER 2
+
+/* include/uapi/linux/personality.h */
+#define READ_IMPLIES_EXEC 0x0400000
 
 /* include/uapi/linux/sched.h */
 #define CLONE_VM 0x00000100
@@ -553,7 +575,12 @@ struct pt_regs {
 #define UIO_MAXIOV 1024
 
 /* include/uapi/asm-generic/mman-common.h, mman.h */
+#define PROT_READ 0x1
+#define PROT_WRITE 0x2
 #define PROT_EXEC 0x4
 #define MAP_TYPE 0x0f
 #define MAP_PRIVATE 0x02
 #define MAP_ANONYMOUS 0x20
+
+/* include/linux/mount.h */
+#define MNT_NOEXEC 0x04

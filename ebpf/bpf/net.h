@@ -233,9 +233,3 @@ static __always_inline void unix_append(struct scratch *s, struct flight *f, str
 	path_append(dentry, mnt, 2);
 }
 
-static __always_inline struct mark *the_mark(void)
-{
-	u32 tgid = bpf_get_current_pid_tgid() >> 32;
-
-	return bpf_map_lookup_elem(&marks, &tgid);
-}

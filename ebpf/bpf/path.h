@@ -41,11 +41,12 @@ __attribute__((noinline)) int path_step(u32 i)
 		s->ev.seg[i].root = s->len - s->walk.start;
 	if (d == BPF_CORE_READ(m, mnt.mnt_root)) {
 		up = BPF_CORE_READ(m, mnt_parent);
-		if (up == m) {
+		if (up == m || (s->walk.end_mnt && s->walk.mnt == s->walk.end_mnt)) {
 			struct mnt_namespace *ns = BPF_CORE_READ(m, mnt_ns);
 
-			/* Of no namespace: the kernel's own, or unmounted. */
-			if (err_or_null((u64)ns))
+			if (!ns) /* unmounted: where it was, nobody knows any more */
+				s->ev.seg[i].flags |= SEG_CUT;
+			else if (err_or_null((u64)ns)) /* the kernel's own */
 				s->ev.seg[i].flags |= SEG_DETACHED;
 			else if (BPF_CORE_READ(ns, ns.inum) != mntns_inum)
 				s->ev.seg[i].flags |= SEG_OTHER_NS;

@@ -132,10 +132,42 @@ static __always_inline int is_file_op(struct call *call, long ret)
 	return call->path[0] && call->op != OP_EXEC && !(call->op == OP_OPEN && ret >= 0);
 }
 
+static __always_inline void count_answered(void)
+{
+	struct counters *c = the_counters();
+
+	if (c)
+		c->answered++;
+}
+
+/* Whether a filter, or a process that traces this one, may tell it that a call was done that never began. */
+static __always_inline int may_be_answered(void)
+{
+	struct task_struct *t = current_task();
+
+	return BPF_CORE_READ(t, ptrace) ||
+	       (bpf_core_field_exists(t->seccomp) && BPF_CORE_READ(t, seccomp.mode) == SECCOMP_MODE_FILTER);
+}
+
+/*
+ * Whether the call never began: then its entry did not come by. Of calls that
+ * keep something at their entry that can always be told.
+ */
+static __always_inline int answered(struct call *call, int kept)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+
+	if (kept)
+		return 0;
+	if (call->path[0] || call->op == OP_CONNECT || call->op == OP_BIND)
+		return 1;
+	return may_be_answered() && !bpf_map_lookup_elem(&entered, &tid);
+}
+
 SEC("tp_btf/sys_enter")
 int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
 {
-	u32 tgid = bpf_get_current_pid_tgid() >> 32, index;
+	u32 tgid = bpf_get_current_pid_tgid() >> 32, tid = bpf_get_current_pid_tgid(), index;
 	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
 	struct scratch *s;
 	struct call *call;
@@ -144,7 +176,7 @@ int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
 	if (!m)
 		return 0;
 	compat = is_compat(regs);
-	index = call_index(regs, nr, compat);
+	index = call_index(regs, (int)nr, compat);
 	call = bpf_map_lookup_elem(&calls, &index);
 	if (!call || call->op == OP_NONE || (m->armed && call->op != OP_EXEC))
 		return 0;
@@ -154,6 +186,8 @@ int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
 			m->exit_rss = peak_of(current_task());
 		return 0;
 	}
+	if (may_be_answered())
+		bpf_map_update_elem(&entered, &tid, &index, BPF_ANY);
 	on_descriptors = has_descriptors(call);
 	if (!call->path[0] && !has_address(call) && (!on_descriptors || !descriptors_shared()))
 		return 0;
@@ -226,6 +260,10 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 		return 0;
 	if (call->path[0] || has_address(call))
 		kept = f = bpf_map_lookup_elem(&flights, &tid);
+	if (ret >= 0 && call->op != OP_EXEC && answered(call, !!kept)) {
+		count_answered();
+		goto out;
+	}
 	s = scratch_get();
 	if (!s)
 		goto out;
@@ -301,8 +339,14 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 		places_change(index);
 		break;
 	case OP_MPROTECT:
-		if (!ret && s->args[2] & PROT_EXEC)
+		if (!ret && makes_code(s->args[2]))
 			count_anonymous_exec();
+		break;
+	case OP_IOCTL:
+		if (!ret && sets_flags(s->args[1])) {
+			event_begin(s, EV_FILE_OP, OP_FLAGS, m);
+			on_descriptor(s, s->args[0]);
+		}
 		break;
 	}
 done:
@@ -312,5 +356,6 @@ done:
 out:
 	if (kept)
 		flight_end(tid);
+	entered_end(tid);
 	return 0;
 }

@@ -53,6 +53,12 @@ static __always_inline void flight_end(u32 tid)
 		bpf_map_push_elem(&free_slots, &slot, BPF_ANY);
 }
 
+static __always_inline void entered_end(u32 tid)
+{
+	if (bpf_map_lookup_elem(&entered, &tid))
+		bpf_map_delete_elem(&entered, &tid);
+}
+
 static __always_inline void movement_end(u32 tid)
 {
 	/* Most have none, and a look is cheaper than an attempt to delete. */
@@ -95,6 +101,8 @@ static __always_inline void on_newtask(struct task_struct *child, u64 clone_flag
 		if (!launcher_tid || pid_in_recorders_ns((u64)BPF_CORE_READ(t, thread_pid)) != launcher_tid)
 			return;
 		m.armed = 1;
+		home_dentry = (u64)BPF_CORE_READ(t, fs, root.dentry);
+		home_mnt = (u64)BPF_CORE_READ(t, fs, root.mnt);
 		m.parent_start = start_of(t);
 		m.parent_pid = pid_in_recorders_ns((u64)BPF_CORE_READ(t, group_leader, thread_pid));
 	} else {
@@ -186,6 +194,7 @@ static __always_inline void on_exec(struct task_struct *t, u32 old_tid, struct l
 	f = bpf_map_lookup_elem(&flights, &old_tid);
 	count_call(f ? f->index : NR_EXECVE, 0);
 	flight_end(old_tid);
+	entered_end(old_tid);
 	m->armed = 0;
 	m->shares = 0;
 	if (m->borrows) {
@@ -295,6 +304,7 @@ static __always_inline void on_exit(struct task_struct *t)
 		return;
 	flight_end(pid_tgid);
 	movement_end(pid_tgid);
+	entered_end(pid_tgid);
 	sig = BPF_CORE_READ(t, signal);
 	if (BPF_CORE_READ(sig, live.counter) != 0)
 		return;

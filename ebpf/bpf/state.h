@@ -19,6 +19,9 @@ const volatile u64 hash_seed = 1;  /* so that nobody can choose names that colli
 /* Set by the loader while it forks the command; a tid in pidns_inum. */
 u32 launcher_tid;
 
+/* The root folder of the recorder, once it has forked the command. */
+u64 home_dentry, home_mnt;
+
 /*
  * Steps forward when any process on the machine may have moved a name, and
  * when a recorded one took one away: an event that was seen before the step
@@ -93,7 +96,7 @@ struct flight {
 	u64 mnt[2];
 	u32 slot;
 	u32 followup; /* a further connect on a socket that is connecting or connected */
-	u64 sock; /* behind the descriptor at entry; 0: entry not seen, or none */
+	u64 sock; /* behind the descriptor at entry; 0: entry not seen, or none. Of a pivot_root: the root's mount */
 	u32 index; /* of the call; an exec that succeeds loses its number */
 	u32 pad;
 	u16 len[2];
@@ -181,6 +184,17 @@ struct {
 	__type(value, struct movement);
 } movements SEC(".maps");
 
+/*
+ * Calls whose entry was seen, by tid, for threads whose calls may be answered
+ * by others than the kernel; see answered().
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__type(key, u32);
+	__type(value, u32);
+} entered SEC(".maps");
+
 /* Sockets whose connect is in progress, by address of the struct sock. */
 struct connecting {
 	u64 start;
@@ -218,6 +232,7 @@ struct scratch {
 	struct {
 		u64 dentry, mnt;
 		u64 root_dentry, root_mnt; /* the process's root, if that matters */
+		u64 end_mnt; /* where the walk ends, though that is mounted somewhere by now */
 		u32 start;
 	} walk;
 	struct {
@@ -257,6 +272,13 @@ static __always_inline struct counters *the_counters(void)
 	u32 zero = 0;
 
 	return bpf_map_lookup_elem(&counters, &zero);
+}
+
+static __always_inline struct mark *the_mark(void)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+
+	return bpf_map_lookup_elem(&marks, &tgid);
 }
 
 static __always_inline void count_call(u32 index, long ret)

@@ -16,9 +16,10 @@ static __always_inline int is_compat(struct pt_regs *regs)
 	return BPF_CORE_READ(current_task(), thread_info.status) & TS_COMPAT;
 }
 
+/* Only the lower half of the register counts: entry_64.S. */
 static __always_inline long call_number(struct pt_regs *regs)
 {
-	return regs->orig_ax;
+	return (int)regs->orig_ax;
 }
 
 static __always_inline void call_args(struct pt_regs *regs, u32 index, int compat, u64 *args)
@@ -126,7 +127,8 @@ static __always_inline u32 name_read(struct scratch *s, u64 from, u16 *flags)
 		*flags |= SEG_CUT;
 		return 0;
 	}
-	got = bpf_probe_read_user_str(&s->data[len], NAME_MAX_LEN, (void *)from);
+	/* Room for a byte more than the longest name with its NUL: a name that fills it is too long. */
+	got = bpf_probe_read_user_str(&s->data[len], NAME_MAX_LEN + 1, (void *)from);
 	if (got < 0) {
 		*flags |= from ? SEG_UNREADABLE : SEG_UNREADABLE | SEG_NONE;
 		return 0;
@@ -136,7 +138,7 @@ static __always_inline u32 name_read(struct scratch *s, u64 from, u16 *flags)
 		s->data[len] = 0;
 		return 0;
 	}
-	if (got == NAME_MAX_LEN)
+	if (got == NAME_MAX_LEN + 1)
 		*flags |= SEG_CUT;
 	return got - 1;
 }
@@ -155,6 +157,25 @@ static __always_inline int memory_shared(struct mark *m)
 	return m->shares || users > (m->borrows == BORROWS_ALONE ? 2 : 1);
 }
 
+/* Whether another thread or process can change the caller's descriptors. */
+static __always_inline int descriptors_shared(void)
+{
+	return BPF_CORE_READ(current_task(), files, count.counter) > 1;
+}
+
+/*
+ * Whether a process that shares no memory with the caller can change what its
+ * name is relative to, and put it back before the call is over.
+ */
+static __always_inline int places_shared(struct scratch *s, struct call *call, u32 i)
+{
+	struct fs_struct *fs = BPF_CORE_READ(current_task(), fs);
+
+	if (bpf_core_field_exists(fs->users) && BPF_CORE_READ(fs, users) > 1)
+		return 1;
+	return call->dir[i & 1] && (int)arg(s, call->dir[i & 1]) != AT_FDCWD && descriptors_shared();
+}
+
 /*
  * At entry: the names, which nothing but the caller's memory holds, and for
  * calls that leave no object behind the directory that they are relative to.
@@ -170,6 +191,7 @@ static __always_inline void names_keep(struct scratch *s, struct call *call, str
 	f->slot = NO_SLOT;
 	f->followup = 0;
 	f->index = index;
+	f->sock = call->op == OP_PIVOT_ROOT ? (u64)mount_of((u64)BPF_CORE_READ(current_task(), fs, root.mnt)) : 0;
 	s->len = 0;
 	for (i = 0; i < 2; i++) {
 		f->dentry[i] = f->mnt[i] = 0;
@@ -177,6 +199,8 @@ static __always_inline void names_keep(struct scratch *s, struct call *call, str
 		if (!call->path[i])
 			continue;
 		f->flags[i] = shared;
+		if (!shared && call->base_early && places_shared(s, call, i))
+			f->flags[i] = SEG_RACED;
 		f->len[i] = name_read(s, arg(s, call->path[i]), &f->flags[i]);
 		if (call->base_early && !(f->flags[i] & SEG_UNREADABLE) && s->len <= DATA_MAX)
 			base_of(&s->data[s->len], call->dir[i] ? (int)arg(s, call->dir[i]) : AT_FDCWD,
@@ -198,7 +222,8 @@ static __always_inline void names_keep(struct scratch *s, struct call *call, str
 		f->flags[0] = f->flags[1] = SEG_UNREADABLE;
 	}
 	if (bpf_map_update_elem(&flights, &tid, f, BPF_ANY)) {
-		/* No room: read at exit. */
+		/* No room: if the call succeeds, it looks as if it had not been made. */
+		count_map_full();
 		if (f->slot != NO_SLOT) {
 			slot_no = f->slot;
 			bpf_map_push_elem(&free_slots, &slot_no, BPF_ANY);
@@ -214,7 +239,7 @@ static __always_inline void names_missed(struct scratch *s)
 {
 	struct flight *f = &s->flight;
 
-	f->dentry[0] = f->dentry[1] = f->mnt[0] = f->mnt[1] = 0;
+	f->dentry[0] = f->dentry[1] = f->mnt[0] = f->mnt[1] = f->sock = 0;
 	f->slot = NO_SLOT;
 	f->followup = 0;
 	f->len[0] = f->len[1] = 0;
@@ -240,7 +265,9 @@ static __always_inline void name_append(struct scratch *s, struct flight *f, str
 	}
 	if (flags & SEG_UNREADABLE) {
 		/* One thread alone does not rewrite the name of the call that it is in. */
-		flags = BPF_CORE_READ(current_task(), signal, live.counter) > 1 ? SEG_LATE : 0;
+		struct mark *m = the_mark();
+
+		flags = (flags & SEG_RACED) | (m && memory_shared(m) ? SEG_LATE : 0);
 		len = name_read(s, arg(s, call->path[i & 1]), &flags);
 	} else if (f->slot == NO_SLOT) {
 		if (at <= SHORT_NAMES && len <= SHORT_NAMES && at + len <= SHORT_NAMES)
@@ -253,12 +280,6 @@ static __always_inline void name_append(struct scratch *s, struct flight *f, str
 	s->ev.seg[seg].len = len;
 	s->ev.seg[seg].flags = flags;
 	s->len = to + len;
-}
-
-/* Whether another thread or process can change the caller's descriptors. */
-static __always_inline int descriptors_shared(void)
-{
-	return BPF_CORE_READ(current_task(), files, count.counter) > 1;
 }
 
 /* At entry: the files that the descriptors of the call stand for, where that can change. */

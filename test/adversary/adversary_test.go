@@ -120,8 +120,9 @@ func compare(t *testing.T, said, got lists, r *receipt.Receipt) {
 					doubts += g.Count
 				}
 			}
-			t.Logf("%s: %d are wrong, %d are said to be doubtful", list, len(missing), doubts)
-			if uint64(len(missing)) <= doubts {
+			wrong := max(len(missing), len(extra))
+			t.Logf("%s: %d are wrong, %d are said to be doubtful", list, wrong, doubts)
+			if uint64(wrong) <= doubts {
 				missing, extra = nil, nil
 			}
 		}

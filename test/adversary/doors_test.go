@@ -18,17 +18,31 @@ import (
 var doorRows = []row{
 	{name: "race-open"},
 	{name: "race-unlink"},
+	{name: "race-page"},
 	{name: "race-rename"},
+	{name: "race-cold", files: []string{"names:victim\x00", "victim"}},
+	{name: "race-cwd", files: []string{"victim"}},
+	{name: "race-dirfd", files: []string{"victim", "sub/"}},
 	{name: "int80", amd64: true, prepare: func(t *testing.T, _ string) []string { return []string{echo(t)} }},
+	{name: "dirty-number", amd64: true, files: usual},
+	{
+		name: "fake-proc", files: []string{"file", "jail/proc/self/fd/", "jail/proc/self/fd/77"},
+		args: []string{"77"},
+	},
 	{name: "reopen", files: usual},
 	{name: "handle", files: usual},
 	{name: "handed-over", prepare: daemon},
+	{name: "received", files: []string{"to-read:0123456789", "to-write"}, prepare: daemon},
+	{name: "sysv"},
 	{name: "pidfd-getfd", files: []string{"held:0123456789"}, prepare: bystander},
 	{name: "process-vm-writev", files: []string{"held"}, prepare: bystander},
 	{name: "proc-mem", files: []string{"held"}, prepare: bystander},
 	{name: "ptrace-outside", files: []string{"held"}, amd64: true, prepare: bystander},
 	{name: "ptrace-inside", amd64: true},
 	{name: "ptrace-changed", amd64: true},
+	{name: "ptrace-emulated", amd64: true},
+	{name: "seccomp-zero", files: usual},
+	{name: "seccomp-notify", files: []string{"wanted"}},
 }
 
 func TestSideDoors(t *testing.T) { run(t, doorRows) }

@@ -147,7 +147,7 @@ func foundFiles(l lists, fs *receipt.Filesystem, in func(string) bool, short fun
 		l.add("mounts", "%s %s%s", m.Op, short(m.Path), from)
 	}
 	for _, f := range fs.Failed {
-		if !in(f.Path) {
+		if !in(f.Path) && f.Path != "" { // an empty name is nowhere
 			continue
 		}
 		line := f.Op + " " + short(f.Path)

@@ -30,6 +30,7 @@ var processRows = []row{
 	{name: "pid-namespace"},
 	{name: "pid-namespace-killed"},
 	{name: "user-namespace", files: usual},
+	{name: "pivot-root", files: usual},
 	{
 		name: "chroot", files: []string{
 			"sub/", "outside", "outside-too", "by-escape", "jail/", "jail/sub/", "jail/inside", "jail/stays-inside",

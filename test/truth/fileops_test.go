@@ -87,7 +87,7 @@ func TestMakes(t *testing.T) {
 	}
 	slices.Sort(got)
 	want := []string{
-		"dir dir lexical", "dir dir/by-mkdirat lexical", "fifo fifo lexical", "file plain lexical",
+		"dir dir lexical", "dir dir/by-mkdirat lexical", "fifo fifo lexical", "file # kernel", "file plain lexical",
 		"hardlink by-linkat -> dir/socket lexical", "hardlink from-tmpfile-2 -> # lexical",
 		"hardlink from-tmpfile -> # lexical",
 		"hardlink hardlink -> plain lexical", "socket dir/socket lexical",

@@ -186,7 +186,6 @@ WORKLOAD(w_received, "received")
 	deed("sent", "3");
 	must(read(fds[2], buf, 3));
 	deed("received", "3");
-	deed("gaps", "given_socket");
 }
 
 /* Shared memory, queues and locks of System V reach any process without a descriptor. */

@@ -33,7 +33,7 @@ WORKLOAD(w_names, "names")
 	deed("writes", "link");
 	deed("deletes", "link");
 	must_fail(open("", O_RDONLY), ENOENT);
-	deed("failed", "open . ENOENT 1");
+	deed("failed", "open  ENOENT 1");
 }
 
 /* Goes down n folders with names of that length, and works on a file there. */

@@ -283,6 +283,8 @@ WORKLOAD(w_daemon, "daemon")
 		deed("survivors", "%d", child);
 		deed("gaps", "survivors");
 	}
+	if (!strcmp(argv[2], "SIGKILL"))
+		deed("gaps", "killed");
 }
 
 /* Who adopts an orphan is not who made it. */

@@ -161,5 +161,6 @@ WORKLOAD(w_emulated, "ptrace-emulated")
 	must(ptrace(PTRACE_SETREGS, child, 0, &r));
 	must(ptrace(PTRACE_CONT, child, 0, 0));
 	reap(child, getpid());
+	deed("gaps", "answered");
 }
 #endif

@@ -41,7 +41,7 @@ WORKLOAD(w_zero, "seccomp-zero")
 		filter(0, SECCOMP_RET_ERRNO, sizeof(numbers) / sizeof(int), numbers);
 		must(mkdirat(AT_FDCWD, "never", 0700));
 		must(unlinkat(AT_FDCWD, "file", 0));
-		must(renameat2(AT_FDCWD, "file", AT_FDCWD, "never", 0));
+		must(syscall(SYS_renameat2, AT_FDCWD, "file", AT_FDCWD, "never", 0));
 		must(syscall(SYS_openat, AT_FDCWD, "none", O_WRONLY)); /* 0: the file that is there already */
 		must(fchmod(fd, 0600));
 		must(ftruncate(fd, 0));
