@@ -98,9 +98,9 @@ __attribute__((noinline)) int on_mmap(u32 prot, u32 flags, u32 fd)
 
 	if (!s || !m)
 		return 0;
-	if ((flags & MAP_TYPE) != MAP_PRIVATE)
-		m->shares = 1;
 	if (flags & MAP_ANONYMOUS) {
+		if ((flags & MAP_TYPE) != MAP_PRIVATE)
+			m->shares = 1;
 		if (makes_code(prot))
 			count_anonymous_exec();
 		return 0;
@@ -108,6 +108,9 @@ __attribute__((noinline)) int on_mmap(u32 prot, u32 flags, u32 fd)
 	f = file_of(fd);
 	if (!f)
 		return 0; /* closed by another thread */
+	/* Not for reading alone: every program of the C library maps some cache so. */
+	if ((flags & MAP_TYPE) != MAP_PRIVATE && BPF_CORE_READ(f, f_mode) & FMODE_WRITE)
+		m->shares = 1;
 	if (prot & PROT_EXEC || (makes_code(prot) && !(BPF_CORE_READ(f, f_path.mnt, mnt_flags) & MNT_NOEXEC)))
 		how |= MAPPED_EXEC;
 	/* What runs there need not be what the file has. */
