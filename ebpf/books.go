@@ -23,6 +23,7 @@ type counters struct {
 	Answered                   uint64
 	AnonymousExec              uint64
 	ByType                     [16]uint64
+	Descriptors                uint64
 	RawSockets                 uint64
 }
 
@@ -117,7 +118,7 @@ func (t totals) summary(d *audit.Decoder) audit.Summary {
 // sums adds up the counters of all CPUs.
 func (t totals) sums() audit.Summary {
 	s := audit.Summary{Mode: "ebpf", Emitted: t.emitted(), Lost: make(map[string]uint64)}
-	var anonymous, raw, interrupted, answered uint64
+	var anonymous, raw, interrupted, answered, descriptors uint64
 	for _, c := range t {
 		for i := range c.Emitted {
 			lose(&s, "ring_full", c.RingFull[i])
@@ -129,6 +130,7 @@ func (t totals) sums() audit.Summary {
 		s.BytesReceived += c.Received
 		anonymous += c.AnonymousExec
 		raw += c.RawSockets
+		descriptors += c.Descriptors
 		interrupted += c.Interrupted
 		answered += c.Answered
 	}
@@ -154,6 +156,12 @@ func (t totals) sums() audit.Summary {
 		s.Gaps = append(s.Gaps, audit.Gap{
 			Kind: "answered", Count: answered,
 			Detail: "calls that a seccomp filter or a tracer answered in the kernel's place: their callers were told that they were done, and they did not take place",
+		})
+	}
+	if descriptors > 0 {
+		s.Gaps = append(s.Gaps, audit.Gap{
+			Kind: "descriptors", Count: descriptors,
+			Detail: "messages brought descriptors from processes outside of the run: files behind them are recorded when they are used, connections that others made are in no attempt",
 		})
 	}
 	if raw > 0 {

@@ -549,6 +549,8 @@ struct pt_regs {
 #define MSG_PEEK 0x2
 #define MSG_TRUNC 0x20
 #define MSG_ERRQUEUE 0x2000
+#define SOL_SOCKET 1
+#define SCM_RIGHTS 1
 #define MSG_FASTOPEN 0x20000000
 
 /* include/linux/net.h */

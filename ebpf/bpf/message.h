@@ -101,6 +101,48 @@ static __always_inline int is_dns(struct scratch *s, struct sock *sk, u32 how)
 	return port == bpf_htons(DNS_PORT);
 }
 
+/* Steps over one struct cmsghdr. Returns 1 at the end, or if descriptors came with it. */
+__attribute__((noinline)) int control_step(void)
+{
+	struct scratch *s = the_scratch();
+	struct counters *c = the_counters();
+	u32 head[4] = {}, size, align; /* len of 8 or 4 bytes, level, type */
+	u64 len;
+
+	if (!s || !c)
+		return 1;
+	size = s->io.compat ? 12 : 16;
+	align = s->io.compat ? 4 : 8;
+	if (s->io.control_len < size || bpf_probe_read_user(head, size & 31, (void *)s->io.control))
+		return 1;
+	len = head[0];
+	if (s->io.compat ? head[1] == SOL_SOCKET && head[2] == SCM_RIGHTS : head[2] == SOL_SOCKET && head[3] == SCM_RIGHTS) {
+		c->descriptors++;
+		return 1;
+	}
+	len = (len + align - 1) & ~(u64)(align - 1);
+	if (len < size || len > s->io.control_len)
+		return 1;
+	s->io.control += len;
+	s->io.control_len -= len;
+	return 0;
+}
+
+/*
+ * Whether descriptors came along from outside of the run. Credentials and the
+ * like come before them.
+ */
+static __always_inline void control_look(struct scratch *s, struct sock *sk)
+{
+	u32 i;
+
+	if (!s->io.control || !s->io.control_len || peer_recorded(sk))
+		return;
+	for (i = 0; i < 8; i++)
+		if (control_step())
+			break;
+}
+
 /* A message, or a part of a stream, that went over a socket; or a message that did not. */
 __attribute__((noinline)) int on_message(u64 sock, s64 ret, u32 how)
 {
@@ -125,6 +167,8 @@ __attribute__((noinline)) int on_message(u64 sock, s64 ret, u32 how)
 	} else if (ret >= 0 && BPF_CORE_READ(sk, sk_type) == SOCK_DGRAM) {
 		bpf_map_delete_elem(&undecided, &sock); /* it had awaited somebody */
 	}
+	if (ret >= 0 && !(how & MESSAGE_OUT) && family == AF_UNIX)
+		control_look(s, sk);
 	if (ret <= 0 || how & MESSAGE_KEPT || family == AF_UNIX || family == AF_NETLINK)
 		return 0;
 	if (how & MESSAGE_TRUNC && !is_tcp(sk)) {
@@ -152,6 +196,7 @@ static __always_inline void payload_find(struct scratch *s, struct call *call, i
 	s->io.compat = compat;
 	s->io.name = 0;
 	s->io.count = 0;
+	s->io.control = 0;
 	s->io.at = call->payload == PAYLOAD_NONE ? 0 : s->args[1];
 	if (call->payload == PAYLOAD_VECTOR) {
 		s->io.count = s->args[2];

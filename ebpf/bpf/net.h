@@ -72,22 +72,24 @@ static __always_inline void address_read(struct scratch *s, u64 from, u64 len)
 	}
 }
 
-/* struct user_msghdr at `at`: where the bytes are, and whom they go to or come from. */
+/* struct user_msghdr at `at`: where the bytes are, whom they go to or come from, and what goes along. */
 __attribute__((noinline)) int message_read(u64 at)
 {
 	struct scratch *s = the_scratch();
-	u64 in[4] = {};
+	u64 in[6] = {};
 
 	if (!s)
 		return 0;
 	if (s->io.compat) {
-		u32 in32[4] = {};
+		u32 in32[6] = {};
 
 		bpf_probe_read_user(in32, sizeof(in32), (void *)at);
 		in[0] = in32[0];
 		in[1] = in32[1];
 		in[2] = in32[2];
 		in[3] = in32[3];
+		in[4] = in32[4];
+		in[5] = in32[5];
 	} else {
 		bpf_probe_read_user(in, sizeof(in), (void *)at);
 	}
@@ -95,6 +97,8 @@ __attribute__((noinline)) int message_read(u64 at)
 	s->io.name_len = in[1];
 	s->io.at = in[2];
 	s->io.count = in[3];
+	s->io.control = in[4];
+	s->io.control_len = in[5];
 	if (!s->io.count)
 		s->io.at = 0;
 	return 0;

@@ -171,7 +171,7 @@ int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
 	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
 	struct scratch *s;
 	struct call *call;
-	int compat, on_descriptors;
+	int compat, on_descriptors, gives_up;
 
 	if (!m)
 		return 0;
@@ -188,8 +188,10 @@ int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
 	}
 	if (may_be_answered())
 		bpf_map_update_elem(&entered, &tid, &index, BPF_ANY);
+	/* Of a place where an open may find room while another thread gives it up. */
+	gives_up = call->op == OP_CLOSE && !call->in && descriptors_shared();
 	on_descriptors = has_descriptors(call);
-	if (!call->path[0] && !has_address(call) && (!on_descriptors || !descriptors_shared()))
+	if (!gives_up && !call->path[0] && !has_address(call) && (!on_descriptors || !descriptors_shared()))
 		return 0;
 	s = scratch_get();
 	if (!s)
@@ -197,6 +199,8 @@ int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
 	call_args(regs, index, compat, s->args);
 	if (call->path[0])
 		names_keep(s, call, m, index);
+	else if (gives_up)
+		places_change(index);
 	else if (on_descriptors)
 		movement_keep(s, call);
 	else
@@ -283,8 +287,11 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 	}
 	switch (call->op) {
 	case OP_OPEN:
-		if (ret >= 0) /* open_by_handle_at() has no name to fail with */
-			on_open(s, f, call, m, ret, open_flags(s, call));
+		if (ret < 0) /* open_by_handle_at() has no name to fail with */
+			break;
+		/* Has another thread put its own file there, and let go of it elsewhere? */
+		s->raced = f->sock && is_vacated(own_files(), ret, f->sock);
+		on_open(s, f, call, m, ret, open_flags(s, call));
 		break;
 	case OP_EXEC:
 		if (ret < 0)

@@ -96,7 +96,11 @@ struct flight {
 	u64 mnt[2];
 	u32 slot;
 	u32 followup; /* a further connect on a socket that is connecting or connected */
-	u64 sock; /* behind the descriptor at entry; 0: entry not seen, or none. Of a pivot_root: the root's mount */
+	/*
+	 * Behind the descriptor at entry; 0: entry not seen, or none. Of an open
+	 * it is when that began, of a pivot_root the mount of the root.
+	 */
+	u64 sock;
 	u32 index; /* of the call; an exec that succeeds loses its number */
 	u32 pad;
 	u16 len[2];
@@ -240,6 +244,8 @@ struct scratch {
 		u64 at;	   /* struct iovec[], or the buffer itself */
 		u64 count; /* of iovecs; 0: at is the buffer */
 		u64 name;  /* where the kernel wrote whom the message came from */
+		u64 control; /* struct cmsghdr, one after the other, */
+		u64 control_len; /* bytes of them */
 		u32 name_len;
 		u32 left;  /* bytes that are yet to be copied, */
 		u32 room;  /* and how many of them will be */

@@ -191,7 +191,11 @@ static __always_inline void names_keep(struct scratch *s, struct call *call, str
 	f->slot = NO_SLOT;
 	f->followup = 0;
 	f->index = index;
-	f->sock = call->op == OP_PIVOT_ROOT ? (u64)mount_of((u64)BPF_CORE_READ(current_task(), fs, root.mnt)) : 0;
+	f->sock = 0;
+	if (call->op == OP_PIVOT_ROOT)
+		f->sock = (u64)mount_of((u64)BPF_CORE_READ(current_task(), fs, root.mnt));
+	else if (call->op == OP_OPEN && descriptors_shared())
+		f->sock = bpf_ktime_get_boot_ns();
 	s->len = 0;
 	for (i = 0; i < 2; i++) {
 		f->dentry[i] = f->mnt[i] = 0;

@@ -20,6 +20,7 @@ var doorRows = []row{
 	{name: "race-unlink"},
 	{name: "race-page"},
 	{name: "race-rename"},
+	{name: "race-displaced", files: []string{"file", "other"}},
 	{name: "race-cold", files: []string{"names:victim\x00", "victim"}},
 	{name: "race-cwd", files: []string{"victim"}},
 	{name: "race-dirfd", files: []string{"victim", "sub/"}},

@@ -186,6 +186,7 @@ WORKLOAD(w_received, "received")
 	deed("sent", "3");
 	must(read(fds[2], buf, 3));
 	deed("received", "3");
+	deed("gaps", "descriptors");
 }
 
 /* Shared memory, queues and locks of System V reach any process without a descriptor. */

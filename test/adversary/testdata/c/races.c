@@ -130,6 +130,47 @@ WORKLOAD(w_rename, "race-rename")
 	deed("doubtful", "renames");
 }
 
+static int place, replaced;
+
+/* Puts another file in the place of the one that the other thread is about to get, and holds on to nothing. */
+static void *displace(void *arg)
+{
+	while (!stop) {
+		int fd = open(arg, O_RDONLY | O_CLOEXEC);
+
+		if (fd < 0)
+			break;
+		replaced++;
+		dup3(fd, place, 0);
+		close(fd);
+	}
+	return 0;
+}
+
+WORKLOAD(w_displaced, "race-displaced")
+{
+	pthread_t t;
+	int i, fd;
+
+	place = must(open("file", O_RDONLY));
+	pthread_create(&t, 0, displace, "other");
+	for (i = 0; i < 30000; i++) {
+		close(place);
+		fd = must(open("file", O_RDONLY));
+		if (fd != place)
+			close(fd);
+	}
+	stop = 1;
+	pthread_join(t, 0);
+	deed("reads", "file");
+	deed("reads", "other");
+	deed("opens", "file %d", i + 1);
+	deed("opens", "other %d", replaced);
+	deed("doubtful", "opens");
+	deed("may", "raced"); /* if it came to that, */
+	deed("may", "path_cut"); /* or to the file being gone at once */
+}
+
 static int wait_for_the_end(void *arg)
 {
 	int *p = arg;
