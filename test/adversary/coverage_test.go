@@ -11,7 +11,7 @@ import (
 )
 
 // The tests whose rows are workloads.
-var tables = map[string][]row{"TestFiles": fileRows, "TestProcesses": processRows, "TestSideDoors": doorRows}
+var tables = map[string][]row{"TestFiles": fileRows, "TestProcesses": processRows, "TestNetwork": networkRows, "TestSideDoors": doorRows}
 
 // coverage is where the table lies.
 const coverage = "../../docs/COVERAGE.md"

@@ -78,18 +78,20 @@ func found(r *receipt.Receipt, dir string) lists {
 	foundFiles(l, &r.Filesystem, in, short)
 
 	n := &r.Network
-	for _, a := range n.Attempts {
-		dst := a.Dst
-		if path, ok := strings.CutPrefix(dst, "unix:/"); ok {
-			dst = "unix:" + short("/"+path)
+	address := func(a string) string {
+		if path, ok := strings.CutPrefix(a, "unix:/"); ok {
+			return "unix:" + short("/"+path)
 		}
-		l.add("attempts", "%s %s %s %d", a.Protocol, dst, a.Result, a.Count)
+		return a
+	}
+	for _, a := range n.Attempts {
+		l.add("attempts", "%s %s %s %d", a.Protocol, address(a.Dst), a.Result, a.Count)
 	}
 	for _, a := range n.Listens {
-		l.add("listens", "%s %s", a.Protocol, a.Addr)
+		l.add("listens", "%s %s", a.Protocol, address(a.Addr))
 	}
 	for _, a := range n.Accepts {
-		l.add("accepts", "%s %s %s %d", a.Protocol, a.Addr, a.Src, a.Count)
+		l.add("accepts", "%s %s %s %d", a.Protocol, address(a.Addr), address(a.Src), a.Count)
 	}
 	for _, d := range n.DNS {
 		l.add("dns", "%s %s %s %d", d.Name, d.Type, d.Server, d.Count)

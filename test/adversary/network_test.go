@@ -1,0 +1,16 @@
+//go:build linux
+
+package adversary
+
+import "testing"
+
+var networkRows = []row{
+	{name: "race-connect"},
+	{name: "race-sendto"},
+	{name: "datagrams"},
+	{name: "passed-on", files: usual},
+	{name: "mapped"},
+	{name: "unix-names"},
+}
+
+func TestNetwork(t *testing.T) { run(t, networkRows) }

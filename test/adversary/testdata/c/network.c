@@ -1,0 +1,230 @@
+/* Sockets. */
+#include "deed.h"
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sys/sendfile.h>
+
+static struct sockaddr_in local(int port)
+{
+	return (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+}
+
+static int port_of(int s)
+{
+	struct sockaddr_in6 a;
+	socklen_t n = sizeof(a);
+
+	must(getsockname(s, (struct sockaddr *)&a, &n));
+	return ntohs(((struct sockaddr_in *)&a)->sin_port); /* at the same place in both */
+}
+
+static int peer_port(int s)
+{
+	struct sockaddr_in a;
+	socklen_t n = sizeof(a);
+
+	must(getpeername(s, (struct sockaddr *)&a, &n));
+	return ntohs(a.sin_port);
+}
+
+/* A socket on loopback, bound to a port of the kernel's choice. */
+static int bound(int kind)
+{
+	struct sockaddr_in a = local(0);
+	int s = must(socket(AF_INET, kind, 0));
+
+	must(bind(s, (struct sockaddr *)&a, sizeof(a)));
+	if (kind == SOCK_STREAM) {
+		must(listen(s, 1000));
+		deed("listens", "tcp 127.0.0.1:%d", port_of(s));
+	} else {
+		deed("listens", "udp 127.0.0.1:%d", port_of(s));
+	}
+	return s;
+}
+
+static volatile int stop;
+static struct sockaddr_in racing;
+static int ports[2];
+
+static void *flip_port(void *arg)
+{
+	int i;
+
+	for (i = 0; !stop; i++)
+		*(volatile in_port_t *)&racing.sin_port = htons(ports[i & 1]);
+	return arg;
+}
+
+/* A thread rewrites the address: the connection itself tells where it went. */
+WORKLOAD(w_connect, "race-connect")
+{
+	int listeners[2] = { bound(SOCK_STREAM), bound(SOCK_STREAM) }, counts[2] = {}, i;
+	pthread_t t;
+
+	racing = local(0);
+	for (i = 0; i < 2; i++)
+		ports[i] = port_of(listeners[i]);
+	racing.sin_port = htons(ports[0]);
+	pthread_create(&t, 0, flip_port, 0);
+	for (i = 0; i < 300; i++) {
+		int s = must(socket(AF_INET, SOCK_STREAM, 0));
+
+		must(connect(s, (struct sockaddr *)&racing, sizeof(racing)));
+		counts[peer_port(s) == ports[1]]++;
+	}
+	stop = 1;
+	pthread_join(t, 0);
+	for (i = 0; i < 2; i++)
+		if (counts[i])
+			deed("attempts", "tcp 127.0.0.1:%d connected %d", ports[i], counts[i]);
+}
+
+/* Of a datagram nothing else tells: it is said that it could be otherwise. */
+WORKLOAD(w_sendto, "race-sendto")
+{
+	int receivers[2] = { bound(SOCK_DGRAM), bound(SOCK_DGRAM) }, counts[2] = {}, i, s;
+	pthread_t t;
+	char c;
+
+	racing = local(0);
+	for (i = 0; i < 2; i++)
+		ports[i] = port_of(receivers[i]);
+	racing.sin_port = htons(ports[0]);
+	s = must(socket(AF_INET, SOCK_DGRAM, 0));
+	pthread_create(&t, 0, flip_port, 0);
+	for (i = 0; i < 200; i++)
+		must(sendto(s, "x", 1, 0, (struct sockaddr *)&racing, sizeof(racing)));
+	stop = 1;
+	pthread_join(t, 0);
+	for (i = 0; i < 2; i++)
+		while (recv(receivers[i], &c, 1, MSG_DONTWAIT) == 1)
+			counts[i]++;
+	for (i = 0; i < 2; i++)
+		if (counts[i])
+			deed("attempts", "udp 127.0.0.1:%d sent %d", ports[i], counts[i]);
+	deed("sent", "200");
+	deed("received", "200");
+	deed("doubtful", "attempts");
+	deed("gaps", "shared_names");
+}
+
+/* Every way to send with no connect. */
+WORKLOAD(w_datagrams, "datagrams")
+{
+	int receivers[2] = { bound(SOCK_DGRAM), bound(SOCK_DGRAM) }, s = must(socket(AF_INET, SOCK_DGRAM, 0)), i;
+	struct sockaddr_in to[2];
+	struct iovec v[2] = { { "four", 4 }, { "five!", 5 } };
+	struct mmsghdr m[3] = {};
+
+	for (i = 0; i < 2; i++)
+		to[i] = local(port_of(receivers[i]));
+	must(sendto(s, "1", 1, 0, (struct sockaddr *)&to[0], sizeof(to[0])));
+	m[0].msg_hdr = (struct msghdr){ .msg_name = &to[0], .msg_namelen = sizeof(to[0]), .msg_iov = v, .msg_iovlen = 2 };
+	m[1].msg_hdr = (struct msghdr){ .msg_name = &to[1], .msg_namelen = sizeof(to[1]), .msg_iov = v, .msg_iovlen = 1 };
+	m[2] = m[1];
+	must(sendmsg(s, &m[0].msg_hdr, 0));
+	if (must(sendmmsg(s, m, 3, 0)) != 3)
+		fail(__FILE__, __LINE__, "sendmmsg");
+	deed("attempts", "udp 127.0.0.1:%d sent 3", ntohs(to[0].sin_port));
+	deed("attempts", "udp 127.0.0.1:%d sent 2", ntohs(to[1].sin_port));
+	deed("sent", "%d", 1 + 9 + 9 + 4 + 4);
+}
+
+/* Made here, connected there, used by both; and peeked at, which moves nothing. */
+WORKLOAD(w_passed, "passed-on")
+{
+	int l = bound(SOCK_STREAM), s = must(socket(AF_INET, SOCK_STREAM, 0)), child, a, p[2];
+	struct sockaddr_in to = local(port_of(l));
+	char buf[64];
+	off_t at = 0;
+
+	if (!(child = must(fork()))) {
+		must(connect(s, (struct sockaddr *)&to, sizeof(to)));
+		must(send(dup(s), "child", 5, 0));
+		_exit(3);
+	}
+	reap(child, getpid());
+	a = must(accept4(l, 0, 0, SOCK_CLOEXEC));
+	must(send(s, "parent", 6, 0));
+	must(sendfile(s, must(open("file", O_RDONLY)), &at, 10));
+	must(pipe(p));
+	write_all(p[1], "splice");
+	must(splice(p[0], 0, s, 0, 6, 0));
+	must(recv(a, buf, 5, MSG_PEEK | MSG_WAITALL));
+	must(recv(a, buf, 5, MSG_WAITALL));
+	must(recv(a, buf, 22, MSG_WAITALL));
+	deed("reads", "file");
+	deed("bytes", "file 10 0");
+	deed("attempts", "tcp 127.0.0.1:%d connected 1", port_of(l));
+	deed("accepts", "tcp 127.0.0.1:%d 127.0.0.1:%d 1", port_of(l), peer_port(a));
+	deed("sent", "%d", 5 + 6 + 10 + 6);
+	deed("received", "%d", 5 + 6 + 10 + 6);
+}
+
+/* Both protocols at one listener, and one peer in the disguise of the other. */
+WORKLOAD(w_mapped, "mapped")
+{
+	struct sockaddr_in6 any = { .sin6_family = AF_INET6 }, mapped = { .sin6_family = AF_INET6 };
+	int l = socket(AF_INET6, SOCK_STREAM, 0), s, a;
+	struct sockaddr_in to;
+
+	if (l < 0)
+		return; /* no IPv6 here */
+	must(bind(l, (struct sockaddr *)&any, sizeof(any)));
+	must(listen(l, 10));
+	deed("listens", "tcp [::]:%d", port_of(l));
+	to = local(port_of(l));
+	s = must(socket(AF_INET, SOCK_STREAM, 0));
+	must(connect(s, (struct sockaddr *)&to, sizeof(to)));
+	a = must(accept(l, 0, 0));
+	deed("accepts", "tcp 127.0.0.1:%d 127.0.0.1:%d 1", port_of(l), port_of(s));
+	close(a);
+	inet_pton(AF_INET6, "::ffff:127.0.0.1", &mapped.sin6_addr);
+	mapped.sin6_port = to.sin_port;
+	s = must(socket(AF_INET6, SOCK_STREAM, 0));
+	must(connect(s, (struct sockaddr *)&mapped, sizeof(mapped)));
+	a = must(accept(l, 0, 0));
+	deed("accepts", "tcp 127.0.0.1:%d 127.0.0.1:%d 1", port_of(l), port_of(s));
+	deed("attempts", "tcp 127.0.0.1:%d connected 2", port_of(l));
+	must_fail(connect(must(socket(AF_INET6, SOCK_STREAM, 0)),
+			  ({ close(l); (struct sockaddr *)&mapped; }), sizeof(mapped)), ECONNREFUSED);
+	deed("attempts", "tcp 127.0.0.1:%d refused 1", ntohs(to.sin_port));
+}
+
+/* A service of its own, by a path and by a name without one. */
+WORKLOAD(w_unix, "unix-names")
+{
+	struct sockaddr_un path = { AF_UNIX, "socket" }, name = { AF_UNIX, "" };
+	int i, l, s, n, pair[2];
+
+	n = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "adversary-%d", getpid());
+	for (i = 0; i < 2; i++) {
+		struct sockaddr *a = (struct sockaddr *)(i ? &name : &path);
+		socklen_t len = i ? offsetof(struct sockaddr_un, sun_path) + 1 + n : sizeof(path);
+
+		l = must(socket(AF_UNIX, SOCK_STREAM, 0));
+		must(bind(l, a, len));
+		must(listen(l, 1));
+		s = must(socket(AF_UNIX, SOCK_STREAM, 0));
+		must(connect(s, a, len));
+		must(accept(l, 0, 0));
+	}
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	write_all(pair[0], "within");
+	must(rename("socket", "moved"));
+	must_fail(connect(must(socket(AF_UNIX, SOCK_STREAM, 0)), (struct sockaddr *)&path, sizeof(path)), ENOENT);
+	deed("created", "socket socket kernel");
+	deed("writes", "socket");
+	deed("writes", "moved");
+	deed("deletes", "socket");
+	deed("renames", "socket > moved");
+	deed("listens", "unix unix:socket");
+	deed("listens", "unix unix:@adversary-%d", getpid());
+	deed("attempts", "unix unix:socket connected 1");
+	deed("attempts", "unix unix:@adversary-%d connected 1", getpid());
+	deed("attempts", "unix unix:socket failed 1");
+	deed("accepts", "unix unix:socket unix: 1");
+	deed("accepts", "unix unix:@adversary-%d unix: 1", getpid());
+}
