@@ -137,7 +137,7 @@ func (t totals) sums() audit.Summary {
 	if n := s.Lost["map_full"]; n > 0 {
 		s.Gaps = append(s.Gaps, audit.Gap{
 			Kind: "map_full", Count: n,
-			Detail: "a table in the kernel was full: a process that had no place in it, and all that it started, was not recorded; or the outcome of a connection",
+			Detail: "a table in the kernel was full: a process that had no place in it, and all that it started, was not recorded; or a call on a name; or the outcome of a connection",
 		})
 	}
 	if anonymous > 0 {
