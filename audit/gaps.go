@@ -18,7 +18,7 @@ const (
 	gapCoreDump    = "core_dump"       // the kernel wrote a dead process's memory to a file or a program
 	gapSurvivors   = "survivors"       // processes went on after the recording
 	gapPathCut     = "path_cut"        // a path is known in part
-	gapRaced       = "raced"           // a name was joined to a folder that moved meanwhile
+	gapRaced       = "raced"           // a name, its folder or a descriptor may have been changed meanwhile
 	gapArgv        = "argv"            // arguments were not captured
 	gapSharedName  = "shared_names"    // a name was read from memory that others could write to meanwhile
 	gapMounts      = "mount_namespace" // paths are those of another mount namespace than the recorder's
@@ -34,38 +34,35 @@ const (
 // names them, with how often they were called, so that nobody takes the lists
 // for all there was. A call that is recorded one day loses its row.
 //
-// Not here: calls on a file that an open has told of (write, fallocate, mmap,
-// sendfile), calls that only lower rights (seccomp, prctl), and ioctl, whose
+// Not here: calls that only lower rights (seccomp, prctl), and ioctl, whose
 // meaning its name does not tell: the one that sets the flags of a file is recorded.
 var unrecorded = []struct {
-	kind, detail string
-	calls        []string
+	detail string
+	calls  []string
 }{
-	{gapNotRecorded, "message queue made or opened", words("mq_open")},
-	{gapNotRecorded, "message queue removed", words("mq_unlink")},
-	{gapNotRecorded, "message sent to a queue of System V", words("msgsnd")},
-	{gapNotRecorded, "memory of System V shared", words("shmat")},
-	{gapNotRecorded, "bytes read and written behind the call", words("io_submit")},
-	{gapNotRecorded, "mount prepared or reconfigured", words("open_tree open_tree_attr fsopen fsconfig fsmount fspick")},
-	{gapNotRecorded, "root folder changed", words("chroot")},
+	{"message queue made or opened", words("mq_open")},
+	{"message queue removed", words("mq_unlink")},
+	{"message sent to a queue of System V", words("msgsnd")},
+	{"memory of System V shared", words("shmat")},
+	{"bytes read and written behind the call", words("io_submit")},
+	{"mount prepared or reconfigured", words("open_tree open_tree_attr fsopen fsconfig fsmount fspick")},
+	{"root folder changed", words("chroot")},
 
-	{gapNotRecorded, "socket calls through one number", words("socketcall")},
-
-	{gapNotRecorded, "user or group changed", words("setuid setgid setreuid setregid setresuid setresgid " +
+	{"user or group changed", words("setuid setgid setreuid setregid setresuid setresgid " +
 		"setfsuid setfsgid setgroups setuid32 setgid32 setreuid32 setregid32 setresuid32 setresgid32 " +
 		"setfsuid32 setfsgid32 setgroups32")},
-	{gapNotRecorded, "capabilities changed", words("capset")},
-	{gapNotRecorded, "namespace changed", words("setns unshare")},
-	{gapNotRecorded, "keys changed", words("add_key request_key keyctl")},
+	{"capabilities changed", words("capset")},
+	{"namespace changed", words("setns unshare")},
+	{"keys changed", words("add_key request_key keyctl")},
 
-	{gapNotRecorded, "other process controlled", words("ptrace")},
-	{gapNotRecorded, "other process's memory written", words("process_vm_writev process_madvise")},
-	{gapNotRecorded, "other process's descriptor taken", words("pidfd_getfd")},
-	{gapNotRecorded, "signal sent", words("kill tkill tgkill pidfd_send_signal rt_sigqueueinfo rt_tgsigqueueinfo")},
+	{"other process controlled", words("ptrace")},
+	{"other process's memory written", words("process_vm_writev process_madvise")},
+	{"other process's descriptor taken", words("pidfd_getfd")},
+	{"signal sent", words("kill tkill tgkill pidfd_send_signal rt_sigqueueinfo rt_tgsigqueueinfo")},
 
-	{gapNotRecorded, "kernel programs or objects of bpf", words("bpf")},
-	{gapNotRecorded, "kernel modules or kernel changed", words("init_module finit_module delete_module kexec_load kexec_file_load")},
-	{gapNotRecorded, "machine settings changed", words("reboot sethostname setdomainname settimeofday stime " +
+	{"kernel programs or objects of bpf", words("bpf")},
+	{"kernel modules or kernel changed", words("init_module finit_module delete_module kexec_load kexec_file_load")},
+	{"machine settings changed", words("reboot sethostname setdomainname settimeofday stime " +
 		"clock_settime clock_settime64 swapon swapoff acct quotactl quotactl_fd")},
 }
 
@@ -99,7 +96,7 @@ func (s gapSet) addUnrecorded(calls []SyscallCount) {
 	for _, row := range unrecorded {
 		for _, call := range row.calls {
 			if n := counts[call]; n > 0 {
-				s.add(row.kind, call+": "+row.detail, n)
+				s.add(gapNotRecorded, call+": "+row.detail, n)
 			}
 		}
 	}
