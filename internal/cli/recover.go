@@ -41,10 +41,10 @@ the path of a journal; without it all runs are recovered. The receipt goes to
 RUN.receipt.json in the current folder, or to where --output says. A file that
 is there is never overwritten.
 
-A run whose recorder still lives is listed as "recording" and left alone. A journal that was
-recovered is moved aside, or with --remove deleted. Processes are not ended; if
-the recorder left them frozen they are thawed, and the run's cgroup is removed
-if nobody is in it any more.
+A run whose recorder still lives is listed as "recording" and left alone. A
+journal that was recovered is moved aside, or with --remove deleted. Processes
+are not ended; if the recorder left them frozen they are thawed, and the run's
+cgroup is removed if nobody is in it any more.
 
 Journals are in $XDG_STATE_HOME/glasshouse where that is set, else in
 /var/lib/glasshouse for root and in ~/.local/state/glasshouse for others.`,
