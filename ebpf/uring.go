@@ -64,7 +64,7 @@ func fitURing(spec *ebpf.CollectionSpec, kernel *btf.Spec) error {
 	if err := spec.Variables[probesVarUringSubmitArg].Set(submitArg); err != nil {
 		return fmt.Errorf("set %s: %w", probesVarUringSubmitArg, err)
 	}
-	if err := spec.Variables[probesVarUringResults].Set(max(results, 1)); err != nil {
+	if err := spec.Variables[probesVarUringResults].Set(max(results, resultInCQE)); err != nil {
 		return fmt.Errorf("set %s: %w", probesVarUringResults, err)
 	}
 	return nil
