@@ -44,6 +44,7 @@ var unrecorded = []struct {
 	{"message queue removed", words("mq_unlink")},
 	{"message sent to a queue of System V", words("msgsnd")},
 	{"memory of System V shared", words("shmat")},
+	{"queue, semaphore or memory of System V used, by a 32-bit call", words("ipc")},
 	{"bytes read and written behind the call", words("io_submit")},
 	{"mount prepared or reconfigured", words("open_tree open_tree_attr fsopen fsconfig fsmount fspick")},
 	{"root folder changed", words("chroot")},

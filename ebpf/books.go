@@ -22,7 +22,6 @@ type counters struct {
 	Interrupted                uint64
 	Answered                   uint64
 	AnonymousExec              uint64
-	ByType                     [16]uint64
 	Descriptors                uint64
 	RawSockets                 uint64
 }

@@ -39,8 +39,13 @@ func (rc *recovery) leftovers() (l leftovers) {
 	if note != "" {
 		l.notes = append(l.notes, note)
 	}
-	if group != "" && thaw(group) {
-		l.notes = append(l.notes, "the run's processes were left frozen, and were thawed at the recovery")
+	if group != "" {
+		switch frozen, err := thaw(group); {
+		case err != nil:
+			l.notes = append(l.notes, "whether the run's processes were left frozen is not known, or they still are: "+err.Error())
+		case frozen:
+			l.notes = append(l.notes, "the run's processes were left frozen, and were thawed at the recovery")
+		}
 	}
 	seen := map[int]bool{}
 	for _, p := range running {
@@ -91,11 +96,18 @@ func (rc *recovery) group() (dir, note string) {
 	return dir, ""
 }
 
-// thaw reports whether the group was frozen and no longer is.
-func thaw(group string) bool {
+// thaw reports whether the group was frozen; without an error it no longer is.
+// A group that is gone was not.
+func thaw(group string) (bool, error) {
 	file := filepath.Join(group, "cgroup.freeze")
 	now, err := os.ReadFile(file)
-	return err == nil && strings.TrimSpace(string(now)) == "1" && writeExisting(file, "0") == nil
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+		return false, nil
+	}
+	if err != nil || strings.TrimSpace(string(now)) != "1" {
+		return false, err
+	}
+	return true, writeExisting(file, "0")
 }
 
 func writeExisting(path, text string) error {

@@ -219,7 +219,6 @@ struct counters {
 	u64 interrupted; /* calls that a signal broke off, to begin again or not */
 	u64 answered;	/* calls that somebody else than the kernel said were done */
 	u64 anonymous_exec; /* executable memory that no file is behind, or no longer as it was */
-	u64 by_type[16];	/* emitted, for diagnostics */
 	u64 descriptors; /* messages with descriptors from outside of the run */
 	u64 raw_sockets;	/* that see what is meant for others */
 };

@@ -213,12 +213,12 @@ static __always_inline void on_named(struct scratch *s, struct flight *f, struct
 /* A call on a file that is open: its path stands in segment 0, and there is no name. */
 static __always_inline void on_descriptor(struct scratch *s, int fd)
 {
-	struct file *file = file_of(fd);
+	struct file *now = file_of(fd), *file = file_at_entry(now, 0);
 
 	if (!file)
 		return; /* EBADF: nothing was reached */
 	path_append_file(file, 0);
-	if (descriptor_changed(file, 0))
+	if (file != now)
 		s->ev.seg[0].flags |= SEG_RACED;
 	event_send(current_tid());
 }

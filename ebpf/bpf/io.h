@@ -21,8 +21,7 @@ static __always_inline void key_file(struct scratch *s, struct file *f, u8 op)
 
 /*
  * Bytes that a call moved through a descriptor; how: MESSAGE_OUT and so on.
- * Where the bytes are is in s->io. Returns 1 if another thread put another
- * file in the descriptor's place meanwhile.
+ * Where the bytes are is in s->io.
  */
 __attribute__((noinline)) int on_moved(u32 fd, s64 bytes, u32 how)
 {
@@ -44,6 +43,9 @@ __attribute__((noinline)) int on_moved(u32 fd, s64 bytes, u32 how)
 		on_message((u64)sk, bytes, how);
 		return 0;
 	}
+	/* Closed by another thread, or replaced: the bytes went through the first. */
+	if (was)
+		f = was;
 	if (!f || !bytes)
 		return 0;
 	mode = BPF_CORE_READ(f, f_inode, i_mode);

@@ -135,8 +135,9 @@ static __always_inline void address_keep(struct scratch *s, struct call *call, i
 	/* The usual second connect(), to ask how the first went. */
 	s->flight.followup = sk && is_tcp(sk) && BPF_CORE_READ(sock, state) != SS_UNCONNECTED;
 	s->flight.sock = (u64)sk;
-	/* No room: read at exit. */
-	bpf_map_update_elem(&flights, &tid, &s->flight, BPF_ANY);
+	/* Without its entry a call that was done looks like one that never began. */
+	if (bpf_map_update_elem(&flights, &tid, &s->flight, BPF_ANY))
+		count_map_full();
 }
 
 static __always_inline void net_describe(struct scratch *s, struct sock *sk)

@@ -186,8 +186,8 @@ int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
 			m->exit_rss = peak_of(current_task());
 		return 0;
 	}
-	if (may_be_answered())
-		bpf_map_update_elem(&entered, &tid, &index, BPF_ANY);
+	if (may_be_answered() && bpf_map_update_elem(&entered, &tid, &index, BPF_ANY))
+		count_map_full();
 	/* Of a place where an open may find room while another thread gives it up. */
 	gives_up = call->op == OP_CLOSE && !call->in && descriptors_shared();
 	on_descriptors = has_descriptors(call);

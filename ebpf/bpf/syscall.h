@@ -300,8 +300,9 @@ static __always_inline void movement_keep(struct scratch *s, struct call *call)
 		mv.file[0] = (u64)file_of(arg(s, call->in));
 	if (call->out)
 		mv.file[1] = (u64)file_of(arg(s, call->out));
-	/* No room: taken as it is at exit. */
-	bpf_map_update_elem(&movements, &tid, &mv, BPF_ANY);
+	/* Without it a file that was put in another's place would pass for that. */
+	if (bpf_map_update_elem(&movements, &tid, &mv, BPF_ANY))
+		count_map_full();
 }
 
 /*
@@ -315,9 +316,4 @@ static __always_inline struct file *file_at_entry(struct file *now, u32 which)
 	struct movement *mv = bpf_map_lookup_elem(&movements, &tid);
 
 	return mv ? (void *)mv->file[which & 1] : now;
-}
-
-static __always_inline int descriptor_changed(struct file *now, u32 which)
-{
-	return file_at_entry(now, which) != now;
 }

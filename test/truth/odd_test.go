@@ -134,3 +134,39 @@ func TestDiesInExec(t *testing.T) {
 		t.Errorf("%+v", r.ProcessTree)
 	}
 }
+
+func init() {
+	workloads["closed-while-writing"] = func([]string) {
+		fd := open(unix.AT_FDCWD, "file", unix.O_RDWR)
+		done := make(chan struct{})
+		p := make([]int, 2)
+		check(unix.Pipe(p))
+		go func() {
+			// splice waits for the pipe with the file at its other end.
+			_, err := unix.Splice(p[0], nil, fd, nil, 5, 0)
+			check(err)
+			close(done)
+		}()
+		waiting()
+		check(unix.Close(fd))
+		writeAll(p[1], "12345")
+		<-done
+	}
+}
+
+// waiting gives another thread the time to begin what it cannot end.
+func waiting() { unix.Nanosleep(&unix.Timespec{Nsec: 100_000_000}, nil) }
+
+// What a call wrote to a file counts, though a thread closed the descriptor.
+func TestClosedWhileWriting(t *testing.T) {
+	dir := tempDir(t)
+	write(t, filepath.Join(dir, "file"), "")
+	r := record(t, workload("closed-while-writing"), in(dir))
+	complete(t, r)
+	if f := file(t, r, dir+"/file"); f.BytesWritten != 5 {
+		t.Errorf("%+v", f)
+	}
+	if len(gapsOf(r, "raced")) == 0 {
+		t.Errorf("gaps %+v", r.Observation.Gaps)
+	}
+}
