@@ -32,17 +32,17 @@ func noBackpressure(s *runner.Spec, _ *ebpf.Options) { s.NoBackpressure = true }
 // first gives the recorder a CPU when it needs one, as it has in a command.
 func first(_ *runner.Spec, o *ebpf.Options) { o.Priority = true }
 
-// slow makes a recorder that is slower than any command: the shortest sleep
-// is about a millisecond. With -short the machine, and so the command, may be
-// an emulated one.
+// slow makes a recorder that is slower than any command: by a millisecond for
+// eight events, and with -short, where the machine and so the command may be
+// an emulated one, for each.
 func slow(s *runner.Spec, _ *ebpf.Options) {
 	n, every := 0, 8
 	if testing.Short() {
-		every = 2
+		every = 1
 	}
 	s.Tap = func(audit.Event) {
 		if n++; n%every == 0 {
-			time.Sleep(time.Microsecond)
+			time.Sleep(time.Millisecond)
 		}
 	}
 }

@@ -29,7 +29,8 @@ const guestMemory = 1536
 // kernelParameters: warnings go to the console, where the tests print too. A
 // guest that stumbles ends, and says where each of its processors was; but a
 // processor that gets no time from this machine has not stumbled yet.
-const kernelParameters = "loglevel=5 oops=panic panic=-1 reboot=t random.trust_cpu=on " +
+// Waiting for a grace period is most of what attaching a program takes.
+const kernelParameters = "loglevel=5 oops=panic panic=-1 reboot=t random.trust_cpu=on rcupdate.rcu_expedited=1 " +
 	"watchdog_thresh=60 softlockup_panic=1 softlockup_all_cpu_backtrace=1"
 
 // boot runs a guest to its end and writes what it prints to console. A guest

@@ -50,7 +50,7 @@ func pack(to, built, arch string, root sysroot, run []suite, filter string) (err
 	a.file("/etc/passwd", 0o644, []byte("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"))
 	a.file("/etc/group", 0o644, []byte("root:x:0:\nnogroup:x:65534:\n"))
 	a.file("/etc/hosts", 0o644, []byte("127.0.0.1 localhost\n::1 localhost\n"))
-	a.file("/etc/nsswitch.conf", 0o644, []byte("hosts: files\n"))
+	a.file("/etc/nsswitch.conf", 0o644, []byte("hosts: files dns\n"))
 	a.file("/etc/resolv.conf", 0o644, nil)
 	return a.close()
 }

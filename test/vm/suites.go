@@ -39,13 +39,21 @@ type helper struct {
 
 var objects = []string{"ebpf/*.o"}
 
+const youngRing = "it is of an io_uring younger than this kernel"
+
 var suites = []suite{
 	{name: "ebpf", pkg: "ebpf", files: objects},
 	{
 		name: "truth", pkg: "test/truth", files: objects,
 		programs: []string{"cat", "getent", "head", "mount", "sh", "sleep", "tr", "true", "unshare"},
 		helpers:  []helper{{name: "i386", dir: "test/truth/testdata/i386", goarch: "386", guests: "amd64"}},
-		maySkip:  map[string]string{"5.10/TestMPTCP": "Debian builds this kernel without MPTCP"},
+		maySkip: map[string]string{
+			"5.10/TestMPTCP":          "Debian builds this kernel without MPTCP",
+			"5.10/TestRing/deferred":  youngRing,
+			"5.10/TestRingMultishot":  youngRing,
+			"5.10/TestRingReplaced":   youngRing,
+			"5.10/TestRingUnreported": youngRing,
+		},
 	},
 	{
 		name: "adversary", pkg: "test/adversary",
