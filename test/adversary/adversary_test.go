@@ -75,6 +75,7 @@ func run(t *testing.T, rows []row) {
 			if r.amd64 && runtime.GOARCH != "amd64" {
 				t.Skip("these are instructions of amd64")
 			}
+			t.Parallel() // most of the time goes into loading the probes
 			r.run(t)
 		})
 	}
@@ -114,6 +115,7 @@ func compare(t *testing.T, said, got lists, r *receipt.Receipt) {
 		missing, extra := minus(want, have), minus(have, want)
 		if list == "gaps" {
 			extra = minus(extra, said["may"])
+			extra = minus(extra, glances(r))
 		}
 		switch {
 		case slices.Contains(partial, list):
@@ -142,6 +144,21 @@ func compare(t *testing.T, said, got lists, r *receipt.Receipt) {
 			t.Errorf("the workload has a list %q", list)
 		}
 	}
+}
+
+// glances is the gap that anybody leaves who looks into a process from outside,
+// such as ps: its memory has one user more for that moment.
+func glances(r *receipt.Receipt) []string {
+	var n uint64
+	for _, g := range r.Observation.Gaps {
+		if g.Kind == "shared_names" {
+			n += g.Count
+		}
+	}
+	if n > 3 {
+		return nil
+	}
+	return []string{"shared_names"}
 }
 
 // misplaced is how many opens are missing, or too many, from the lines "file 7"

@@ -19,7 +19,7 @@ int main(int argc, char **argv)
 	char *name = getenv("WORKLOAD");
 	int i;
 
-	alarm(30); /* a workload that hangs fails */
+	alarm(120); /* a workload that hangs fails */
 	must(readlink("/proc/self/exe", program, sizeof(program) - 1));
 	if (!name) {
 		argc--;
