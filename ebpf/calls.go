@@ -26,6 +26,7 @@ type call struct {
 	Out, In   uint8
 	FD        uint8
 	Payload   payload
+	_         [3]uint8
 }
 
 // payload is enum payload of bpf/event.h: where the bytes lie that a call moves.

@@ -21,24 +21,25 @@ static __always_inline int is_under_way(int state)
 }
 
 /* Of what was bound to an address of the kernel's choice: it is a client's socket, and awaits nobody. */
-static __always_inline void client_found(struct scratch *s, struct mark *m, struct sock *sk)
+__attribute__((noinline)) int client_found(u64 sock)
 {
-	u64 key = (u64)sk;
+	struct scratch *s = the_scratch();
 
-	if (bpf_map_delete_elem(&undecided, &key))
-		return;
-	event_begin(s, EV_LISTEN, OP_CONNECT, m);
-	s->ev.net.sock = key;
+	if (!s || bpf_map_delete_elem(&undecided, &sock))
+		return 0;
+	event_begin(EV_LISTEN, OP_CONNECT);
+	s->ev.net.sock = sock;
 	event_send(current_tid());
+	return 0;
 }
 
 /*
  * Whether a recorded process listens at the other end of a unix connection: who
  * called listen(2), as the kernel keeps it for SO_PEERCRED.
  */
-static __always_inline int peer_recorded(struct sock *sk)
+__attribute__((noinline)) int peer_recorded(u64 sock)
 {
-	struct pid *pid = BPF_CORE_READ(sk, sk_peer_pid);
+	struct pid *pid = BPF_CORE_READ((struct sock *)sock, sk_peer_pid);
 	u32 tgid;
 
 	if (!pid)
@@ -51,13 +52,12 @@ static __always_inline int peer_recorded(struct sock *sk)
 __attribute__((noinline)) int on_connect(s64 ret)
 {
 	struct scratch *s = the_scratch();
-	struct mark *m = the_mark();
 	struct flight *f;
 	struct sock *sk, *now;
 	int tcp, pending, raced, inet;
 	u64 key;
 
-	if (!s || !m)
+	if (!s)
 		return 0;
 	f = &s->flight;
 	/*
@@ -71,19 +71,19 @@ __attribute__((noinline)) int on_connect(s64 ret)
 		return 0;
 	if (ret && f->len[0] < 2)
 		return 0; /* no address, and nobody reached: EFAULT, EINVAL */
-	tcp = is_tcp(sk);
+	tcp = is_tcp((u64)sk);
 	if (restarts(ret) && !tcp) {
 		count_interrupted();
 		return 0;
 	}
 	if (!ret && BPF_CORE_READ(sk, sk_type) == SOCK_DGRAM)
-		client_found(s, m, sk);
+		client_found((u64)sk);
 	/* With TCP_FASTOPEN_CONNECT a connect returns 0 and waits for the first bytes. */
 	pending = ret == -EINPROGRESS || ret == -EINTR || restarts(ret) ||
 		  (!ret && tcp && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_SYN_SENT);
-	event_begin(s, EV_CONNECT, OP_CONNECT, m);
+	event_begin(EV_CONNECT, OP_CONNECT);
 	s->ev.err = pending && !ret ? -EINPROGRESS : ret;
-	net_describe(s, sk);
+	net_describe((u64)sk);
 	inet = is_inet(s->ev.net.family);
 	if (ret && inet && f->len[0] < (s->ev.net.family == AF_INET ? SOCKADDR_IN_LEN : SOCKADDR_IN6_LEN))
 		return 0; /* the kernel took no address out of it: EINVAL */
@@ -91,23 +91,23 @@ __attribute__((noinline)) int on_connect(s64 ret)
 	    (ret || !inet || !BPF_CORE_READ(sk, __sk_common.skc_dport)))
 		return 0; /* takes the peer away, reaches nobody */
 	if (s->ev.net.family == AF_UNIX) {
-		unix_append(s, f, sk, ret);
+		unix_append((u64)sk, ret);
 		if (!ret)
-			s->ev.net.own = peer_recorded(sk);
+			s->ev.net.own = peer_recorded((u64)sk);
 	} else if (inet) {
 		if (ret && !pending)
-			peer_from_address(s, f);
+			peer_from_address();
 		else
-			peer_from_sock(s, sk);
+			peer_from_sock((u64)sk);
 	} /* else netlink, vsock, ...: the family alone */
-	if (ret && !pending && memory_shared(m))
+	if (ret && !pending && memory_shared())
 		s->ev.seg[0].flags |= SEG_SHARED;
 	if (raced)
 		s->ev.seg[0].flags |= SEG_RACED;
 	key = (u64)sk;
 	s->ev.net.sock = tcp ? key : 0;
 	if (pending && tcp) {
-		struct connecting c = { .start = m->start, .pid = m->pid, .tid = current_tid() };
+		struct connecting c = { .start = s->who.start, .pid = s->who.pid, .tid = current_tid() };
 
 		/*
 		 * On the way the outcome may have come already, or come while

@@ -12,20 +12,23 @@
 #define DNS_ANSWER_MAX 4096
 #define DNS_IOVECS_MAX 16
 
-/* struct iovec i of s->io: its length, and its address in *base. */
-static __always_inline u64 iovec_read(struct scratch *s, u32 i, u64 *base)
+/* struct iovec i of s->io: its length, and its address in s->io.base. */
+__attribute__((noinline)) u64 iovec_read(u32 i)
 {
+	struct scratch *s = the_scratch();
 	u64 in[2] = {};
 	u32 in32[2] = {};
 
-	if (s->io.compat) {
+	if (!s)
+		return 0;
+	if (s->compat) {
 		bpf_probe_read_user(in32, sizeof(in32), (void *)s->io.at + i * sizeof(in32));
 		in[0] = in32[0];
 		in[1] = in32[1];
 	} else {
 		bpf_probe_read_user(in, sizeof(in), (void *)s->io.at + i * sizeof(in));
 	}
-	*base = in[0];
+	s->io.base = in[0];
 	return in[1];
 }
 
@@ -44,7 +47,8 @@ __attribute__((noinline)) int payload_append(u32 i)
 	if (s->io.count) {
 		if (i >= s->io.count)
 			return 1;
-		size = iovec_read(s, i, &base);
+		size = iovec_read(i);
+		base = s->io.base;
 		if (size < n)
 			n = size;
 	}
@@ -67,18 +71,16 @@ __attribute__((noinline)) int payload_append(u32 i)
 __attribute__((noinline)) int dns_tell(u64 sock, u32 size, u32 out)
 {
 	struct scratch *s = the_scratch();
-	struct mark *m = the_mark();
-	struct sock *sk = (void *)sock;
 	u32 i;
 
-	if (!s || !m)
+	if (!s)
 		return 0;
-	event_begin(s, EV_DNS, out ? OP_SENDTO : OP_RECVFROM, m);
-	net_describe(s, sk);
+	event_begin(EV_DNS, out ? OP_SENDTO : OP_RECVFROM);
+	net_describe(sock);
 	if (s->flight.len[0] >= 2)
-		peer_from_address(s, &s->flight);
+		peer_from_address();
 	else
-		peer_from_sock(s, sk);
+		peer_from_sock(sock);
 	s->ev.net.sock = sock;
 	s->ev.net.size = size;
 	s->io.left = size;

@@ -235,7 +235,8 @@ struct call {
 	u8 out, in;	/* the descriptors that bytes go to and come from */
 	u8 fd;		/* the descriptor that takes the place of a name */
 	u8 payload;	/* enum payload */
-};
+	u8 pad[3];
+} __attribute__((aligned(8)));
 
 struct call_count {
 	u64 count;

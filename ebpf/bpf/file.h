@@ -5,31 +5,33 @@
 #include "syscall.h"
 
 /* The flags that a call opens a file with. */
-static __always_inline u32 open_flags(struct scratch *s, struct call *call)
+static __always_inline u32 open_flags(struct scratch *s)
 {
-	u32 flags = call->flags ? arg(s, call->flags) : 0;
+	u32 flags = arg(s, s->call.flags);
 
-	if (call->flags_at) /* struct open_how */
-		bpf_probe_read_user(&flags, sizeof(flags), (void *)arg(s, call->flags));
+	if (s->call.flags_at) /* struct open_how */
+		bpf_probe_read_user(&flags, sizeof(flags), (void *)arg(s, s->call.flags));
 	return flags;
 }
 
 /* Where the file is comes from the file itself; what was asked for stands beside it. */
-static __always_inline void on_open(struct scratch *s, struct flight *f, struct call *call, struct mark *m, int fd,
-				    u32 flags)
+__attribute__((noinline)) int on_open(int fd, u32 flags)
 {
+	struct scratch *s = the_scratch();
 	struct file *file = file_of(fd);
 	struct dentry *d;
 	struct inode *inode;
 	u32 at, shared, alone;
 
-	event_begin(s, EV_OPEN, call->op, m);
+	if (!s)
+		return 0;
+	event_begin(EV_OPEN, s->call.op);
+	name_append(0, 1);
 	if (!file) {
 		/* Closed by another thread before the call had returned. */
 		s->ev.seg[0].flags = SEG_UNREADABLE;
-		name_append(s, f, call, 0, 1);
 		event_send(current_tid());
-		return;
+		return 0;
 	}
 	d = BPF_CORE_READ(file, f_path.dentry);
 	inode = BPF_CORE_READ(file, f_inode);
@@ -39,7 +41,6 @@ static __always_inline void on_open(struct scratch *s, struct flight *f, struct 
 	s->ev.file.i_mode = BPF_CORE_READ(inode, i_mode);
 	s->ev.file.ino = BPF_CORE_READ(inode, i_ino);
 
-	name_append(s, f, call, 0, 1);
 	s->key.a = (u64)d;
 	s->key.b = (u64)BPF_CORE_READ(file, f_path.mnt);
 	s->key.c = (u64)BPF_CORE_READ(d, d_parent);
@@ -47,7 +48,7 @@ static __always_inline void on_open(struct scratch *s, struct flight *f, struct 
 	s->key.e = data_hash(s->ev.seg[1].len) + s->ev.seg[1].flags + s->ev.file.ino;
 	/* The file's own flags do not tell that it was truncated. */
 	s->key.f = (u64)s->ev.file.f_mode << 32 | s->ev.file.f_flags | (flags & O_TRUNC);
-	s->key.op = call->op | (u32)!BPF_CORE_READ(d, d_hash.pprev) << 8;
+	s->key.op = s->call.op | (u32)!BPF_CORE_READ(d, d_hash.pprev) << 8;
 	s->key.err = 0;
 	/*
 	 * A file that this call has just opened has one holder. If it has more,
@@ -56,66 +57,88 @@ static __always_inline void on_open(struct scratch *s, struct flight *f, struct 
 	shared = is_shared(file) || s->raced;
 	/* Every creation is told: the file may have been deleted in between. */
 	alone = shared || s->ev.file.f_mode & FMODE_CREATED;
-	if (!alone && fold_known(s, 0, 0))
-		return;
+	if (!alone && fold_known(0, 0))
+		return 0;
 
 	/* Segments go out in order: the path first, then the name again. */
 	at = s->ev.seg[1].flags;
 	s->len = 0;
 	path_append_file(file, 0);
-	name_append(s, f, call, 0, 1);
+	name_append(0, 1);
 	s->ev.seg[1].flags |= at;
 	if (shared)
 		s->ev.seg[0].flags |= SEG_RACED;
 	if (alone)
 		event_send(current_tid());
 	else
-		fold_send(s);
+		fold_send();
+	return 0;
 }
 
-/* Appends the base directory of name i, and says if it was another at entry. */
-static __always_inline void base_append(struct scratch *s, struct flight *f, struct call *call, u32 i, const u8 *name,
-					u32 seg)
+/* Appends the base directory of name i, which begins so, and says if it was another at entry. */
+static __always_inline void base_append(struct scratch *s, u32 i, u32 first, u32 seg)
 {
 	struct task_struct *t = current_task();
-	u64 dentry = 0, mnt = 0;
+	u64 dentry = s->flight.dentry[i], mnt = s->flight.mnt[i];
+	u16 raced = SEG_RACED;
 
 	/* Where ".." stops climbing. */
 	s->walk.root_dentry = (u64)BPF_CORE_READ(t, fs, root.dentry);
 	s->walk.root_mnt = (u64)mount_of((u64)BPF_CORE_READ(t, fs, root.mnt));
-	s->walk.end_mnt = call->op == OP_PIVOT_ROOT ? f->sock : 0;
-	base_of(name, call->dir[i & 1] ? (int)arg(s, call->dir[i & 1]) : AT_FDCWD, &dentry, &mnt);
-	if (call->base_early && f->dentry[i & 1] && (dentry != f->dentry[i & 1] || mnt != f->mnt[i & 1])) {
-		path_append(f->dentry[i & 1], f->mnt[i & 1], seg);
-		s->ev.seg[seg].flags |= SEG_RACED;
-	} else {
-		path_append(dentry, mnt, seg);
+	s->walk.end_mnt = s->call.op == OP_PIVOT_ROOT ? s->flight.sock : 0;
+	base_of(first, dirfd_of(s, i));
+	if (!s->call.base_early || !dentry || (s->base.dentry == dentry && s->base.mnt == mnt)) {
+		dentry = s->base.dentry;
+		mnt = s->base.mnt;
+		raced = 0;
 	}
+	path_append(dentry, mnt, seg);
+	s->ev.seg[seg].flags |= raced;
 	s->walk.root_dentry = s->walk.end_mnt = 0;
 }
 
-/* The descriptor that path i is relative to, or AT_FDCWD. */
-static __always_inline int dirfd_of(struct scratch *s, struct call *call, u32 i)
+/*
+ * Appends name i and, before it, its base directory, to segments 2i + 1 and 2i.
+ * Where the path will begin, the name comes first: it says where to look.
+ */
+__attribute__((noinline)) int named_append(u32 i)
 {
-	return call->dir[i & 1] ? (int)arg(s, call->dir[i & 1]) : AT_FDCWD;
+	struct scratch *s = the_scratch();
+	u32 at, seg = 2 * i;
+
+	if (!s || i > 1)
+		return 0;
+	at = s->len;
+	opaque(at);
+	if (at > DATA_MAX)
+		at = DATA_MAX;
+	name_append(i, seg + 1);
+	s->len = at;
+	base_append(s, i, s->ev.seg[seg + 1].len ? s->data[at] : 0, seg);
+	name_append(i, seg + 1);
+	return 0;
 }
 
 /* Folds a failure by its one name. Returns 1 if it was told before. */
-static __always_inline int failure_known(struct scratch *s, struct flight *f, struct call *call, long ret)
+__attribute__((noinline)) int failure_known(s32 ret)
 {
-	u64 dentry = 0, mnt = 0;
+	struct scratch *s = the_scratch();
+	struct dentry *d;
 
-	name_append(s, f, call, 0, 1);
-	base_of(s->data, dirfd_of(s, call, 0), &dentry, &mnt);
-	s->key.a = dentry;
-	s->key.b = mnt;
-	s->key.c = (u64)BPF_CORE_READ((struct dentry *)dentry, d_parent);
-	s->key.d = BPF_CORE_READ((struct dentry *)dentry, d_name.hash_len);
+	if (!s)
+		return 0;
+	name_append(0, 1);
+	base_of(s->len ? s->data[0] : 0, dirfd_of(s, 0));
+	d = (void *)s->base.dentry;
+	s->key.a = (u64)d;
+	s->key.b = s->base.mnt;
+	s->key.c = (u64)BPF_CORE_READ(d, d_parent);
+	s->key.d = BPF_CORE_READ(d, d_name.hash_len);
 	s->key.e = data_hash(s->len) + s->ev.seg[1].flags;
 	s->key.f = s->ev.seg[1].len;
 	s->key.op = s->ev.op;
 	s->key.err = ret;
-	return fold_known(s, 0, 0);
+	return fold_known(0, 0);
 }
 
 /*
@@ -152,14 +175,14 @@ __attribute__((noinline)) int fd_of_name(u32 len)
  * folder is not one in a jail, and the thread has the descriptors of its
  * process. And the call follows the link to the file.
  */
-static __always_inline int leads_to_descriptor(struct scratch *s, struct call *call)
+static __always_inline int leads_to_descriptor(struct scratch *s)
 {
 	struct task_struct *t = current_task();
-	u32 flags = call->flags ? arg(s, call->flags) : 0;
+	u32 flags = arg(s, s->call.flags), op = s->call.op;
 
-	if (call->op < OP_LINK || call->op > OP_XATTR || call->nofollow)
+	if (op < OP_LINK || op > OP_XATTR || s->call.nofollow)
 		return 0;
-	if (call->op == OP_LINK ? !(flags & AT_SYMLINK_FOLLOW) : flags & AT_SYMLINK_NOFOLLOW)
+	if (op == OP_LINK ? !(flags & AT_SYMLINK_FOLLOW) : flags & AT_SYMLINK_NOFOLLOW)
 		return 0;
 	return (u64)BPF_CORE_READ(t, fs, root.dentry) == home_dentry && (u64)BPF_CORE_READ(t, fs, root.mnt) == home_mnt &&
 	       BPF_CORE_READ(t, files) == BPF_CORE_READ(t, group_leader, files);
@@ -170,42 +193,31 @@ static __always_inline int leads_to_descriptor(struct scratch *s, struct call *c
  * a name, changed what has one, or failed. The name stands in segment 1 (and
  * 3) and its base directory in 0 (and 2).
  */
-static __always_inline void on_named(struct scratch *s, struct flight *f, struct call *call, long ret)
+static __always_inline void on_named(struct scratch *s, s32 ret)
 {
+	int two = s->call.path[1], fails_alone = ret < 0 && !two;
 	struct file *file = 0;
-	u32 at;
 
 	/* Look-ups that fail repeat in great numbers: fold them. */
-	if (ret < 0 && !call->path[1] && failure_known(s, f, call, ret))
+	if (fails_alone && failure_known(ret))
 		return;
 	s->len = 0;
-	/*
-	 * base_append looks at the first byte of the name, which is what it
-	 * has in front: put the name where the path will begin.
-	 */
-	name_append(s, f, call, 0, 1);
 	/* Those that follow a link to the file itself. */
-	if (!ret && leads_to_descriptor(s, call))
+	if (!ret && leads_to_descriptor(s)) {
+		name_append(0, 1);
 		file = file_of(fd_of_name(s->len));
-	s->len = 0;
+		s->len = 0;
+	}
 	if (file) {
 		path_append_file(file, 0);
 		s->ev.seg[1].len = s->ev.seg[1].flags = 0;
 	} else {
-		base_append(s, f, call, 0, s->data, 0);
-		name_append(s, f, call, 0, 1);
+		named_append(0);
 	}
-	if (call->path[1]) {
-		at = s->len;
-		name_append(s, f, call, 1, 3);
-		if (at > DATA_MAX)
-			at = DATA_MAX;
-		s->len = at;
-		base_append(s, f, call, 1, &s->data[at], 2);
-		name_append(s, f, call, 1, 3);
-	}
-	if (ret < 0 && !call->path[1])
-		fold_send(s);
+	if (two)
+		named_append(1);
+	if (fails_alone)
+		fold_send();
 	else
 		event_send(current_tid());
 }
@@ -223,47 +235,46 @@ static __always_inline void on_descriptor(struct scratch *s, int fd)
 	event_send(current_tid());
 }
 
-/* Whether an ioctl sets the flags of a file. */
-static __always_inline int sets_flags(u32 command)
+/* ioctl, which may set the flags of a file. */
+__attribute__((noinline)) int on_ioctl(s64 ret)
 {
-	return command == FS_IOC_SETFLAGS || command == FS_IOC32_SETFLAGS || command == FS_IOC_FSSETXATTR;
+	struct scratch *s = the_scratch();
+	u32 command;
+
+	if (!s || ret)
+		return 0;
+	command = s->args[1];
+	if (command != FS_IOC_SETFLAGS && command != FS_IOC32_SETFLAGS && command != FS_IOC_FSSETXATTR)
+		return 0;
+	event_begin(EV_FILE_OP, OP_FLAGS);
+	on_descriptor(s, s->args[0]);
+	return 0;
 }
 
-/*
- * The end of an operation on a name or an open file, from its row of `calls`
- * and its result. Its names are kept by tid, or, with a tid of 0, stand in the
- * scratch. A function of its own (not static) so that the verifier goes
- * through it once; what it needs it looks up again.
- */
-__attribute__((noinline)) int file_op_exit(u32 index, s64 ret, u32 tid)
+/* The end of an operation on a name or an open file. */
+__attribute__((noinline)) int on_file_op(s64 ret)
 {
-	u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	struct call *call = bpf_map_lookup_elem(&calls, &index);
-	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
-	struct flight *f = tid ? bpf_map_lookup_elem(&flights, &tid) : 0;
 	struct scratch *s = the_scratch();
 	u32 flags;
 
-	if (!s || !call || !m)
+	if (!s)
 		return 0;
-	if (!f)
-		f = &s->flight; /* names_missed(), or an operation of io_uring */
 	if (restarts(ret)) {
 		count_interrupted();
 		return 0;
 	}
-	event_begin(s, EV_FILE_OP, call->op, m);
-	flags = call->flags ? arg(s, call->flags) : 0;
+	event_begin(EV_FILE_OP, s->call.op);
+	flags = arg(s, s->call.flags);
 	if (s->ev.op == OP_UNLINK && flags & AT_REMOVEDIR)
 		s->ev.op = OP_RMDIR;
 	s->ev.file.call_flags = flags;
 	s->ev.err = ret < 0 ? ret : 0;
 	if (!ret && (s->ev.op == OP_UNLINK || s->ev.op == OP_RMDIR))
 		__sync_fetch_and_add(&moves, 1); /* renames: sys_exit */
-	if (call->path[0])
-		on_named(s, f, call, ret);
+	if (s->call.path[0])
+		on_named(s, ret);
 	else
-		on_descriptor(s, arg(s, call->fd));
+		on_descriptor(s, arg(s, s->call.fd));
 	return 0;
 }
 
@@ -305,33 +316,45 @@ __attribute__((noinline)) int arg_append(u64 at, u32 pointer_size)
 	return 0;
 }
 
-/* An exec that failed: the old image is still there, and so are the strings. */
-static __always_inline void on_exec_failed(struct scratch *s, struct flight *f, struct call *call, struct mark *m,
-					   long ret, int compat)
+/* Up to eight of them, from `at` on. Returns 1 at the end. */
+__attribute__((noinline)) int args_append(u64 at, u32 pointer_size)
 {
-	u32 size = compat ? 4 : 8, start, i;
+	u32 i;
+
+	for (i = 0; i < 8; i++)
+		if (arg_append(at + i * pointer_size, pointer_size))
+			return 1;
+	return 0;
+}
+
+/* An exec that failed: the old image is still there, and so are the strings. */
+__attribute__((noinline)) int on_exec_failed(s64 ret)
+{
+	struct scratch *s = the_scratch();
+	u32 size, start, i;
 	u64 argv;
 
+	if (!s)
+		return 0;
 	if (restarts(ret)) {
 		count_interrupted();
-		return;
+		return 0;
 	}
-	event_begin(s, EV_EXEC_FAILED, OP_EXEC, m);
-	s->ev.file.call_flags = m->armed;
+	event_begin(EV_EXEC_FAILED, OP_EXEC);
+	s->ev.file.call_flags = s->who.armed;
 	s->ev.err = ret;
-	name_append(s, f, call, 0, 1);
-	s->len = 0;
-	base_append(s, f, call, 0, s->data, 0);
-	name_append(s, f, call, 0, 1);
+	named_append(0);
 
 	/* argv is the argument after the name. */
-	argv = arg(s, call->path[0] + 1);
+	argv = arg(s, s->call.path[0] + 1);
+	size = s->compat ? 4 : 8;
 	start = s->len;
-	for (i = 0; capture_argv && i < ARGS_FAILED_MAX; i++)
-		if (arg_append(argv + i * size, size))
+	for (i = 0; capture_argv && i < ARGS_FAILED_MAX; i += 8)
+		if (args_append(argv + i * size, size))
 			break;
 	if (i == ARGS_FAILED_MAX)
 		s->ev.seg[2].flags |= SEG_CUT;
 	s->ev.seg[2].len = s->len - start;
 	event_send(current_tid());
+	return 0;
 }

@@ -5,10 +5,15 @@
 #include "message.h"
 
 /* All that tells one file from another at one place, by which it is folded. */
-static __always_inline void key_file(struct scratch *s, struct file *f, u8 op)
+__attribute__((noinline)) int key_file(u64 file, u32 op)
 {
-	struct dentry *d = BPF_CORE_READ(f, f_path.dentry);
+	struct scratch *s = the_scratch();
+	struct file *f = (void *)file;
+	struct dentry *d;
 
+	if (!s)
+		return 0;
+	d = BPF_CORE_READ(f, f_path.dentry);
 	s->key.a = (u64)d;
 	s->key.b = (u64)BPF_CORE_READ(f, f_path.mnt);
 	s->key.c = (u64)BPF_CORE_READ(d, d_parent);
@@ -17,6 +22,7 @@ static __always_inline void key_file(struct scratch *s, struct file *f, u8 op)
 	s->key.f = 0;
 	s->key.op = op | (u32)!BPF_CORE_READ(d, d_hash.pprev) << 8;
 	s->key.err = 0;
+	return 0;
 }
 
 /*
@@ -25,19 +31,18 @@ static __always_inline void key_file(struct scratch *s, struct file *f, u8 op)
  */
 __attribute__((noinline)) int on_moved(u32 fd, s64 bytes, u32 how)
 {
-	u32 tgid = bpf_get_current_pid_tgid() >> 32, raced, out = how & MESSAGE_OUT;
-	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
 	struct scratch *s = the_scratch();
+	u32 raced, out = how & MESSAGE_OUT;
 	struct file *f, *was;
 	struct sock *sk;
 	u16 mode, kind;
 
-	if (!s || !m || bytes < 0)
+	if (!s || bytes < 0)
 		return 0;
 	f = file_of(fd);
 	was = file_at_entry(f, out);
 	raced = was != f;
-	sk = sock_of_file(was);
+	sk = sock_of_file((u64)was);
 	if (sk) {
 		s->flight.len[0] = 0;
 		on_message((u64)sk, bytes, how);
@@ -52,12 +57,12 @@ __attribute__((noinline)) int on_moved(u32 fd, s64 bytes, u32 how)
 	kind = mode & S_IFMT;
 	if (kind != S_IFREG && kind != S_IFBLK && kind != S_IFCHR)
 		return 0; /* a pipe */
-	key_file(s, f, EV_FILE_IO);
+	key_file((u64)f, EV_FILE_IO);
 	if (raced)
 		s->key.f = 1;
-	if (fold_known(s, out ? 0 : bytes, out ? bytes : 0))
+	if (fold_known(out ? 0 : bytes, out ? bytes : 0))
 		return 0;
-	event_begin(s, EV_FILE_IO, OP_MOVE, m);
+	event_begin(EV_FILE_IO, OP_MOVE);
 	s->ev.io.ino = s->key.e;
 	s->ev.io.i_mode = mode;
 	if (out)
@@ -67,7 +72,7 @@ __attribute__((noinline)) int on_moved(u32 fd, s64 bytes, u32 how)
 	path_append_file(f, 0);
 	if (raced)
 		s->ev.seg[0].flags |= SEG_RACED;
-	fold_send(s);
+	fold_send();
 	return 0;
 }
 
@@ -122,16 +127,16 @@ __attribute__((noinline)) int on_mmap(u32 prot, u32 flags, u32 fd)
 		how |= MAPPED_SHARED;
 	if (!how)
 		return 0;
-	key_file(s, f, EV_MMAP);
+	key_file((u64)f, EV_MMAP);
 	s->key.f = how;
-	if (fold_known(s, 0, 0))
+	if (fold_known(0, 0))
 		return 0;
-	event_begin(s, EV_MMAP, OP_MMAP, m);
+	event_begin(EV_MMAP, OP_MMAP);
 	s->ev.file.ino = s->key.e;
 	s->ev.file.f_mode = BPF_CORE_READ(f, f_mode);
 	s->ev.file.i_mode = BPF_CORE_READ(f, f_inode, i_mode);
 	s->ev.file.call_flags = how;
 	path_append_file(f, 0);
-	fold_send(s);
+	fold_send();
 	return 0;
 }

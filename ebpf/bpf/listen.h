@@ -4,46 +4,64 @@
 
 #include "net.h"
 
-static __always_inline void own_from_sock(struct scratch *s, struct sock *sk)
+/* The socket's own address, to the event. */
+__attribute__((noinline)) int own_from_sock(u64 sock)
 {
+	struct scratch *s = the_scratch();
+	struct sock *sk = (void *)sock;
+
+	if (!s)
+		return 0;
 	s->ev.net.port = BPF_CORE_READ(sk, __sk_common.skc_num);
 	s->ev.net.scope = BPF_CORE_READ(sk, __sk_common.skc_bound_dev_if);
 	own_address(sk, s->ev.net.family, s->ev.net.addr);
+	return 0;
 }
 
 /* A socket of the machine rather than of a program: it sees packets that are meant for others. */
-static __always_inline void on_socket(int fd)
+__attribute__((noinline)) int on_socket(int fd)
 {
 	struct sock *sk = sock_of(fd);
 	struct counters *c;
 	u16 family;
 
 	if (!sk)
-		return;
+		return 0;
 	family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	if (family != AF_PACKET && !(is_inet(family) && BPF_CORE_READ(sk, sk_type) == SOCK_RAW))
-		return;
+		return 0;
 	c = the_counters();
 	if (c)
 		c->raw_sockets++;
+	return 0;
 }
 
 /* The file of a unix socket could not be made: an operation on a name that failed. */
-static __always_inline void unix_bind_failed(struct scratch *s, struct mark *m, long ret)
+__attribute__((noinline)) int unix_bind_failed(s64 ret)
 {
-	struct flight *f = &s->flight;
-	u64 dentry = 0, mnt = 0;
+	struct scratch *s = the_scratch();
+	u32 len;
+	long got;
 
-	if (f->len[0] <= 2 || !f->names[2])
-		return;
-	event_begin(s, EV_FILE_OP, OP_BIND, m);
+	if (!s || s->flight.len[0] <= 2 || !s->flight.names[2])
+		return 0;
+	event_begin(EV_FILE_OP, OP_BIND);
 	s->ev.err = ret;
-	base_of(f->names + 2, AT_FDCWD, &dentry, &mnt);
-	path_append(dentry, mnt, 0);
-	string_append(s, 1, (const char *)f->names + 2);
-	if (memory_shared(m))
+	base_of(s->flight.names[2], AT_FDCWD);
+	path_append(s->base.dentry, s->base.mnt, 0);
+	len = s->len;
+	opaque(len);
+	if (len > DATA_MAX)
+		return 0;
+	got = bpf_probe_read_kernel_str(&s->data[len], SOCKADDR_MAX, s->flight.names + 2);
+	if (got > 0) {
+		s->ev.seg[1].len = got - 1;
+		s->len = len + got - 1;
+	}
+	if (memory_shared())
 		s->ev.seg[1].flags |= SEG_SHARED;
 	event_send(current_tid());
+	return 0;
 }
 
 /*
@@ -54,13 +72,12 @@ static __always_inline void unix_bind_failed(struct scratch *s, struct mark *m, 
 __attribute__((noinline)) int on_bind(s64 ret)
 {
 	struct scratch *s = the_scratch();
-	struct mark *m = the_mark();
 	struct sock *sk;
 	int chosen, dgram;
 	u32 one = 1;
 	u64 key;
 
-	if (!s || !m)
+	if (!s)
 		return 0;
 	sk = s->flight.sock ? (void *)s->flight.sock : sock_of(s->args[0]);
 	if (!sk)
@@ -68,20 +85,20 @@ __attribute__((noinline)) int on_bind(s64 ret)
 	dgram = BPF_CORE_READ(sk, sk_type) == SOCK_DGRAM;
 	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_UNIX) {
 		if (ret) {
-			unix_bind_failed(s, m, ret);
+			unix_bind_failed(ret);
 			return 0;
 		}
 		chosen = s->flight.len[0] == 2;
-		event_begin(s, EV_LISTEN, OP_BIND, m);
-		net_describe(s, sk);
-		unix_name_append(s, sk, 0);
+		event_begin(EV_LISTEN, OP_BIND);
+		net_describe((u64)sk);
+		unix_name_append(sk, 0);
 	} else {
-		if (ret || !is_udp(sk))
+		if (ret || !is_udp((u64)sk))
 			return 0;
 		chosen = !(BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & SOCK_BINDPORT_LOCK);
-		event_begin(s, EV_LISTEN, OP_BIND, m);
-		net_describe(s, sk);
-		own_from_sock(s, sk);
+		event_begin(EV_LISTEN, OP_BIND);
+		net_describe((u64)sk);
+		own_from_sock((u64)sk);
 	}
 	if (dgram && chosen) {
 		key = (u64)sk;
@@ -96,19 +113,18 @@ __attribute__((noinline)) int on_bind(s64 ret)
 __attribute__((noinline)) int on_listen(s64 ret)
 {
 	struct scratch *s = the_scratch();
-	struct mark *m = the_mark();
 	struct sock *sk;
 
-	if (!s || !m || ret)
+	if (!s || ret)
 		return 0;
-	event_begin(s, EV_LISTEN, OP_LISTEN, m);
+	event_begin(EV_LISTEN, OP_LISTEN);
 	sk = sock_of(s->args[0]);
 	if (sk) {
-		net_describe(s, sk);
+		net_describe((u64)sk);
 		if (s->ev.net.family == AF_UNIX)
-			unix_name_append(s, sk, 0);
+			unix_name_append(sk, 0);
 		else if (is_inet(s->ev.net.family))
-			own_from_sock(s, sk);
+			own_from_sock((u64)sk);
 	} else {
 		/* Closed by another thread before the call had returned. */
 		s->ev.seg[0].flags |= SEG_RACED;
@@ -120,24 +136,23 @@ __attribute__((noinline)) int on_listen(s64 ret)
 __attribute__((noinline)) int on_accept(s64 fd)
 {
 	struct scratch *s = the_scratch();
-	struct mark *m = the_mark();
 	struct file *file;
 	struct sock *sk;
 	u16 family;
 
-	if (!s || !m || (fd < 0 && fd != FD_GIVEN))
+	if (!s || (fd < 0 && fd != FD_GIVEN))
 		return 0;
-	event_begin(s, EV_ACCEPT, OP_ACCEPT, m);
+	event_begin(EV_ACCEPT, OP_ACCEPT);
 	file = file_of(fd);
-	sk = sock_of(fd);
+	sk = sock_of_file((u64)file);
 	if (sk) {
 		family = BPF_CORE_READ(sk, __sk_common.skc_family);
 		s->ev.accept.family = family;
 		s->ev.accept.type = BPF_CORE_READ(sk, sk_type);
 		s->ev.accept.protocol = BPF_CORE_READ(sk, sk_protocol);
 		if (family == AF_UNIX) {
-			unix_name_append(s, sk, 0);
-			unix_name_append(s, (void *)BPF_CORE_READ((struct unix_sock *)sk, peer), 2);
+			unix_name_append(sk, 0);
+			unix_name_append((void *)BPF_CORE_READ((struct unix_sock *)sk, peer), 2);
 		} else if (is_inet(family)) {
 			s->ev.accept.scope = BPF_CORE_READ(sk, __sk_common.skc_bound_dev_if);
 			s->ev.accept.port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));

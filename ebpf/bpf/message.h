@@ -16,22 +16,22 @@ static __always_inline u32 message_flags(u32 flags)
 	return (flags & (MSG_PEEK | MSG_ERRQUEUE) ? MESSAGE_KEPT : 0) | (flags & MSG_TRUNC ? MESSAGE_TRUNC : 0);
 }
 
-static __always_inline void net_fold_send(struct scratch *s, struct mark *m)
+static __always_inline void net_fold_send(struct scratch *s)
 {
-	s->key.a = m->start;
-	s->key.b = (u64)s->ev.net.family << 48 | (u64)s->ev.net.type << 32 | m->pid;
+	s->key.a = s->who.start;
+	s->key.b = (u64)s->ev.net.family << 48 | (u64)s->ev.net.type << 32 | s->who.pid;
 	s->key.c = *(u64 *)s->ev.net.addr;
 	s->key.d = *(u64 *)(s->ev.net.addr + 8);
 	s->key.e = (u64)s->ev.net.scope << 32 | s->ev.net.port;
 	s->key.f = (u64)s->ev.seg[0].flags << 32 | s->ev.net.protocol;
 	s->key.op = s->ev.op;
 	s->key.err = s->ev.err;
-	if (!fold_known(s, 0, 0))
-		fold_send(s);
+	if (!fold_known(0, 0))
+		fold_send();
 }
 
 /* A datagram to an address, on a socket that need not be connected. */
-static __always_inline void send_tell(struct scratch *s, struct mark *m, struct sock *sk, long ret, u32 how)
+static __always_inline void send_tell(struct scratch *s, u64 sock, long ret, u32 how)
 {
 	u16 flags;
 
@@ -39,30 +39,41 @@ static __always_inline void send_tell(struct scratch *s, struct mark *m, struct 
 		count_interrupted();
 		return;
 	}
-	event_begin(s, EV_CONNECT, OP_SENDTO, m);
+	event_begin(EV_CONNECT, OP_SENDTO);
 	s->ev.err = ret < 0 ? ret : 0;
-	net_describe(s, sk);
+	net_describe(sock);
 	if (s->ev.net.family == AF_NETLINK)
 		return; /* to the kernel */
-	flags = (how & MESSAGE_RACED ? SEG_RACED : 0) | (memory_shared(m) ? SEG_SHARED : 0);
+	flags = (how & MESSAGE_RACED ? SEG_RACED : 0) | (memory_shared() ? SEG_SHARED : 0);
 	if (s->ev.net.family == AF_UNIX) {
-		unix_append(s, &s->flight, sk, -1);
+		unix_append(sock, -1);
 		s->ev.seg[0].flags |= flags;
 		event_send(current_tid());
 		return;
 	}
 	s->ev.seg[0].flags = flags;
 	if (is_inet(s->ev.net.family))
-		peer_from_address(s, &s->flight);
-	net_fold_send(s, m);
+		peer_from_address();
+	net_fold_send(s);
 }
 
-__attribute__((noinline)) u64 iovec_size(u32 i)
+#define IOVECS_SOME 32
+
+/* The sizes of some iovecs, from the first of these on. */
+__attribute__((noinline)) u64 iovecs_size(u32 first)
 {
 	struct scratch *s = the_scratch();
-	u64 base;
+	u64 size = 0;
+	u32 i;
 
-	return s && i < s->io.count ? iovec_read(s, i, &base) : 0;
+	if (!s)
+		return 0;
+	for (i = 0; i < IOVECS_SOME; i++) {
+		if (first + i >= s->io.count)
+			break;
+		size += iovec_read(first + i);
+	}
+	return size;
 }
 
 /* The room that a receiver has for a message. */
@@ -75,27 +86,27 @@ static __always_inline u64 room_of(struct scratch *s)
 		return 0;
 	if (!s->io.count)
 		return s->args[2];
-	for (i = 0; i < UIO_MAXIOV; i++) {
+	for (i = 0; i < UIO_MAXIOV; i += IOVECS_SOME) {
 		if (i >= s->io.count)
 			break;
-		room += iovec_size(i);
+		room += iovecs_size(i);
 	}
 	return room;
 }
 
 /* Whether the message went to or came from a name server; the peer's address is then in s->flight, if it has one. */
-static __always_inline int is_dns(struct scratch *s, struct sock *sk, u32 how)
+static __always_inline int is_dns(struct scratch *s, u64 sock, u32 how)
 {
-	u16 port = BPF_CORE_READ(sk, __sk_common.skc_dport);
+	u16 port = BPF_CORE_READ((struct sock *)sock, __sk_common.skc_dport);
 
-	if (is_tcp(sk)) {
+	if (is_tcp(sock)) {
 		s->flight.len[0] = 0;
 		return port == bpf_htons(DNS_PORT);
 	}
-	if (!is_udp(sk))
+	if (!is_udp(sock))
 		return 0;
 	if (!(how & MESSAGE_OUT) && !port && s->io.name)
-		address_read(s, s->io.name, s->io.name_len);
+		address_read(s->io.name, s->io.name_len);
 	if (s->flight.len[0] >= 4)
 		port = *(u16 *)(s->flight.names + 2);
 	return port == bpf_htons(DNS_PORT);
@@ -111,12 +122,12 @@ __attribute__((noinline)) int control_step(void)
 
 	if (!s || !c)
 		return 1;
-	size = s->io.compat ? 12 : 16;
-	align = s->io.compat ? 4 : 8;
+	size = s->compat ? 12 : 16;
+	align = s->compat ? 4 : 8;
 	if (s->io.control_len < size || bpf_probe_read_user(head, size & 31, (void *)s->io.control))
 		return 1;
 	len = head[0];
-	if (s->io.compat ? head[1] == SOL_SOCKET && head[2] == SCM_RIGHTS : head[2] == SOL_SOCKET && head[3] == SCM_RIGHTS) {
+	if (s->compat ? head[1] == SOL_SOCKET && head[2] == SCM_RIGHTS : head[2] == SOL_SOCKET && head[3] == SCM_RIGHTS) {
 		c->descriptors++;
 		return 1;
 	}
@@ -132,11 +143,11 @@ __attribute__((noinline)) int control_step(void)
  * Whether descriptors came along from outside of the run. Credentials and the
  * like come before them.
  */
-static __always_inline void control_look(struct scratch *s, struct sock *sk)
+static __always_inline void control_look(struct scratch *s, u64 sock)
 {
 	u32 i;
 
-	if (!s->io.control || !s->io.control_len || peer_recorded(sk))
+	if (!s->io.control || !s->io.control_len || peer_recorded(sock))
 		return;
 	for (i = 0; i < 8; i++)
 		if (control_step())
@@ -147,31 +158,30 @@ static __always_inline void control_look(struct scratch *s, struct sock *sk)
 __attribute__((noinline)) int on_message(u64 sock, s64 ret, u32 how)
 {
 	struct scratch *s = the_scratch();
-	struct mark *m = the_mark();
 	struct sock *sk = (void *)sock;
 	struct counters *c;
 	u16 family;
 	u64 room;
 
-	if (!s || !m)
+	if (!s)
 		return 0;
 	family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	if (family == AF_INET6 && *(u16 *)s->flight.names == AF_UNSPEC)
 		s->flight.len[0] = 0; /* which the kernel takes for none */
 	if (how & MESSAGE_OUT) {
-		if (s->flight.len[0] >= 2 && !is_tcp(sk)) {
+		if (s->flight.len[0] >= 2 && !is_tcp(sock)) {
 			if (ret >= 0)
-				client_found(s, m, sk);
-			send_tell(s, m, sk, ret, how);
+				client_found(sock);
+			send_tell(s, sock, ret, how);
 		}
 	} else if (ret >= 0 && BPF_CORE_READ(sk, sk_type) == SOCK_DGRAM) {
 		bpf_map_delete_elem(&undecided, &sock); /* it had awaited somebody */
 	}
 	if (ret >= 0 && !(how & MESSAGE_OUT) && family == AF_UNIX)
-		control_look(s, sk);
+		control_look(s, sock);
 	if (ret <= 0 || how & MESSAGE_KEPT || family == AF_UNIX || family == AF_NETLINK)
 		return 0;
-	if (how & MESSAGE_TRUNC && !is_tcp(sk)) {
+	if (how & MESSAGE_TRUNC && !is_tcp(sock)) {
 		room = room_of(s);
 		if (room < ret)
 			ret = room;
@@ -183,55 +193,63 @@ __attribute__((noinline)) int on_message(u64 sock, s64 ret, u32 how)
 		c->sent += ret;
 	else
 		c->received += ret;
-	if (ret > 0 && is_dns(s, sk, how))
+	if (ret > 0 && is_dns(s, sock, how))
 		dns_tell(sock, ret, how & MESSAGE_OUT);
 	return 0;
 }
 
 /* Where the bytes of a call are, into s->io. */
-static __always_inline void payload_find(struct scratch *s, struct call *call, int compat)
+__attribute__((noinline)) int payload_find(void)
 {
+	struct scratch *s = the_scratch();
 	u32 len = 0;
 
-	s->io.compat = compat;
+	if (!s)
+		return 0;
 	s->io.name = 0;
 	s->io.count = 0;
 	s->io.control = 0;
-	s->io.at = call->payload == PAYLOAD_NONE ? 0 : s->args[1];
-	if (call->payload == PAYLOAD_VECTOR) {
+	s->io.at = s->call.payload == PAYLOAD_NONE ? 0 : s->args[1];
+	if (s->call.payload == PAYLOAD_VECTOR) {
 		s->io.count = s->args[2];
-	} else if (call->payload == PAYLOAD_MESSAGE) {
+	} else if (s->call.payload == PAYLOAD_MESSAGE) {
 		message_read(s->args[1]);
-	} else if (call->op == OP_RECVFROM && s->args[4]) {
+	} else if (s->call.op == OP_RECVFROM && s->args[4]) {
 		bpf_probe_read_user(&len, sizeof(len), (void *)s->args[5]);
 		s->io.name = s->args[4];
 		s->io.name_len = len;
 	}
+	return 0;
 }
 
 /* recvfrom, recvmsg: from a socket, or they fail. */
-static __always_inline void on_received(int fd, s64 ret, u32 how)
+__attribute__((noinline)) int on_received(s64 ret)
 {
 	struct scratch *s = the_scratch();
-	struct sock *sk = sock_of_file(file_at_entry(file_of(fd), 0));
+	struct sock *sk;
 
-	if (!s || !sk || ret < 0)
-		return;
+	if (!s || ret < 0)
+		return 0;
+	sk = sock_of_file((u64)file_at_entry(file_of(s->args[0]), 0));
+	if (!sk)
+		return 0;
+	payload_find();
 	s->flight.len[0] = 0;
-	on_message((u64)sk, ret, how);
+	on_message((u64)sk, ret, message_flags(arg(s, s->call.flags)));
+	return 0;
 }
 
 /* sendto, sendmsg: s->flight holds the address, if there is one. */
-static __always_inline void on_send(struct scratch *s, struct call *call, s64 ret, int compat)
+static __always_inline void on_send(struct scratch *s, s64 ret)
 {
-	struct sock *now = sock_of(s->args[0]), *sk = s->flight.sock ? (void *)s->flight.sock : now;
+	u64 now = (u64)sock_of(s->args[0]), sk = s->flight.sock ? s->flight.sock : now;
 
 	if (!sk)
 		return;
-	if (s->flight.len[0] >= 2 && arg(s, call->flags) & MSG_FASTOPEN && is_tcp(sk))
+	if (s->flight.len[0] >= 2 && arg(s, s->call.flags) & MSG_FASTOPEN && is_tcp(sk))
 		on_connect(ret > 0 ? 0 : ret); /* a stream that opens with these bytes */
-	payload_find(s, call, compat);
-	on_message((u64)sk, ret, MESSAGE_OUT | (now == sk ? 0 : MESSAGE_RACED));
+	payload_find();
+	on_message(sk, ret, MESSAGE_OUT | (now == sk ? 0 : MESSAGE_RACED));
 }
 
 /* The struct mmsghdr at `at`: a struct user_msghdr and the length that was moved. */
@@ -243,38 +261,52 @@ __attribute__((noinline)) int on_mmsg_one(u64 at, s64 err, u32 how)
 	if (!s)
 		return 0;
 	message_read(at);
-	bpf_probe_read_user(&len, sizeof(len), (void *)at + (s->io.compat ? 28 : 56));
+	bpf_probe_read_user(&len, sizeof(len), (void *)at + (s->compat ? 28 : 56));
 	if (how & MESSAGE_OUT)
-		address_read(s, s->io.name, s->io.name ? s->io.name_len : 0);
+		address_read(s->io.name, s->io.name ? s->io.name_len : 0);
 	else
 		s->flight.len[0] = 0;
 	on_message(s->io.sock, err ? err : len, how);
 	return 0;
 }
 
-/* sendmmsg, recvmmsg: the result is how many messages went. */
-__attribute__((noinline)) int on_mmsg(s64 ret, u32 how, u32 compat)
+#define MESSAGES_SOME 32
+
+/* Some of count messages, from the first of these on. */
+__attribute__((noinline)) int on_mmsg_some(u32 first, u32 count, u32 how)
 {
 	struct scratch *s = the_scratch();
-	u32 size = compat ? 32 : 64, i;
+	u32 size, i;
 	u64 at;
 
 	if (!s)
 		return 0;
-	s->io.compat = compat;
-	s->io.sock = (u64)sock_of(s->args[0]);
-	at = s->args[1];
-	if (!s->io.sock)
-		return 0;
-	if (ret < 0) {
-		if (how & MESSAGE_OUT)
-			on_mmsg_one(at, ret, how); /* the first one did not */
-		return 0;
-	}
-	for (i = 0; i < UIO_MAXIOV; i++) {
-		if (i >= ret)
+	size = s->compat ? 32 : 64;
+	at = s->args[1] + first * size;
+	for (i = 0; i < MESSAGES_SOME; i++) {
+		if (first + i >= count)
 			break;
 		on_mmsg_one(at + i * size, 0, how);
 	}
 	return 0;
+}
+
+/* sendmmsg, recvmmsg: the result is how many messages went. */
+static __always_inline void on_mmsg(struct scratch *s, s64 ret, u32 how)
+{
+	u32 i;
+
+	s->io.sock = (u64)sock_of(s->args[0]);
+	if (!s->io.sock)
+		return;
+	if (ret < 0) {
+		if (how & MESSAGE_OUT)
+			on_mmsg_one(s->args[1], ret, how); /* the first one did not */
+		return;
+	}
+	for (i = 0; i < UIO_MAXIOV; i += MESSAGES_SOME) {
+		if (i >= ret)
+			break;
+		on_mmsg_some(i, ret, how);
+	}
 }

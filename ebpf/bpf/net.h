@@ -9,23 +9,25 @@
 #define SOCKADDR_IN6_LEN 24
 #define SOCKADDR_MAX 128 /* struct sockaddr_storage */
 
-static __always_inline struct socket *socket_of_file(struct file *f)
+/* The struct socket of a file, 0 if it is none. */
+__attribute__((noinline)) u64 socket_of_file(u64 file)
 {
+	struct file *f = (void *)file;
+
 	if (!f || (BPF_CORE_READ(f, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
 		return 0;
-	return BPF_CORE_READ(f, private_data);
+	return (u64)BPF_CORE_READ(f, private_data);
 }
 
-static __always_inline struct sock *sock_of_file(struct file *f)
+/* The struct sock behind that; reading what is nowhere gives 0. */
+static __always_inline struct sock *sock_of_file(u64 file)
 {
-	struct socket *sock = socket_of_file(f);
-
-	return sock ? BPF_CORE_READ(sock, sk) : 0;
+	return BPF_CORE_READ((struct socket *)socket_of_file(file), sk);
 }
 
 static __always_inline struct sock *sock_of(int fd)
 {
-	return sock_of_file(file_of(fd));
+	return sock_of_file(file_address(fd));
 }
 
 static __always_inline int is_inet(u16 family)
@@ -34,16 +36,18 @@ static __always_inline int is_inet(u16 family)
 }
 
 /* TCP, by itself or as the parts of an MPTCP connection. */
-static __always_inline int is_tcp(struct sock *sk)
+__attribute__((noinline)) int is_tcp(u64 sock)
 {
+	struct sock *sk = (void *)sock;
 	u16 protocol = BPF_CORE_READ(sk, sk_protocol);
 
 	return is_inet(BPF_CORE_READ(sk, __sk_common.skc_family)) && BPF_CORE_READ(sk, sk_type) == SOCK_STREAM &&
 	       (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
 }
 
-static __always_inline int is_udp(struct sock *sk)
+__attribute__((noinline)) int is_udp(u64 sock)
 {
+	struct sock *sk = (void *)sock;
 	u16 protocol = BPF_CORE_READ(sk, sk_protocol);
 
 	return is_inet(BPF_CORE_READ(sk, __sk_common.skc_family)) && BPF_CORE_READ(sk, sk_type) == SOCK_DGRAM &&
@@ -51,10 +55,14 @@ static __always_inline int is_udp(struct sock *sk)
 }
 
 /* Reads the address that a call was given into s->flight. */
-static __always_inline void address_read(struct scratch *s, u64 from, u64 len)
+__attribute__((noinline)) int address_read(u64 from, u64 len)
 {
-	struct flight *f = &s->flight;
+	struct scratch *s = the_scratch();
+	struct flight *f;
 
+	if (!s)
+		return 0;
+	f = &s->flight;
 	f->slot = NO_SLOT;
 	f->followup = 0;
 	f->sock = 0;
@@ -70,6 +78,7 @@ static __always_inline void address_read(struct scratch *s, u64 from, u64 len)
 		f->len[0] = 0;
 		f->flags[0] = SEG_UNREADABLE;
 	}
+	return 0;
 }
 
 /* struct user_msghdr at `at`: where the bytes are, whom they go to or come from, and what goes along. */
@@ -80,7 +89,7 @@ __attribute__((noinline)) int message_read(u64 at)
 
 	if (!s)
 		return 0;
-	if (s->io.compat) {
+	if (s->compat) {
 		u32 in32[6] = {};
 
 		bpf_probe_read_user(in32, sizeof(in32), (void *)at);
@@ -104,48 +113,66 @@ __attribute__((noinline)) int message_read(u64 at)
 	return 0;
 }
 
-/* The address argument of a call that has one. */
-static __always_inline void call_address_read(struct scratch *s, struct call *call, int compat)
+/* The address argument of a call that has one, to s->flight. */
+static __always_inline void call_address_read(struct scratch *s)
 {
-	if (call->op == OP_CONNECT || call->op == OP_BIND) {
-		address_read(s, s->args[1], s->args[2]);
-	} else if (call->op == OP_SENDMSG) {
-		s->io.compat = compat;
+	if (s->call.op == OP_CONNECT || s->call.op == OP_BIND) {
+		address_read(s->args[1], s->args[2]);
+	} else if (s->call.op == OP_SENDMSG) {
 		message_read(s->args[1]);
-		address_read(s, s->io.name, s->io.name ? s->io.name_len : 0);
+		address_read(s->io.name, s->io.name ? s->io.name_len : 0);
 	} else {
-		address_read(s, s->args[4], s->args[4] ? s->args[5] : 0);
+		address_read(s->args[4], s->args[4] ? s->args[5] : 0);
 	}
 }
 
 /* At entry: the address, which a call that fails leaves nowhere else. */
-static __always_inline void address_keep(struct scratch *s, struct call *call, int compat)
+__attribute__((noinline)) int address_keep(void)
 {
+	struct scratch *s = the_scratch();
 	u32 tid = current_tid();
 	struct socket *sock;
-	struct sock *sk = 0;
+	u64 sk;
 
-	call_address_read(s, call, compat);
-	if ((call->op == OP_SENDTO || call->op == OP_SENDMSG) && !s->flight.len[0] && !s->flight.flags[0] &&
-	    !descriptors_shared())
-		return; /* a send without an address */
-	sock = socket_of_file(file_of(s->args[0]));
-	if (sock)
-		sk = BPF_CORE_READ(sock, sk);
+	if (!s)
+		return 0;
+	call_address_read(s);
+	if (is_send(s->call.op) && !s->flight.len[0] && !s->flight.flags[0] && !descriptors_shared())
+		return 0; /* a send without an address */
+	sock = (void *)socket_of_file(file_address(s->args[0]));
+	sk = (u64)BPF_CORE_READ(sock, sk);
 	/* The usual second connect(), to ask how the first went. */
 	s->flight.followup = sk && is_tcp(sk) && BPF_CORE_READ(sock, state) != SS_UNCONNECTED;
-	s->flight.sock = (u64)sk;
+	s->flight.sock = sk;
 	/* Without its entry a call that was done looks like one that never began. */
 	if (bpf_map_update_elem(&flights, &tid, &s->flight, BPF_ANY))
 		count_map_full();
+	return 0;
 }
 
-static __always_inline void net_describe(struct scratch *s, struct sock *sk)
+/* The address that a call has whose entry was not seen, read now. */
+__attribute__((noinline)) int address_missed(void)
 {
+	struct scratch *s = the_scratch();
+
+	if (s)
+		call_address_read(s);
+	return 0;
+}
+
+/* What kind of socket it is, to the event. */
+__attribute__((noinline)) int net_describe(u64 sock)
+{
+	struct scratch *s = the_scratch();
+	struct sock *sk = (void *)sock;
+
+	if (!s)
+		return 0;
 	s->ev.net.family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	s->ev.net.type = BPF_CORE_READ(sk, sk_type);
 	s->ev.net.protocol = BPF_CORE_READ(sk, sk_protocol);
 	s->ev.net.state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	return 0;
 }
 
 /* The peer as the kernel has it. */
@@ -166,17 +193,30 @@ static __always_inline void own_address(struct sock *sk, u16 family, u8 *addr)
 		BPF_CORE_READ_INTO((struct in6_addr *)addr, sk, __sk_common.skc_v6_rcv_saddr);
 }
 
-static __always_inline void peer_from_sock(struct scratch *s, struct sock *sk)
+/* The peer as the socket has it, to the event. */
+__attribute__((noinline)) int peer_from_sock(u64 sock)
 {
+	struct scratch *s = the_scratch();
+	struct sock *sk = (void *)sock;
+
+	if (!s)
+		return 0;
 	s->ev.net.port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
 	peer_address(sk, s->ev.net.family, s->ev.net.addr);
+	return 0;
 }
 
 /* The peer as the caller named it: struct sockaddr_in or sockaddr_in6. */
-static __always_inline void peer_from_address(struct scratch *s, struct flight *f)
+__attribute__((noinline)) int peer_from_address(void)
 {
-	u16 family = *(u16 *)f->names;
+	struct scratch *s = the_scratch();
+	struct flight *f;
+	u16 family;
 
+	if (!s)
+		return 0;
+	f = &s->flight;
+	family = *(u16 *)f->names;
 	/* For these the kernel takes it for AF_INET. */
 	if (family == AF_UNSPEC && s->ev.net.family == AF_INET)
 		family = AF_INET;
@@ -188,13 +228,14 @@ static __always_inline void peer_from_address(struct scratch *s, struct flight *
 		__builtin_memcpy(s->ev.net.addr, f->names + 8, 16);
 		s->ev.net.scope = *(u32 *)(f->names + 24);
 	}
+	return 0;
 }
 
 /*
  * The name that a unix socket is bound to: a path as segment i, or an abstract
  * name as segment i + 1. Returns 0 if there is none, or it cannot be told any more.
  */
-static __always_inline int unix_name_append(struct scratch *s, struct sock *sk, u32 i)
+static __always_inline int unix_name_append(struct sock *sk, u32 i)
 {
 	struct unix_sock *u = (void *)sk;
 	struct dentry *d;
@@ -219,22 +260,31 @@ static __always_inline int unix_name_append(struct scratch *s, struct sock *sk, 
 	/* A path without its file: the socket has been closed, and relative to what is not known. */
 	if (first || !len || len > SOCKADDR_MAX)
 		return 0;
-	bytes_append(s, i + 1, name, len);
+	bytes_append(i + 1, (u64)name, len);
 	return 1;
 }
 
 /* A unix peer: what it was bound to, or the name that was given. */
-static __always_inline void unix_append(struct scratch *s, struct flight *f, struct sock *sk, long ret)
+__attribute__((noinline)) int unix_append(u64 sock, s64 ret)
 {
-	u64 dentry = 0, mnt = 0;
-	u32 len;
+	struct unix_sock *u = (void *)sock;
+	struct scratch *s = the_scratch();
+	u32 len, at;
 
-	if (!ret && unix_name_append(s, (void *)BPF_CORE_READ((struct unix_sock *)sk, peer), 0))
-		return;
-	len = f->len[0];
-	if (len > 2 && len <= SOCKADDR_MAX)
-		bytes_append(s, 1, f->names + 2, len - 2);
-	base_of(f->names + 2, AT_FDCWD, &dentry, &mnt);
-	path_append(dentry, mnt, 2);
+	if (!s)
+		return 0;
+	if (!ret && unix_name_append((void *)BPF_CORE_READ(u, peer), 0))
+		return 0;
+	len = s->flight.len[0] - 2;
+	at = s->len;
+	opaque(len);
+	opaque(at);
+	if (len <= SOCKADDR_MAX - 2 && at <= DATA_MAX) {
+		bpf_probe_read_kernel(&s->data[at], len, s->flight.names + 2);
+		s->ev.seg[1].len = len;
+		s->len = at + len;
+	}
+	base_of(s->flight.names[2], AT_FDCWD);
+	path_append(s->base.dentry, s->base.mnt, 2);
+	return 0;
 }
-

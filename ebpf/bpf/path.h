@@ -4,8 +4,9 @@
 
 #include "state.h"
 
-/* 255-byte names need 33 of these for 8 KiB, one-letter names 4,096. */
-#define COMPONENTS_MAX 512
+/* 255-byte names need 33 components for 8 KiB, one-letter names 4,096. */
+#define STEPS 16
+#define STEPS_MAX 32
 
 static __always_inline struct mount *mount_of(u64 vfsmount)
 {
@@ -20,10 +21,6 @@ static __always_inline int err_or_null(u64 p)
 /*
  * One step of path_append: appends the name of s->walk.dentry and goes to its
  * parent, or crosses a mount point. Returns 1 at the end.
- *
- * Loop bodies are functions that are not static: the verifier goes through
- * such a function once, knowing nothing of its caller, instead of once a turn.
- * What a turn leaves for the next lies in the scratch.
  */
 __attribute__((noinline)) int path_step(u32 i)
 {
@@ -80,6 +77,16 @@ __attribute__((noinline)) int path_step(u32 i)
 	return parent == d;
 }
 
+__attribute__((noinline)) int path_steps(u32 i)
+{
+	u32 n;
+
+	for (n = 0; n < STEPS; n++)
+		if (path_step(i))
+			return 1;
+	return 0;
+}
+
 /*
  * Appends the path of a dentry in a mount as segment i: the names from the
  * leaf up, each with its NUL, across mount points, to the root of the mount
@@ -105,10 +112,10 @@ __attribute__((noinline)) int path_append(u64 dentry, u64 vfsmount, u32 i)
 	s->walk.dentry = dentry;
 	s->walk.mnt = (u64)mount_of(vfsmount);
 	s->walk.start = s->len;
-	for (n = 0; n < COMPONENTS_MAX; n++)
-		if (path_step(i))
+	for (n = 0; n < STEPS_MAX; n++)
+		if (path_steps(i))
 			break;
-	if (n == COMPONENTS_MAX)
+	if (n == STEPS_MAX)
 		s->ev.seg[i].flags |= SEG_CUT;
 	s->ev.seg[i].len = s->len - s->walk.start;
 	return 0;
@@ -122,22 +129,29 @@ static __always_inline void path_append_file(struct file *f, u32 i)
 /* No descriptor, but the file that the scratch holds: an operation of io_uring has its file at hand. */
 #define FD_GIVEN (-0x100000)
 
-static __always_inline struct file *file_of(int fd)
+__attribute__((noinline)) u64 file_address(int fd)
 {
 	struct task_struct *t = current_task();
-	struct fdtable *table = BPF_CORE_READ(t, files, fdt);
-	struct file **fds, *f = 0;
+	struct fdtable *table;
+	struct file **fds;
 	struct scratch *s;
+	u64 f = 0;
 
 	if (fd == FD_GIVEN) {
 		s = the_scratch();
-		return s ? (void *)s->file : 0;
+		return s ? s->file : 0;
 	}
+	table = BPF_CORE_READ(t, files, fdt);
 	if (fd < 0 || (u32)fd >= BPF_CORE_READ(table, max_fds))
 		return 0;
 	fds = BPF_CORE_READ(table, fd);
 	bpf_probe_read_kernel(&f, sizeof(f), &fds[fd]);
 	return f;
+}
+
+static __always_inline struct file *file_of(int fd)
+{
+	return (void *)file_address(fd);
 }
 
 /* Whether more than one descriptor, or another thread, holds the file. */
@@ -150,60 +164,77 @@ static __always_inline int is_shared(struct file *f)
 	return BPF_CORE_READ(f, f_ref.refcnt.counter) > 0;
 }
 
-/* The directory that a name given to the kernel is relative to. */
-static __always_inline void base_of(const u8 *name, int dirfd, u64 *dentry, u64 *mnt)
+/* Where a name that begins so is looked up, into s->base; zeroes if nowhere. */
+__attribute__((noinline)) int base_of(u32 first, int dirfd)
 {
 	struct task_struct *t = current_task();
+	struct scratch *s = the_scratch();
 	struct file *f;
 
-	if (*name == '/') {
-		*dentry = (u64)BPF_CORE_READ(t, fs, root.dentry);
-		*mnt = (u64)BPF_CORE_READ(t, fs, root.mnt);
+	if (!s)
+		return 0;
+	s->base.dentry = s->base.mnt = 0;
+	if (first == '/') {
+		s->base.dentry = (u64)BPF_CORE_READ(t, fs, root.dentry);
+		s->base.mnt = (u64)BPF_CORE_READ(t, fs, root.mnt);
 	} else if (dirfd == AT_FDCWD) {
-		*dentry = (u64)BPF_CORE_READ(t, fs, pwd.dentry);
-		*mnt = (u64)BPF_CORE_READ(t, fs, pwd.mnt);
+		s->base.dentry = (u64)BPF_CORE_READ(t, fs, pwd.dentry);
+		s->base.mnt = (u64)BPF_CORE_READ(t, fs, pwd.mnt);
 	} else {
 		f = file_of(dirfd);
-		*dentry = f ? (u64)BPF_CORE_READ(f, f_path.dentry) : 0;
-		*mnt = f ? (u64)BPF_CORE_READ(f, f_path.mnt) : 0;
+		if (f) {
+			s->base.dentry = (u64)BPF_CORE_READ(f, f_path.dentry);
+			s->base.mnt = (u64)BPF_CORE_READ(f, f_path.mnt);
+		}
 	}
+	return 0;
 }
 
 /* Appends bytes that the kernel holds as segment i. */
-static __always_inline void bytes_append(struct scratch *s, u32 i, const void *from, u32 size)
+__attribute__((noinline)) int bytes_append(u32 i, u64 from, u32 size)
 {
-	u32 len = s->len;
+	struct scratch *s = the_scratch();
+	u32 len;
 
+	if (!s || i >= SEGMENTS)
+		return 0;
+	len = s->len;
 	opaque(size);
 	if (len > DATA_MAX || size > SEGMENT_MAX) {
 		s->ev.seg[i].flags |= SEG_CUT;
-		return;
+		return 0;
 	}
-	if (bpf_probe_read_kernel(&s->data[len], size, from)) {
+	if (bpf_probe_read_kernel(&s->data[len], size, (void *)from)) {
 		s->ev.seg[i].flags |= SEG_UNREADABLE;
-		return;
+		return 0;
 	}
 	s->ev.seg[i].len = size;
 	s->len = len + size;
+	return 0;
 }
 
 /* Appends a string that the kernel holds, without its NUL, as segment i. */
-static __always_inline void string_append(struct scratch *s, u32 i, const char *from)
+__attribute__((noinline)) int string_append(u32 i, u64 from)
 {
-	u32 len = s->len;
+	struct scratch *s = the_scratch();
+	u32 len;
 	long got;
 
+	if (!s || i >= SEGMENTS)
+		return 0;
+	len = s->len;
 	if (len > DATA_MAX) {
 		s->ev.seg[i].flags |= SEG_CUT;
-		return;
+		return 0;
 	}
-	got = bpf_probe_read_kernel_str(&s->data[len], NAME_MAX_LEN, from);
+	got = bpf_probe_read_kernel_str(&s->data[len], NAME_MAX_LEN, (void *)from);
 	if (got <= 0) {
 		s->ev.seg[i].flags |= SEG_UNREADABLE;
-		return;
+		return 0;
 	}
 	if (got == NAME_MAX_LEN)
 		s->ev.seg[i].flags |= SEG_CUT;
 	s->ev.seg[i].len = got - 1;
 	s->len = len + got - 1;
+	return 0;
 }

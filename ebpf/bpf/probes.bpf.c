@@ -113,18 +113,13 @@ int io_uring_cqe_overflow(u64 *args)
 	return 0;
 }
 
-static __always_inline int has_address(struct call *call)
-{
-	return call->op == OP_CONNECT || call->op == OP_SENDTO || call->op == OP_SENDMSG || call->op == OP_BIND;
-}
-
 /* Calls on descriptors alone, behind which other threads may put other files meanwhile. */
 static __always_inline int has_descriptors(struct call *call)
 {
 	return call->op == OP_MOVE || call->op == OP_RECVFROM || call->op == OP_RECVMSG || call->fd;
 }
 
-/* Whether file_op_exit() tells what came of the call. */
+/* Whether on_file_op() tells what came of the call. */
 static __always_inline int is_file_op(struct call *call, long ret)
 {
 	if (call->fd)
@@ -176,7 +171,7 @@ int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
 	if (!m)
 		return 0;
 	compat = is_compat(regs);
-	index = call_index(regs, (int)nr, compat);
+	index = call_index((int)nr, compat, socketcall_of(regs));
 	call = bpf_map_lookup_elem(&calls, &index);
 	if (!call || call->op == OP_NONE || (m->armed && call->op != OP_EXEC))
 		return 0;
@@ -191,20 +186,21 @@ int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
 	/* Of a place where an open may find room while another thread gives it up. */
 	gives_up = call->op == OP_CLOSE && !call->in && descriptors_shared();
 	on_descriptors = has_descriptors(call);
-	if (!gives_up && !call->path[0] && !has_address(call) && (!on_descriptors || !descriptors_shared()))
+	if (!gives_up && !call->path[0] && !has_address(call->op) && (!on_descriptors || !descriptors_shared()))
 		return 0;
-	s = scratch_get();
+	s = scratch_get(m, call);
 	if (!s)
 		return 0;
-	call_args(regs, index, compat, s->args);
-	if (call->path[0])
-		names_keep(s, call, m, index);
+	s->compat = compat;
+	call_args(s, regs, index);
+	if (s->call.path[0])
+		names_keep(index);
 	else if (gives_up)
-		places_change(index);
+		places_change();
 	else if (on_descriptors)
-		movement_keep(s, call);
+		movement_keep();
 	else
-		address_keep(s, call, compat);
+		address_keep();
 	scratch_put(s);
 	return 0;
 }
@@ -234,93 +230,48 @@ static __always_inline int may_move_names(struct pt_regs *regs, long nr)
 	return 0;
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
+/* What came of the call that the scratch holds. */
+static __always_inline void call_end(struct scratch *s, struct mark *m, s64 ret)
 {
-	u32 tgid = bpf_get_current_pid_tgid() >> 32, tid = bpf_get_current_pid_tgid(), index;
-	long nr = call_number(regs);
-	struct flight *f = 0, *kept = 0;
-	struct scratch *s;
-	struct mark *m;
-	struct call *call;
-	int compat;
-
-	if (may_move_names(regs, nr))
-		__sync_fetch_and_add(&moves, 1);
-	m = bpf_map_lookup_elem(&marks, &tgid);
-	if (!m)
-		return 0;
-	compat = is_compat(regs);
-	index = call_index(regs, nr, compat);
-	call = bpf_map_lookup_elem(&calls, &index);
-	if (!call)
-		return 0;
-	if (call->op == OP_FORK && !ret)
-		return 0; /* the child, which comes out of a call that its parent made */
-	/* An exec that succeeded is counted there: on x86 an execveat comes out as an execve. */
-	if (!m->armed && call->op != OP_NO_RETURN && nr >= 0 && !(call->op == OP_EXEC && !ret))
-		count_call(index, ret);
-	if (call->op == OP_NONE || (call->op == OP_CLOSE && !uring_opens) || call->op == OP_FORK || call->op == OP_NO_RETURN || (m->armed && call->op != OP_EXEC))
-		return 0;
-	if (call->path[0] || has_address(call))
-		kept = f = bpf_map_lookup_elem(&flights, &tid);
-	if (ret >= 0 && call->op != OP_EXEC && answered(call, !!kept)) {
-		count_answered();
-		goto out;
+	if (is_file_op(&s->call, ret)) {
+		on_file_op(ret);
+		return;
 	}
-	s = scratch_get();
-	if (!s)
-		goto out;
-	call_args(regs, index, compat, s->args);
-	if (!f) {
-		if (has_address(call))
-			call_address_read(s, call, compat);
-		else
-			names_missed(s);
-		f = &s->flight;
-	} else if (has_address(call)) {
-		bpf_probe_read_kernel(&s->flight, sizeof(s->flight), f);
-	}
-	if (is_file_op(call, ret)) {
-		file_op_exit(index, ret, tid);
-		goto done;
-	}
-	switch (call->op) {
+	switch (s->call.op) {
 	case OP_OPEN:
 		if (ret < 0) /* open_by_handle_at() has no name to fail with */
 			break;
 		/* Has another thread put its own file there, and let go of it elsewhere? */
-		s->raced = f->sock && is_vacated(own_files(), ret, f->sock);
-		on_open(s, f, call, m, ret, open_flags(s, call));
+		s->raced = s->flight.sock && is_vacated(own_files(), ret, s->flight.sock);
+		on_open(ret, open_flags(s));
 		break;
 	case OP_EXEC:
 		if (ret < 0)
-			on_exec_failed(s, f, call, m, ret, compat);
+			on_exec_failed(ret);
 		break;
 	case OP_CONNECT:
 		on_connect(ret);
 		break;
 	case OP_SENDTO:
 	case OP_SENDMSG:
-		on_send(s, call, ret, compat);
+		on_send(s, ret);
 		break;
 	case OP_MOVE:
-		payload_find(s, call, compat);
-		if (call->out)
-			on_moved(arg(s, call->out), ret, MESSAGE_OUT);
-		if (call->in)
-			on_moved(arg(s, call->in), ret, message_flags(arg(s, call->flags)));
+		payload_find();
+		if (s->call.out)
+			on_moved(arg(s, s->call.out), ret, MESSAGE_OUT);
+		if (s->call.in)
+			on_moved(arg(s, s->call.in), ret, message_flags(arg(s, s->call.flags)));
 		break;
 	case OP_RECVFROM:
 	case OP_RECVMSG:
-		payload_find(s, call, compat);
-		on_received(s->args[0], ret, message_flags(arg(s, call->flags)));
+		on_received(ret);
 		break;
 	case OP_SENDMMSG:
-		on_mmsg(ret, MESSAGE_OUT, compat);
+		on_mmsg(s, ret, MESSAGE_OUT);
 		break;
 	case OP_RECVMMSG:
-		on_mmsg(ret, message_flags(arg(s, call->flags)), compat);
+		on_mmsg(s, ret, message_flags(arg(s, s->call.flags)));
 		break;
 	case OP_SOCKET:
 		on_socket(ret);
@@ -343,25 +294,69 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 			m->shares = 1;
 		break;
 	case OP_CLOSE:
-		places_change(index);
+		places_change();
 		break;
 	case OP_MPROTECT:
 		if (!ret && makes_code(s->args[2]))
 			count_anonymous_exec();
 		break;
 	case OP_IOCTL:
-		if (!ret && sets_flags(s->args[1])) {
-			event_begin(s, EV_FILE_OP, OP_FLAGS, m);
-			on_descriptor(s, s->args[0]);
-		}
+		on_ioctl(ret);
 		break;
 	}
-done:
-	scratch_put(s);
-	if (has_descriptors(call))
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32, tid = bpf_get_current_pid_tgid(), index;
+	long nr = call_number(regs);
+	struct flight *f = 0;
+	struct scratch *s;
+	struct mark *m;
+	struct call *call;
+	int compat;
+
+	if (may_move_names(regs, nr))
+		__sync_fetch_and_add(&moves, 1);
+	m = bpf_map_lookup_elem(&marks, &tgid);
+	if (!m)
+		return 0;
+	compat = is_compat(regs);
+	index = call_index(nr, compat, socketcall_of(regs));
+	call = bpf_map_lookup_elem(&calls, &index);
+	if (!call)
+		return 0;
+	if (call->op == OP_FORK && !ret)
+		return 0; /* the child, which comes out of a call that its parent made */
+	/* An exec that succeeded is counted there: on x86 an execveat comes out as an execve. */
+	if (!m->armed && call->op != OP_NO_RETURN && nr >= 0 && !(call->op == OP_EXEC && !ret))
+		count_call(index, ret);
+	if (call->op == OP_NONE || (call->op == OP_CLOSE && !uring_opens) || call->op == OP_FORK || call->op == OP_NO_RETURN || (m->armed && call->op != OP_EXEC))
+		return 0;
+	if (call->path[0] || has_address(call->op))
+		f = bpf_map_lookup_elem(&flights, &tid);
+	if (ret >= 0 && call->op != OP_EXEC && answered(call, !!f)) {
+		count_answered();
+		goto out;
+	}
+	s = scratch_get(m, call);
+	if (!s)
+		goto out;
+	s->compat = compat;
+	call_args(s, regs, index);
+	if (f)
+		bpf_probe_read_kernel(&s->flight, sizeof(s->flight), f);
+	else if (has_address(s->call.op))
+		address_missed();
+	else
+		names_missed(s);
+	call_end(s, m, ret);
+	if (has_descriptors(&s->call))
 		movement_end(tid);
+	scratch_put(s);
 out:
-	if (kept)
+	if (f)
 		flight_end(tid);
 	entered_end(tid);
 	return 0;

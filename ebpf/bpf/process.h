@@ -66,14 +66,14 @@ static __always_inline void movement_end(u32 tid)
 		bpf_map_delete_elem(&movements, &tid);
 }
 
-/* Tells of the process with mark m, in the name of the one that created it. */
-static __always_inline void fork_send(struct scratch *s, struct task_struct *child, struct mark *m)
+/* Tells of the process that the scratch is about, in the name of the one that created it. */
+static __always_inline void fork_send(struct scratch *s, struct task_struct *child)
 {
-	event_begin(s, EV_FORK, OP_NONE, 0);
-	s->ev.start = m->parent_start;
-	s->ev.pid = m->parent_pid;
-	s->ev.fork.start = m->start;
-	s->ev.fork.pid = m->pid;
+	event_begin(EV_FORK, OP_NONE);
+	s->ev.start = s->who.parent_start;
+	s->ev.pid = s->who.parent_pid;
+	s->ev.fork.start = s->who.start;
+	s->ev.fork.pid = s->who.pid;
 	s->ev.fork.uid = BPF_CORE_READ(child, cred, euid.val);
 	s->ev.fork.gid = BPF_CORE_READ(child, cred, egid.val);
 	event_send(current_tid());
@@ -122,10 +122,10 @@ static __always_inline void on_newtask(struct task_struct *child, u64 clone_flag
 	}
 	if (m.armed)
 		return;
-	s = scratch_get();
+	s = scratch_get(&m, 0);
 	if (!s)
 		return;
-	fork_send(s, child, &m);
+	fork_send(s, child);
 	scratch_put(s);
 }
 
@@ -178,6 +178,19 @@ __attribute__((noinline)) int argv_send_part(u64 from, u32 total)
 	return 0;
 }
 
+#define ARGV_SOME 32
+
+/* Sends the next parts. Returns 1 at the end. */
+__attribute__((noinline)) int argv_send_some(u64 from, u32 total)
+{
+	u32 i;
+
+	for (i = 0; i < ARGV_SOME; i++)
+		if (argv_send_part(from, total))
+			return 1;
+	return 0;
+}
+
 static __always_inline void on_exec(struct task_struct *t, u32 old_tid, struct linux_binprm *bprm)
 {
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
@@ -201,10 +214,10 @@ static __always_inline void on_exec(struct task_struct *t, u32 old_tid, struct l
 		m->borrows = 0;
 		m->borrowed_rss = BPF_CORE_READ(t, signal, maxrss);
 	}
-	s = scratch_get();
+	s = scratch_get(m, 0);
 	if (!s)
 		return;
-	event_begin(s, EV_EXEC, OP_EXEC, m);
+	event_begin(EV_EXEC, OP_EXEC);
 	s->ev.exec.parent_start = m->parent_start;
 	s->ev.exec.parent_pid = m->parent_pid;
 	s->ev.exec.uid = BPF_CORE_READ(t, cred, euid.val);
@@ -213,9 +226,9 @@ static __always_inline void on_exec(struct task_struct *t, u32 old_tid, struct l
 	path_append((u64)BPF_CORE_READ(t, fs, pwd.dentry), (u64)BPF_CORE_READ(t, fs, pwd.mnt), 1);
 	filename = BPF_CORE_READ(bprm, filename);
 	interp = BPF_CORE_READ(bprm, interp);
-	string_append(s, 2, filename);
+	string_append(2, (u64)filename);
 	if (interp != filename)
-		string_append(s, 3, interp);
+		string_append(3, (u64)interp);
 
 	from = BPF_CORE_READ(t, mm, arg_start);
 	total = BPF_CORE_READ(t, mm, arg_end) - from;
@@ -229,8 +242,8 @@ static __always_inline void on_exec(struct task_struct *t, u32 old_tid, struct l
 		if (sent < total) {
 			__builtin_memset(s->ev.seg, 0, sizeof(s->ev.seg));
 			s->args[0] = sent;
-			for (n = 0; n < ARGV_PARTS_MAX; n++)
-				if (argv_send_part(from, total))
+			for (n = 0; n < ARGV_PARTS_MAX; n += ARGV_SOME)
+				if (argv_send_some(from, total))
 					break;
 		}
 	}
@@ -320,12 +333,12 @@ static __always_inline void on_exit(struct task_struct *t)
 	 */
 	if (m.armed && !(status & 0x7f))
 		return;
-	s = scratch_get();
+	s = scratch_get(&m, 0);
 	if (!s)
 		return;
 	if (m.armed)
-		fork_send(s, t, &m);
-	event_begin(s, EV_EXIT, OP_NONE, &m);
+		fork_send(s, t);
+	event_begin(EV_EXIT, OP_NONE);
 	s->ev.exit.status = status;
 	/* Threads that are gone, this one, and a leader that waits for it. */
 	s->ev.exit.cpu_ns = BPF_CORE_READ(sig, sum_sched_runtime) + BPF_CORE_READ(t, se.sum_exec_runtime);

@@ -229,10 +229,22 @@ struct {
 #define DATA_MAX 16384
 #define SEGMENT_MAX 8192
 
+/*
+ * What the functions below work on: the process, the call or operation that it
+ * is in, and the event that comes of it. Functions that are not static are
+ * verified by themselves, once a program, whoever calls them, and older
+ * kernels let them have no arguments but numbers: what else they need is here.
+ */
 struct scratch {
 	u32 busy;
 	u32 len; /* bytes of data[] in use */
+	struct mark who;
+	struct call call; /* its row of `calls` */
+	u32 compat; /* the caller's addresses have 32 bits */
 	u64 args[8]; /* 6 in use; 8 so that a mask bounds the index */
+	struct {
+		u64 dentry, mnt;
+	} base; /* see base_of() */
 	struct {
 		u64 dentry, mnt;
 		u64 root_dentry, root_mnt; /* the process's root, if that matters */
@@ -243,13 +255,13 @@ struct scratch {
 		u64 sock;
 		u64 at;	   /* struct iovec[], or the buffer itself */
 		u64 count; /* of iovecs; 0: at is the buffer */
+		u64 base;  /* of the iovec that was read last */
 		u64 name;  /* where the kernel wrote whom the message came from */
 		u64 control; /* struct cmsghdr, one after the other, */
 		u64 control_len; /* bytes of them */
 		u32 name_len;
 		u32 left;  /* bytes that are yet to be copied, */
 		u32 room;  /* and how many of them will be */
-		u32 compat;
 	} io; /* a message that went over a socket */
 	struct fold_key key;
 	u64 moves; /* when the key was looked up */
@@ -280,13 +292,6 @@ static __always_inline struct counters *the_counters(void)
 	return bpf_map_lookup_elem(&counters, &zero);
 }
 
-static __always_inline struct mark *the_mark(void)
-{
-	u32 tgid = bpf_get_current_pid_tgid() >> 32;
-
-	return bpf_map_lookup_elem(&marks, &tgid);
-}
-
 static __always_inline void count_call(u32 index, long ret)
 {
 	struct call_count *n = bpf_map_lookup_elem(&call_counts, &index);
@@ -310,7 +315,7 @@ static __always_inline struct scratch *the_scratch(void)
  * doing that, a second task on this CPU finds the scratch taken and its event
  * is counted as lost, instead of being mixed with the first one's.
  */
-static __always_inline struct scratch *scratch_get(void)
+static __always_inline struct scratch *scratch_get(const struct mark *m, const struct call *call)
 {
 	struct scratch *s = the_scratch();
 	struct counters *c;
@@ -329,6 +334,9 @@ static __always_inline struct scratch *scratch_get(void)
 	s->len = 0;
 	s->file = 0;
 	s->raced = 0;
+	s->who = *m;
+	if (call)
+		s->call = *call;
 	return s;
 }
 
@@ -337,18 +345,19 @@ static __always_inline void scratch_put(struct scratch *s)
 	s->busy = 0;
 }
 
-static __always_inline void event_begin(struct scratch *s, u8 type, u8 op, struct mark *m)
+__attribute__((noinline)) int event_begin(u32 type, u32 op)
 {
-	struct event *e = &s->ev;
+	struct scratch *s = the_scratch();
 
-	__builtin_memset(e, 0, sizeof(*e));
-	e->type = type;
-	e->op = op;
-	if (m) {
-		e->start = m->start;
-		e->pid = m->pid;
-	}
+	if (!s)
+		return 0;
+	__builtin_memset(&s->ev, 0, sizeof(s->ev));
+	s->ev.type = type;
+	s->ev.op = op;
+	s->ev.start = s->who.start;
+	s->ev.pid = s->who.pid;
 	s->len = 0;
+	return 0;
 }
 
 /* An event that cannot be built, for want of room in a map. */
@@ -376,10 +385,7 @@ static __always_inline int ring_output(void *data, u64 size, u32 stream, struct 
 	return 0;
 }
 
-/*
- * Sends the event in the scratch. Returns its id, or 0 if the ring was full.
- * A function of its own (not static) so that the verifier goes through it once.
- */
+/* Sends the event in the scratch. Returns its id, or 0 if the ring was full. */
 __attribute__((noinline)) u64 event_send(u32 tid)
 {
 	struct scratch *s = the_scratch();
@@ -418,11 +424,15 @@ static __always_inline struct task_struct *current_task(void)
  * Counts the event if the same was sent before and no name has moved since.
  * Returns 1 then: there is nothing to send. The key is s->key.
  */
-static __always_inline int fold_known(struct scratch *s, u64 read, u64 written)
+__attribute__((noinline)) int fold_known(u64 read, u64 written)
 {
-	struct fold *f = bpf_map_lookup_elem(&folds, &s->key);
+	struct scratch *s = the_scratch();
 	struct counters *c;
+	struct fold *f;
 
+	if (!s)
+		return 0;
+	f = bpf_map_lookup_elem(&folds, &s->key);
 	/* Read before the path is walked: a move after this shows in the next look. */
 	s->moves = moves;
 	if (!f || !f->id || f->moves != s->moves)
@@ -440,11 +450,15 @@ static __always_inline int fold_known(struct scratch *s, u64 read, u64 written)
  * Sends the event, and if it arrived, folds the next ones like it. An event
  * that is told again takes along what was counted for the one before.
  */
-static __always_inline void fold_send(struct scratch *s)
+__attribute__((noinline)) int fold_send(void)
 {
-	struct fold *old = bpf_map_lookup_elem(&folds, &s->key), f = {};
+	struct scratch *s = the_scratch();
+	struct fold *old, f = {};
 	u64 id;
 
+	if (!s)
+		return 0;
+	old = bpf_map_lookup_elem(&folds, &s->key);
 	if (old) {
 		s->ev.again.id = old->id;
 		s->ev.again.count = old->count;
@@ -453,29 +467,56 @@ static __always_inline void fold_send(struct scratch *s)
 	}
 	id = event_send(current_tid());
 	if (!id)
-		return;
+		return 0;
 	if (old) {
 		old->id = id;
 		old->count = old->read = old->written = 0;
 		old->moves = s->moves;
-		return;
+		return 0;
 	}
 	f.id = id;
 	f.moves = s->moves;
 	/* A full map is no loss: the next one like it is sent as well. */
 	bpf_map_update_elem(&folds, &s->key, &f, BPF_ANY);
+	return 0;
+}
+
+/*
+ * The verifier goes through a loop turn by turn. So a long loop is one of few
+ * turns around another of few turns, which is a function of its own, and so is
+ * a long body: it then sees their sum in place of their product. What a turn
+ * leaves for the next is a number, or lies in the scratch.
+ */
+
+#define HASH_PART 128 /* bytes */
+
+/* Carries the hash h on over the words of data[] from at up to len, one part of them at most. */
+__attribute__((noinline)) u64 data_hash_part(u64 h, u32 at, u32 len)
+{
+	struct scratch *s = the_scratch();
+	u32 i;
+
+	opaque(at);
+	if (!s || at > NAME_MAX_LEN)
+		return h;
+	for (i = 0; i < HASH_PART / 8; i++) {
+		if (at + i * 8 >= len)
+			break;
+		h = (h ^ *(const u64 *)(s->data + at + i * 8)) * 0x9e3779b97f4a7c15ULL;
+		h ^= h >> 29;
+	}
+	return h;
 }
 
 /*
  * A seeded hash of the first len bytes of data[], NAME_MAX_LEN at most. Writes
- * zeroes over the eight bytes behind them: comparing with len once more for
- * the last word takes the verifiers of 5.10 and 6.1 beyond their limit.
+ * zeroes over the eight bytes behind them, so that it can go by words.
  */
 __attribute__((noinline)) u64 data_hash(u32 len)
 {
 	struct scratch *s = the_scratch();
 	u64 h = hash_seed ^ len;
-	u32 i;
+	u32 at;
 
 	if (!s)
 		return 0;
@@ -483,11 +524,10 @@ __attribute__((noinline)) u64 data_hash(u32 len)
 	if (len > NAME_MAX_LEN)
 		len = NAME_MAX_LEN;
 	*(u64 *)(s->data + len) = 0;
-	for (i = 0; i < NAME_MAX_LEN / 8; i++) {
-		if (i * 8 >= len)
+	for (at = 0; at < NAME_MAX_LEN; at += HASH_PART) {
+		if (at >= len)
 			break;
-		h = (h ^ *(const u64 *)(s->data + i * 8)) * 0x9e3779b97f4a7c15ULL;
-		h ^= h >> 29;
+		h = data_hash_part(h, at, len);
 	}
 	return h;
 }

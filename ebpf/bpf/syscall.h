@@ -22,33 +22,50 @@ static __always_inline long call_number(struct pt_regs *regs)
 	return (int)regs->orig_ax;
 }
 
-static __always_inline void call_args(struct pt_regs *regs, u32 index, int compat, u64 *args)
+/* The arguments that a 32-bit caller left in memory, where another thread can change them during the call. */
+__attribute__((noinline)) int args_from_memory(u32 at)
 {
-	int socketcall = index >= CALLS_SOCKETCALL && index < CALLS_OTHER;
+	struct scratch *s = the_scratch();
+	u32 in[6] = {}, i;
 
-	if (socketcall || index == CALLS_COMPAT + NR_OLD_MMAP) {
-		u32 in[6] = {}, i, at = socketcall ? regs->cx : regs->bx;
+	if (!s)
+		return 0;
+	if (bpf_probe_read_user(in, sizeof(in), (void *)(u64)at))
+		bpf_probe_read_user(in, 3 * sizeof(u32), (void *)(u64)at);
+	for (i = 0; i < 6; i++)
+		s->args[i] = in[i];
+	return 0;
+}
 
-		/* They lie in memory, where another thread can change them during the call. */
-		if (bpf_probe_read_user(in, sizeof(in), (void *)(u64)at))
-			bpf_probe_read_user(in, 3 * sizeof(u32), (void *)(u64)at);
-		for (i = 0; i < 6; i++)
-			args[i] = in[i];
-	} else if (compat) {
-		args[0] = (u32)regs->bx;
-		args[1] = (u32)regs->cx;
-		args[2] = (u32)regs->dx;
-		args[3] = (u32)regs->si;
-		args[4] = (u32)regs->di;
-		args[5] = (u32)regs->bp;
-	} else {
+static __always_inline void call_args(struct scratch *s, struct pt_regs *regs, u32 index)
+{
+	u64 *args = s->args;
+
+	if (!s->compat) {
 		args[0] = regs->di;
 		args[1] = regs->si;
 		args[2] = regs->dx;
 		args[3] = regs->r10;
 		args[4] = regs->r8;
 		args[5] = regs->r9;
+	} else if (index == CALLS_COMPAT + NR_OLD_MMAP) {
+		args_from_memory(regs->bx);
+	} else if (index >= CALLS_SOCKETCALL && index < CALLS_OTHER) {
+		args_from_memory(regs->cx);
+	} else {
+		args[0] = (u32)regs->bx;
+		args[1] = (u32)regs->cx;
+		args[2] = (u32)regs->dx;
+		args[3] = (u32)regs->si;
+		args[4] = (u32)regs->di;
+		args[5] = (u32)regs->bp;
 	}
+}
+
+/* The call that a 32-bit caller's socketcall(2) stands for. */
+static __always_inline u32 socketcall_of(struct pt_regs *regs)
+{
+	return regs->bx;
 }
 #else
 #define PSR_MODE32_BIT 0x00000010 /* arch/arm64/include/uapi/asm/ptrace.h */
@@ -63,8 +80,10 @@ static __always_inline long call_number(struct pt_regs *regs)
 	return regs->syscallno;
 }
 
-static __always_inline void call_args(struct pt_regs *regs, u32 index, int compat, u64 *args)
+static __always_inline void call_args(struct scratch *s, struct pt_regs *regs, u32 index)
 {
+	u64 *args = s->args;
+
 	args[0] = regs->orig_x0;
 	args[1] = regs->regs[1];
 	args[2] = regs->regs[2];
@@ -72,13 +91,18 @@ static __always_inline void call_args(struct pt_regs *regs, u32 index, int compa
 	args[4] = regs->regs[4];
 	args[5] = regs->regs[5];
 }
+
+static __always_inline u32 socketcall_of(struct pt_regs *regs)
+{
+	return 0;
+}
 #endif
 
-static __always_inline u32 call_index(struct pt_regs *regs, long nr, int compat)
+__attribute__((noinline)) u32 call_index(s64 nr, u32 compat, u32 socketcall)
 {
 #if defined(__TARGET_ARCH_x86)
 	if (compat && nr == NR_SOCKETCALL)
-		return CALLS_SOCKETCALL + (regs->bx & 31);
+		return CALLS_SOCKETCALL + (socketcall & 31);
 #endif
 	if (nr < 0)
 		return CALLS_OTHER;
@@ -91,6 +115,17 @@ static __always_inline u32 call_index(struct pt_regs *regs, long nr, int compat)
 	}
 #endif
 	return nr < CALLS_COMPAT ? nr : CALLS_OTHER;
+}
+
+static __always_inline int is_send(u32 op)
+{
+	return op == OP_SENDTO || op == OP_SENDMSG;
+}
+
+/* Whether it is given the address of a socket. */
+static __always_inline int has_address(u32 op)
+{
+	return op == OP_CONNECT || op == OP_BIND || is_send(op);
 }
 
 /* Argument n of the call (from 1) that s->args holds; 0 for n = 0. */
@@ -116,30 +151,30 @@ static __always_inline void count_interrupted(void)
 		c->interrupted++;
 }
 
-/* A name in the caller's memory, to data[s->len]. Returns its length without the NUL. */
-static __always_inline u32 name_read(struct scratch *s, u64 from, u16 *flags)
+/* A name in the caller's memory, to data[s->len]. Returns its length without the NUL, and above that flags of a segment. */
+__attribute__((noinline)) u32 name_read(u64 from)
 {
-	u32 len = s->len;
+	struct scratch *s = the_scratch();
+	u32 len;
 	long got;
 
-	opaque(len);
-	if (len > DATA_MAX) {
-		*flags |= SEG_CUT;
+	if (!s)
 		return 0;
-	}
+	len = s->len;
+	opaque(len);
+	if (len > DATA_MAX)
+		return SEG_CUT << 16;
 	/* Room for a byte more than the longest name with its NUL: a name that fills it is too long. */
 	got = bpf_probe_read_user_str(&s->data[len], NAME_MAX_LEN + 1, (void *)from);
-	if (got < 0) {
-		*flags |= from ? SEG_UNREADABLE : SEG_UNREADABLE | SEG_NONE;
-		return 0;
-	}
+	if (got < 0)
+		return (from ? SEG_UNREADABLE : SEG_UNREADABLE | SEG_NONE) << 16;
 	/* For an empty string it is 1, but 0 and no NUL on older kernels, such as 6.1. */
 	if (got == 0) {
 		s->data[len] = 0;
 		return 0;
 	}
 	if (got == NAME_MAX_LEN + 1)
-		*flags |= SEG_CUT;
+		return NAME_MAX_LEN | SEG_CUT << 16;
 	return got - 1;
 }
 
@@ -149,12 +184,13 @@ static __always_inline u32 name_read(struct scratch *s, u64 from, u16 *flags)
  * part, older kernels do not let a program find out. A vfork's child has it
  * for itself, unless its creator has more threads than the one that waits.
  */
-static __always_inline int memory_shared(struct mark *m)
+__attribute__((noinline)) int memory_shared(void)
 {
 	struct mm_struct *mm = BPF_CORE_READ(current_task(), mm);
-	int users = BPF_CORE_READ(mm, mm_users.counter);
+	struct scratch *s = the_scratch();
 
-	return m->shares || users > (m->borrows == BORROWS_ALONE ? 2 : 1);
+	return s && (s->who.shares ||
+		     BPF_CORE_READ(mm, mm_users.counter) > (s->who.borrows == BORROWS_ALONE ? 2 : 1));
 }
 
 /* Whether another thread or process can change the caller's descriptors. */
@@ -163,76 +199,25 @@ static __always_inline int descriptors_shared(void)
 	return BPF_CORE_READ(current_task(), files, count.counter) > 1;
 }
 
+/* The descriptor that name i of the call is relative to, or AT_FDCWD. */
+static __always_inline int dirfd_of(struct scratch *s, u32 i)
+{
+	u32 n = s->call.dir[i & 1];
+
+	return n ? (int)arg(s, n) : AT_FDCWD;
+}
+
 /*
  * Whether a process that shares no memory with the caller can change what its
  * name is relative to, and put it back before the call is over.
  */
-static __always_inline int places_shared(struct scratch *s, struct call *call, u32 i)
+static __always_inline int places_shared(struct scratch *s, u32 i)
 {
 	struct fs_struct *fs = BPF_CORE_READ(current_task(), fs);
 
 	if (bpf_core_field_exists(fs->users) && BPF_CORE_READ(fs, users) > 1)
 		return 1;
-	return call->dir[i & 1] && (int)arg(s, call->dir[i & 1]) != AT_FDCWD && descriptors_shared();
-}
-
-/*
- * At entry: the names, which nothing but the caller's memory holds, and for
- * calls that leave no object behind the directory that they are relative to.
- */
-static __always_inline void names_keep(struct scratch *s, struct call *call, struct mark *m, u32 index)
-{
-	struct flight *f = &s->flight;
-	u32 tid = current_tid(), total, slot_no;
-	u16 shared = memory_shared(m) ? SEG_SHARED : 0;
-	struct slot *slot;
-	int i;
-
-	f->slot = NO_SLOT;
-	f->followup = 0;
-	f->index = index;
-	f->sock = 0;
-	if (call->op == OP_PIVOT_ROOT)
-		f->sock = (u64)mount_of((u64)BPF_CORE_READ(current_task(), fs, root.mnt));
-	else if (call->op == OP_OPEN && descriptors_shared())
-		f->sock = bpf_ktime_get_boot_ns();
-	s->len = 0;
-	for (i = 0; i < 2; i++) {
-		f->dentry[i] = f->mnt[i] = 0;
-		f->len[i] = f->flags[i] = 0;
-		if (!call->path[i])
-			continue;
-		f->flags[i] = shared;
-		if (!shared && call->base_early && places_shared(s, call, i))
-			f->flags[i] = SEG_RACED;
-		f->len[i] = name_read(s, arg(s, call->path[i]), &f->flags[i]);
-		if (call->base_early && !(f->flags[i] & SEG_UNREADABLE) && s->len <= DATA_MAX)
-			base_of(&s->data[s->len], call->dir[i] ? (int)arg(s, call->dir[i]) : AT_FDCWD,
-				&f->dentry[i], &f->mnt[i]);
-		s->len += f->len[i];
-	}
-	total = s->len;
-	if (total <= SHORT_NAMES) {
-		bpf_probe_read_kernel(f->names, total, s->data);
-	} else if (!bpf_map_pop_elem(&free_slots, &slot_no)) {
-		slot = bpf_map_lookup_elem(&slots, &slot_no);
-		if (slot && total <= sizeof(slot->names)) {
-			bpf_probe_read_kernel(slot->names, total, s->data);
-			f->slot = slot_no;
-		}
-	} else {
-		/* No slot free: they are read again at exit, and that is said. */
-		f->len[0] = f->len[1] = 0;
-		f->flags[0] = f->flags[1] = SEG_UNREADABLE;
-	}
-	if (bpf_map_update_elem(&flights, &tid, f, BPF_ANY)) {
-		/* No room: if the call succeeds, it looks as if it had not been made. */
-		count_map_full();
-		if (f->slot != NO_SLOT) {
-			slot_no = f->slot;
-			bpf_map_push_elem(&free_slots, &slot_no, BPF_ANY);
-		}
-	}
+	return dirfd_of(s, i) != AT_FDCWD && descriptors_shared();
 }
 
 /*
@@ -250,59 +235,158 @@ static __always_inline void names_missed(struct scratch *s)
 	f->flags[0] = f->flags[1] = SEG_UNREADABLE;
 }
 
+/* At entry: name i of the call, to the end of data[], and the directory that it is relative to. */
+__attribute__((noinline)) int name_keep(u32 i)
+{
+	struct scratch *s = the_scratch();
+	u16 flags = 0;
+	u32 got, len;
+
+	if (!s || i > 1)
+		return 0;
+	if (memory_shared())
+		flags = SEG_SHARED;
+	else if (s->call.base_early && places_shared(s, i))
+		flags = SEG_RACED;
+	got = name_read(arg(s, s->call.path[i]));
+	flags |= got >> 16;
+	len = s->len;
+	if (s->call.base_early && !(flags & SEG_UNREADABLE) && len <= DATA_MAX) {
+		base_of(s->data[len], dirfd_of(s, i));
+		s->flight.dentry[i] = s->base.dentry;
+		s->flight.mnt[i] = s->base.mnt;
+	}
+	s->flight.flags[i] = flags;
+	s->flight.len[i] = got;
+	s->len = len + (u16)got;
+	return 0;
+}
+
+/* Puts the names in front of data[], as long as s->len, into s->flight. Returns 0 if there was room. */
+__attribute__((noinline)) int names_pack(void)
+{
+	struct scratch *s = the_scratch();
+	struct slot *slot;
+	u32 total, slot_no;
+
+	if (!s)
+		return -1;
+	total = s->len;
+	s->flight.slot = NO_SLOT;
+	if (total <= SHORT_NAMES) {
+		bpf_probe_read_kernel(s->flight.names, total, s->data);
+		return 0;
+	}
+	if (total > sizeof(slot->names) || bpf_map_pop_elem(&free_slots, &slot_no))
+		return -1;
+	slot = bpf_map_lookup_elem(&slots, &slot_no);
+	if (!slot)
+		return -1;
+	bpf_probe_read_kernel(slot->names, total, s->data);
+	s->flight.slot = slot_no;
+	return 0;
+}
+
+/*
+ * At entry: the names, which nothing but the caller's memory holds, and for
+ * calls that leave no object behind the directory that they are relative to.
+ */
+__attribute__((noinline)) int names_keep(u32 index)
+{
+	struct scratch *s = the_scratch();
+	u32 tid = current_tid(), slot_no;
+	struct flight *f;
+
+	if (!s)
+		return 0;
+	f = &s->flight;
+	names_missed(s);
+	f->flags[0] = f->flags[1] = 0;
+	f->index = index;
+	if (s->call.op == OP_PIVOT_ROOT)
+		f->sock = (u64)mount_of((u64)BPF_CORE_READ(current_task(), fs, root.mnt));
+	else if (s->call.op == OP_OPEN && descriptors_shared())
+		f->sock = bpf_ktime_get_boot_ns();
+	if (s->call.path[0])
+		name_keep(0);
+	if (s->call.path[1])
+		name_keep(1);
+	if (names_pack()) {
+		/* They are read again at exit, and that is said. */
+		f->len[0] = f->len[1] = 0;
+		f->flags[0] = f->flags[1] = SEG_UNREADABLE;
+	}
+	if (bpf_map_update_elem(&flights, &tid, f, BPF_ANY)) {
+		/* No room: if the call succeeds, it looks as if it had not been made. */
+		count_map_full();
+		slot_no = f->slot;
+		if (slot_no != NO_SLOT)
+			bpf_map_push_elem(&free_slots, &slot_no, BPF_ANY);
+	}
+	return 0;
+}
+
 /*
  * At exit: name i of the call as segment seg. What could not be read at entry
  * (the page was not in memory yet) is read now, and labelled late.
  */
-static __always_inline void name_append(struct scratch *s, struct flight *f, struct call *call, u32 i, u32 seg)
+__attribute__((noinline)) int name_append(u32 i, u32 seg)
 {
-	u32 len = f->len[i & 1], at = i ? f->len[0] : 0, to = s->len;
-	u16 flags = f->flags[i & 1];
+	struct scratch *s = the_scratch();
+	u32 len, at, to, slot_no, got;
 	struct slot *slot;
+	u16 flags;
 
-	if (!call->path[i & 1])
-		return;
+	if (!s || i > 1 || seg >= SEGMENTS || !s->call.path[i])
+		return 0;
+	len = s->flight.len[i];
+	at = i ? s->flight.len[0] : 0;
+	to = s->len;
+	flags = s->flight.flags[i];
 	opaque(to);
 	if (to > DATA_MAX) {
 		s->ev.seg[seg].flags = SEG_CUT;
-		return;
+		return 0;
 	}
 	if (flags & SEG_UNREADABLE) {
 		/* One thread alone does not rewrite the name of the call that it is in. */
-		struct mark *m = the_mark();
-
-		flags = (flags & SEG_RACED) | (m && memory_shared(m) ? SEG_LATE : 0);
-		len = name_read(s, arg(s, call->path[i & 1]), &flags);
-	} else if (f->slot == NO_SLOT) {
+		got = name_read(arg(s, s->call.path[i]));
+		flags = (flags & SEG_RACED) | (memory_shared() ? SEG_LATE : 0) | got >> 16;
+		len = (u16)got;
+	} else if (s->flight.slot == NO_SLOT) {
 		if (at <= SHORT_NAMES && len <= SHORT_NAMES && at + len <= SHORT_NAMES)
-			bpf_probe_read_kernel(&s->data[to], len, f->names + at);
+			bpf_probe_read_kernel(&s->data[to], len, s->flight.names + at);
 	} else {
-		slot = bpf_map_lookup_elem(&slots, &f->slot);
+		slot_no = s->flight.slot;
+		slot = bpf_map_lookup_elem(&slots, &slot_no);
 		if (slot && at <= NAME_MAX_LEN && len <= NAME_MAX_LEN)
 			bpf_probe_read_kernel(&s->data[to], len, slot->names + at);
 	}
 	s->ev.seg[seg].len = len;
 	s->ev.seg[seg].flags = flags;
 	s->len = to + len;
+	return 0;
 }
 
 /* At entry: the files that the descriptors of the call stand for, where that can change. */
-static __always_inline void movement_keep(struct scratch *s, struct call *call)
+__attribute__((noinline)) int movement_keep(void)
 {
+	struct scratch *s = the_scratch();
 	u32 tid = current_tid();
 	struct movement mv = {};
 
-	if (!descriptors_shared())
-		return;
-	if (call->fd)
-		mv.file[0] = (u64)file_of(arg(s, call->fd));
-	if (call->in)
-		mv.file[0] = (u64)file_of(arg(s, call->in));
-	if (call->out)
-		mv.file[1] = (u64)file_of(arg(s, call->out));
+	if (!s || !descriptors_shared())
+		return 0;
+	if (s->call.fd)
+		mv.file[0] = file_address(arg(s, s->call.fd));
+	if (s->call.in)
+		mv.file[0] = file_address(arg(s, s->call.in));
+	if (s->call.out)
+		mv.file[1] = file_address(arg(s, s->call.out));
 	/* Without it a file that was put in another's place would pass for that. */
 	if (bpf_map_update_elem(&movements, &tid, &mv, BPF_ANY))
 		count_map_full();
+	return 0;
 }
 
 /*

@@ -30,52 +30,35 @@ __attribute__((noinline)) int uring_refused(u64 req)
 	return 0;
 }
 
-__attribute__((noinline)) int uring_open(u32 index, s64 res)
-{
-	u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	struct call *call = bpf_map_lookup_elem(&calls, &index);
-	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
-	struct scratch *s = the_scratch();
-
-	if (!s || !m || !call)
-		return 0;
-	opened_file(s, s->args[2], res);
-	on_open(s, &s->flight, call, m, FD_GIVEN, s->args[3]);
-	return 0;
-}
-
 /* Bytes that were spliced: to the request's file, from one that is looked for again. */
-__attribute__((noinline)) int uring_splice(s64 res)
+static __always_inline void uring_splice(struct scratch *s, s64 res)
 {
-	struct scratch *s = the_scratch();
 	struct movement mv = {};
 	u32 tid = current_tid();
 
-	if (!s || res <= 0)
-		return 0;
+	if (res <= 0)
+		return;
 	on_moved(FD_GIVEN, res, MESSAGE_OUT);
 	if (s->args[1] & SPLICE_F_FD_IN_FIXED) {
 		s->file = registered_file(s->request.ctx, s->args[0]);
 		on_moved(FD_GIVEN, res, 0);
-		return 0;
+		return;
 	}
 	mv.file[0] = s->args[3];
 	bpf_map_update_elem(&movements, &tid, &mv, BPF_ANY);
 	on_moved(s->args[0], res, 0);
 	movement_end(tid);
-	return 0;
 }
 
 /* What came of the operation that the scratch holds. */
 __attribute__((noinline)) int uring_tell(u64 req, s64 res)
 {
-	u32 opcode = BPF_CORE_READ((struct io_kiocb *)req, opcode), index = CALLS_URING + opcode, how;
-	struct call *call = bpf_map_lookup_elem(&calls, &index);
 	struct scratch *s = the_scratch();
+	u32 how;
 
-	if (!s || !call)
+	if (!s)
 		return 0;
-	switch (call->op) {
+	switch (s->call.op) {
 	case OP_NONE:
 	case OP_CLOSE:
 		break;
@@ -92,33 +75,37 @@ __attribute__((noinline)) int uring_tell(u64 req, s64 res)
 	case OP_SOCKET:
 		if (res < 0)
 			break;
-		opened_file(s, s->args[2], res);
-		if (call->op == OP_ACCEPT)
+		opened_file(s->args[2], res);
+		if (s->call.op == OP_ACCEPT)
 			on_accept(FD_GIVEN);
 		else
 			on_socket(FD_GIVEN);
 		break;
 	case OP_SENDTO:
 	case OP_SENDMSG:
-		request_payload(req, call->op, call->payload);
-		on_send(s, call, res, request_compat(req));
+		request_payload(req);
+		on_send(s, res);
 		break;
 	case OP_RECVMSG:
 	case OP_MOVE:
-		if (opcode == IORING_OP_SPLICE) {
-			uring_splice(res);
+		if (BPF_CORE_READ((struct io_kiocb *)req, opcode) == IORING_OP_SPLICE) {
+			uring_splice(s, res);
 			break;
 		}
-		request_payload(req, call->op, call->payload);
-		payload_find(s, call, request_compat(req));
-		how = call->out ? MESSAGE_OUT : message_flags(arg(s, call->flags));
+		request_payload(req);
+		payload_find();
+		how = s->call.out ? MESSAGE_OUT : message_flags(arg(s, s->call.flags));
 		on_moved(FD_GIVEN, res, how);
 		break;
+	case OP_OPEN:
+		if (res >= 0) {
+			opened_file(s->args[2], res);
+			on_open(FD_GIVEN, s->args[3]);
+			break;
+		}
+		/* fall through */
 	default:
-		if (call->op == OP_OPEN && res >= 0)
-			uring_open(index, res);
-		else
-			file_op_exit(index, res, 0);
+		on_file_op(res);
 	}
 	return 0;
 }
@@ -128,14 +115,13 @@ __attribute__((noinline)) int uring_tell(u64 req, s64 res)
  * to be. Many failures are reported nevertheless. Returns 0 if there is nothing
  * to tell.
  */
-static __always_inline int unreported_find(struct scratch *s, u64 req, u32 opcode, struct call *call)
+static __always_inline int unreported_find(struct scratch *s, u64 req, u32 opcode)
 {
 	struct io_kiocb *r = (void *)req;
 	u64 ctx = s->request.ctx;
 	int fd;
 
-	__builtin_memcpy(s->args, s->request.args, sizeof(s->request.args));
-	if (!call->path[0]) {
+	if (!s->call.path[0]) {
 		count_unseen(opcode);
 		if (bpf_core_field_exists(r->cqe.fd)) {
 			fd = BPF_CORE_READ(r, cqe.fd);
@@ -147,7 +133,7 @@ static __always_inline int unreported_find(struct scratch *s, u64 req, u32 opcod
 			s->file = (u64)BPF_CORE_READ(r, file);
 		}
 	}
-	return call->path[0] || has_peer(call->op);
+	return s->call.path[0] || has_address(s->call.op);
 }
 
 /*
@@ -191,18 +177,19 @@ __attribute__((noinline)) int uring_begin(u64 req)
 			count_unseen(opcode);
 		return 0;
 	}
-	s = scratch_get();
+	s = scratch_get(m, call);
 	if (!s)
 		return 0;
-	request_args(s, req, opcode);
-	if (has_peer(call->op))
+	s->compat = request_compat(req);
+	request_args(req, opcode);
+	if (has_address(s->call.op))
 		request_address(req, opcode);
 	else
-		request_names(s, call);
+		request_names(s);
 	/* A send without an address is but bytes. */
-	if (all || shots || !is_send(call->op) || s->flight.len[0])
+	if (all || shots || !is_send(s->call.op) || s->flight.len[0])
 		request_keep(req, opcode, unreported);
-	if (unreported && unreported_find(s, req, opcode, call)) {
+	if (unreported && unreported_find(s, req, opcode)) {
 		s->more = 1;
 		return 1;
 	}
@@ -272,9 +259,10 @@ __attribute__((noinline)) u64 uring_end(u64 ctx, u64 req, u64 user_data, s32 res
 	call = bpf_map_lookup_elem(&calls, &index);
 	if (!call || (!r && !is_bytes(call->op, opcode) && !is_send(call->op)))
 		return 0;
-	s = scratch_get();
+	s = scratch_get(m, call);
 	if (!s)
 		return 0;
+	s->compat = request_compat(req);
 	s->args[0] = FD_GIVEN;
 	if (r) {
 		__builtin_memcpy(&s->flight, &r->names, sizeof(s->flight));

@@ -56,18 +56,17 @@ __attribute__((noinline)) int is_vacated(u64 table, u32 nr, u64 since)
 }
 
 /* A system call gives up descriptors, or changes what is registered with a ring. */
-__attribute__((noinline)) int places_change(u32 index)
+__attribute__((noinline)) int places_change(void)
 {
-	struct call *call = bpf_map_lookup_elem(&calls, &index);
-	u64 now = bpf_ktime_get_boot_ns();
 	struct scratch *s = the_scratch();
+	u64 now = bpf_ktime_get_boot_ns();
 
-	if (!call || !s)
+	if (!s)
 		return 0;
-	if (call->in)
+	if (s->call.in)
 		vacate(RINGS_OF(own_files()), PLACE_ALL, now);
 	else
-		vacate(own_files(), call->out ? arg(s, call->out) : PLACE_ALL, now);
+		vacate(own_files(), s->call.out ? arg(s, s->call.out) : PLACE_ALL, now);
 	return 0;
 }
 
@@ -90,7 +89,7 @@ static __always_inline void request_vacates(u64 req, u32 opcode, u64 when)
 }
 
 /* The file in a ring's table of registered ones. */
-static __always_inline u64 registered_file(u64 ctx, u32 i)
+__attribute__((noinline)) u64 registered_file(u64 ctx, u32 i)
 {
 	struct io_ring_ctx *c = (void *)ctx;
 	struct io_file_table___v612 *old;
@@ -113,15 +112,19 @@ static __always_inline u64 registered_file(u64 ctx, u32 i)
 }
 
 /* The file that an open has made, behind a descriptor or among the registered ones. */
-static __always_inline void opened_file(struct scratch *s, u32 slot, u32 res)
+__attribute__((noinline)) int opened_file(u32 slot, u32 res)
 {
-	u64 ctx = s->request.ctx;
+	struct scratch *s = the_scratch();
+	u64 ctx;
 
+	if (!s)
+		return 0;
 	if (!slot) {
-		s->file = (u64)file_of(res);
+		s->file = file_address(res);
 		s->raced = is_vacated(own_files(), res, s->request.begun);
-		return;
+		return 0;
 	}
+	ctx = s->request.ctx;
 	if (slot != IORING_FILE_INDEX_ALLOC)
 		res = slot - 1;
 	s->file = registered_file(ctx, res);
@@ -129,4 +132,5 @@ static __always_inline void opened_file(struct scratch *s, u32 slot, u32 res)
 		   is_vacated(RINGS_OF(own_files()), PLACE_ALL, s->request.begun);
 	/* If it took another's place, that one is gone now. */
 	vacate(ctx, res, bpf_ktime_get_boot_ns());
+	return 0;
 }

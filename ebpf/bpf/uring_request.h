@@ -6,13 +6,17 @@
 #include "uring_state.h"
 
 /*
- * What the call of that name would have as arguments, to s->args, but for its
- * names: those are the kernel's, and s->filename says where.
+ * What the call of that name would have as arguments, to s->args and s->request,
+ * but for its names: those are the kernel's, and s->filename says where.
  */
-static __always_inline void request_args(struct scratch *s, u64 req, u32 opcode)
+__attribute__((noinline)) int request_args(u64 req, u32 opcode)
 {
-	struct request *r = &s->request;
+	struct scratch *s = the_scratch();
+	struct request *r;
 
+	if (!s)
+		return 0;
+	r = &s->request;
 	r->args[0] = r->args[2] = FD_GIVEN;
 	r->args[1] = r->args[3] = r->args[4] = r->args[5] = 0;
 	s->filename[0] = s->filename[1] = 0;
@@ -110,6 +114,8 @@ static __always_inline void request_args(struct scratch *s, u64 req, u32 opcode)
 		break;
 	}
 	}
+	__builtin_memcpy(s->args, r->args, sizeof(r->args));
+	return 0;
 }
 
 static __always_inline int request_compat(u64 req)
@@ -120,20 +126,20 @@ static __always_inline int request_compat(u64 req)
 }
 
 /* Where the bytes are that went, as the call of that name would have it, and with what flags. */
-__attribute__((noinline)) int request_payload(u64 req, u32 op, u32 payload)
+__attribute__((noinline)) int request_payload(u64 req)
 {
 	struct scratch *s = the_scratch();
 	struct io_sr_msg *sr = (void *)req;
 	struct io_rw *rw = (void *)req;
-	struct file *file;
+	u32 op;
 
 	if (!s)
 		return 0;
+	op = s->call.op;
 	s->args[1] = 0;
-	file = (void *)s->file;
-	if (op == OP_MOVE && payload != PAYLOAD_BUFFER && payload != PAYLOAD_VECTOR)
+	if (op == OP_MOVE && s->call.payload != PAYLOAD_BUFFER && s->call.payload != PAYLOAD_VECTOR)
 		return 0;
-	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+	if (!socket_of_file(s->file))
 		return 0;
 	switch (BPF_CORE_READ((struct io_kiocb *)req, opcode)) {
 	case IORING_OP_SEND:
@@ -155,55 +161,49 @@ __attribute__((noinline)) int request_payload(u64 req, u32 op, u32 payload)
 }
 
 /* Name i of the request to the end of data[], and the directory that it is relative to. */
-static __always_inline void request_name(struct scratch *s, struct call *call, u32 i)
+__attribute__((noinline)) int request_name(u32 i)
 {
-	struct filename *from = (void *)s->filename[i];
-	struct flight *f = &s->flight;
-	u32 len = s->len;
+	struct scratch *s = the_scratch();
+	struct filename *from;
+	u32 len;
 	long got;
 
-	f->dentry[i] = f->mnt[i] = 0;
-	f->len[i] = f->flags[i] = 0;
-	if (!call->path[i])
-		return;
+	if (!s || i > 1)
+		return 0;
+	len = s->len;
 	opaque(len);
 	if (len > DATA_MAX) {
-		f->flags[i] = SEG_CUT;
-		return;
+		s->flight.flags[i] = SEG_CUT;
+		return 0;
 	}
+	from = (void *)s->filename[i];
 	got = bpf_probe_read_kernel_str(&s->data[len], NAME_MAX_LEN, BPF_CORE_READ(from, name));
 	if (got <= 0) {
-		f->flags[i] = SEG_CUT;
-		return;
+		s->flight.flags[i] = SEG_CUT;
+		return 0;
 	}
-	if (call->base_early)
-		base_of(&s->data[len], call->dir[i] ? (int)s->request.args[(call->dir[i] - 1) & 3] : AT_FDCWD,
-			&f->dentry[i], &f->mnt[i]);
-	f->len[i] = got - 1;
+	if (s->call.base_early) {
+		base_of(s->data[len], dirfd_of(s, i));
+		s->flight.dentry[i] = s->base.dentry;
+		s->flight.mnt[i] = s->base.mnt;
+	}
+	s->flight.len[i] = got - 1;
 	s->len = len + got - 1;
+	return 0;
 }
 
-static __always_inline void request_names(struct scratch *s, struct call *call)
+static __always_inline void request_names(struct scratch *s)
 {
 	struct flight *f = &s->flight;
-	struct slot *slot;
-	u32 total, slot_no;
 
-	f->slot = NO_SLOT;
-	f->followup = 0;
-	f->sock = 0;
+	names_missed(s);
+	f->flags[0] = f->flags[1] = 0;
 	s->len = 0;
-	request_name(s, call, 0);
-	request_name(s, call, 1);
-	total = s->len;
-	if (total <= SHORT_NAMES) {
-		bpf_probe_read_kernel(f->names, total, s->data);
-	} else if (!bpf_map_pop_elem(&free_slots, &slot_no)) {
-		f->slot = slot_no;
-		slot = bpf_map_lookup_elem(&slots, &slot_no);
-		if (slot && total <= sizeof(slot->names))
-			bpf_probe_read_kernel(slot->names, total, s->data);
-	} else {
+	if (s->call.path[0])
+		request_name(0);
+	if (s->call.path[1])
+		request_name(1);
+	if (names_pack()) {
 		f->len[0] = f->len[1] = 0;
 		f->flags[0] = f->flags[1] = SEG_CUT;
 	}
@@ -227,11 +227,15 @@ static __always_inline u64 address_copy(u64 copy)
 }
 
 /* As address_read(), from the kernel's memory. */
-static __always_inline void address_take(struct scratch *s, u64 from, u64 len)
+__attribute__((noinline)) int address_take(u64 from, u64 len)
 {
-	struct flight *f = &s->flight;
+	struct scratch *s = the_scratch();
+	struct flight *f;
 
-	address_read(s, 0, 0);
+	if (!s)
+		return 0;
+	f = &s->flight;
+	address_read(0, 0);
 	f->flags[0] = 0;
 	opaque(len);
 	if (len > SOCKADDR_MAX)
@@ -239,6 +243,7 @@ static __always_inline void address_take(struct scratch *s, u64 from, u64 len)
 	f->len[0] = len;
 	if (bpf_probe_read_kernel(f->names, len, (void *)from))
 		f->len[0] = 0;
+	return 0;
 }
 
 /* The address that an operation was given: the kernel's copy, else the caller's. */
@@ -255,25 +260,24 @@ __attribute__((noinline)) int request_address(u64 req, u32 opcode)
 	s->flight.dentry[0] = s->flight.dentry[1] = s->flight.mnt[0] = s->flight.mnt[1] = 0;
 	if (opcode == IORING_OP_BIND) {
 		if (bpf_core_type_exists(struct io_bind))
-			address_take(s, address_copy((u64)copy), BPF_CORE_READ(b, addr_len));
+			address_take(address_copy((u64)copy), BPF_CORE_READ(b, addr_len));
 	} else if (opcode == IORING_OP_CONNECT) {
 		from = (u64)BPF_CORE_READ((struct io_connect *)req, addr);
 		len = BPF_CORE_READ((struct io_connect *)req, addr_len);
-		address_read(s, from, len);
+		address_read(from, len);
 		if (copy && *(u16 *)s->flight.names)
-			address_take(s, address_copy((u64)copy), len);
+			address_take(address_copy((u64)copy), len);
 	} else if (copy) {
 		from = (u64)BPF_CORE_READ(copy, msg.msg_name);
-		address_take(s, from, from ? BPF_CORE_READ(copy, msg.msg_namelen) : 0);
+		address_take(from, from ? BPF_CORE_READ(copy, msg.msg_namelen) : 0);
 	} else if (opcode == IORING_OP_SENDMSG || opcode == IORING_OP_SENDMSG_ZC) {
-		s->io.compat = request_compat(req);
 		message_read((u64)BPF_CORE_READ((struct io_sr_msg *)req, umsg));
-		address_read(s, s->io.name, s->io.name ? s->io.name_len : 0);
+		address_read(s->io.name, s->io.name ? s->io.name_len : 0);
 	} else if (bpf_core_field_exists(sr->addr)) {
 		from = (u64)BPF_CORE_READ(sr, addr);
-		address_read(s, from, from ? BPF_CORE_READ(sr, addr_len) : 0);
+		address_read(from, from ? BPF_CORE_READ(sr, addr_len) : 0);
 	} else {
-		address_read(s, 0, 0);
+		address_read(0, 0);
 	}
 	return 0;
 }

@@ -111,20 +111,10 @@ static __always_inline int wants_no_result(u64 req)
 	return BPF_CORE_READ((struct io_kiocb *)req, flags) & IOSQE_CQE_SKIP_SUCCESS;
 }
 
-static __always_inline int has_peer(u32 op)
-{
-	return op == OP_CONNECT || op == OP_BIND || op == OP_SENDTO || op == OP_SENDMSG;
-}
-
 /* Whether the result alone tells all: bytes of the request's file. */
 static __always_inline int is_bytes(u32 op, u32 opcode)
 {
 	return (op == OP_MOVE && opcode != IORING_OP_SPLICE) || op == OP_RECVMSG;
-}
-
-static __always_inline int is_send(u32 op)
-{
-	return op == OP_SENDTO || op == OP_SENDMSG;
 }
 
 /* Forgets a request. What it holds has been copied, or is given up. */
