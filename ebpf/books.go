@@ -35,7 +35,15 @@ type mark struct {
 
 type callCount struct{ Count, Denied uint64 }
 
+// countsInOne is COUNTS_IN_ONE.
+const countsInOne = 256
+
+type callCounts [countsInOne]callCount
+
 type uringCount struct{ Begun, Refused, Unseen uint64 }
+
+// uringCounts is by opcode.
+type uringCounts [256]uringCount
 
 // request is an operation of io_uring that has not ended.
 type request struct {
@@ -47,17 +55,16 @@ type request struct {
 }
 
 type flight struct {
-	Dentry, Mnt    [2]uint64
-	Slot, Followup uint32
-	Sock           uint64
-	Index, Pad     uint32
-	Len, Flags     [2]uint16
-	Names          [256]byte
+	Dentry, Mnt     [2]uint64
+	LongNames, Sock uint64
+	Followup, Index uint32
+	Len, Flags      [2]uint16
+	Names           [256]byte
 }
 
 type foldKey struct {
 	A, B, C, D, E, F uint64
-	Op               uint32
+	Op, CPU          uint16
 	Err              int32
 }
 
@@ -204,32 +211,32 @@ func (p *probes) alive() ([]audit.ProcessID, error) {
 
 // eachFold calls f for each event that was seen again.
 func (p *probes) eachFold(f func(*audit.Repeat)) error {
-	return each(p.Folds, func(_ foldKey, perCPU []fold) {
-		for _, v := range perCPU {
-			if v.Count > 0 {
-				f(&audit.Repeat{ID: audit.RepeatID(v.ID), Count: v.Count, Read: v.Read, Written: v.Written})
-			}
+	return each(p.Folds, func(_ foldKey, v fold) {
+		if v.Count > 0 {
+			f(&audit.Repeat{ID: audit.RepeatID(v.ID), Count: v.Count, Read: v.Read, Written: v.Written})
 		}
 	})
 }
 
 func (p *probes) callCounts() ([]audit.SyscallCount, error) {
 	byName := make(map[string]audit.SyscallCount)
-	err := each(p.CallCounts, func(i uint32, perCPU []callCount) {
-		var n callCount
-		for _, c := range perCPU {
-			n.Count += c.Count
-			n.Denied += c.Denied
+	err := each(p.CallCounts, func(which uint32, perCPU []callCounts) {
+		for i := range countsInOne {
+			var n callCount
+			for _, c := range perCPU {
+				n.Count += c[i].Count
+				n.Denied += c[i].Denied
+			}
+			if n.Count == 0 {
+				continue
+			}
+			name := callName(int(which)*countsInOne + i)
+			sum := byName[name]
+			sum.Name = name
+			sum.Count += n.Count
+			sum.Denied = sum.Denied || n.Denied > 0
+			byName[name] = sum
 		}
-		if n.Count == 0 {
-			return
-		}
-		name := callName(int(i))
-		sum := byName[name]
-		sum.Name = name
-		sum.Count += n.Count
-		sum.Denied = sum.Denied || n.Denied > 0
-		byName[name] = sum
 	})
 	out := make([]audit.SyscallCount, 0, len(byName))
 	for _, c := range byName {

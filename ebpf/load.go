@@ -4,6 +4,7 @@ package ebpf
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"runtime"
 	"slices"
@@ -16,22 +17,47 @@ import (
 	"glasshouse/audit"
 )
 
-// loadInto loads what of spec this kernel can run. A kernel whose io_uring is
-// built otherwise than the programs expect refuses these, and gets the others.
-func loadInto(spec *ebpf.CollectionSpec) (p *probes, err error) {
-	types := btf.NewCache()
-	kernel, err := types.Kernel()
+// loadObject loads what of the object in dir, or of the embedded one, this
+// kernel can run. A kernel whose io_uring is built otherwise than the programs
+// expect refuses these, and gets the others.
+//
+// The kernel's own types take as long to read as the object and the greater
+// maps to make, and the programs need both.
+func loadObject(opts Options) (p *probes, err error) {
+	var (
+		types  = btf.NewCache()
+		kernel *btf.Spec
+		spec   *ebpf.CollectionSpec
+		tables map[string]*ebpf.Map
+		group  errgroup.Group
+	)
+	group.Go(func() (err error) {
+		kernel, err = types.Kernel()
+		return err
+	})
+	group.Go(func() (err error) {
+		if spec, err = loadSpec(opts.ObjectDir); err != nil {
+			return err
+		}
+		if err = configure(spec, opts); err != nil {
+			return err
+		}
+		tables, err = makeTables(spec)
+		return err
+	})
+	err = group.Wait()
+	defer func() {
+		for _, m := range tables {
+			_ = m.Close() // the probes have their own
+		}
+	}()
 	if err != nil {
 		return nil, err
 	}
 	if err := fitURing(spec, kernel); err != nil {
 		return nil, err
 	}
-	err = raisingMemlock(func() (err error) {
-		p, err = loadAll(spec, types)
-		return err
-	})
-	if err != nil {
+	if p, err = loadAll(spec, tables, types); err != nil {
 		return nil, err
 	}
 	var objects struct {
@@ -46,12 +72,29 @@ func loadInto(spec *ebpf.CollectionSpec) (p *probes, err error) {
 	return p, nil
 }
 
-// loadAll makes the maps and then loads the programs side by side: to verify
-// them is most of what a start costs, and each is verified for itself.
-func loadAll(spec *ebpf.CollectionSpec, types *btf.Cache) (*probes, error) {
-	alone := spec.Copy()
-	clear(alone.Programs)
-	loaded, err := ebpf.NewCollectionWithOptions(alone, ebpf.CollectionOptions{Cache: types})
+// makeTables makes the maps that nothing is known of but their size.
+func makeTables(spec *ebpf.CollectionSpec) (map[string]*ebpf.Map, error) {
+	tables := make(map[string]*ebpf.Map)
+	for name, m := range spec.Maps {
+		if m.Type != ebpf.Hash && m.Type != ebpf.RingBuf {
+			continue
+		}
+		table, err := ebpf.NewMap(m)
+		if err != nil {
+			return tables, fmt.Errorf("map %s: %w", name, err)
+		}
+		tables[name] = table
+	}
+	return tables, nil
+}
+
+// loadAll makes the other maps and then loads the programs side by side: to
+// verify them is most of what a start costs, and each is verified for itself.
+func loadAll(spec *ebpf.CollectionSpec, tables map[string]*ebpf.Map, types *btf.Cache) (*probes, error) {
+	loaded, err := ebpf.NewCollectionWithOptions(
+		&ebpf.CollectionSpec{Maps: spec.Maps, Variables: spec.Variables, Types: spec.Types, ByteOrder: spec.ByteOrder},
+		ebpf.CollectionOptions{Cache: types, MapReplacements: tables},
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +107,7 @@ func loadAll(spec *ebpf.CollectionSpec, types *btf.Cache) (*probes, error) {
 	group.SetLimit(runtime.NumCPU())
 	for _, name := range bySize(spec) {
 		group.Go(func() error {
-			prog, err := loadProgram(spec, name, loaded.Maps, types)
+			prog, err := loadProgram(spec.Programs[name], loaded.Maps, types)
 			mu.Lock()
 			defer mu.Unlock()
 			var verifier *ebpf.VerifierError
@@ -104,13 +147,25 @@ func bySize(spec *ebpf.CollectionSpec) []string {
 	})
 }
 
-func loadProgram(spec *ebpf.CollectionSpec, name string, with map[string]*ebpf.Map, types *btf.Cache) (*ebpf.Program, error) {
-	alone := spec.Copy()
-	maps.DeleteFunc(alone.Programs, func(other string, _ *ebpf.ProgramSpec) bool { return other != name })
-	c, err := ebpf.NewCollectionWithOptions(alone, ebpf.CollectionOptions{Cache: types, MapReplacements: with})
+// loadProgram loads one program, which has the maps that it names.
+func loadProgram(spec *ebpf.ProgramSpec, maps map[string]*ebpf.Map, types *btf.Cache) (*ebpf.Program, error) {
+	for i := range spec.Instructions {
+		ins := &spec.Instructions[i]
+		if !ins.IsLoadFromMap() || ins.Reference() == "" {
+			continue
+		}
+		if err := ins.AssociateMap(maps[ins.Reference()]); err != nil {
+			return nil, fmt.Errorf("program %s: map %s: %w", spec.Name, ins.Reference(), err)
+		}
+	}
+	// A collection, for a program alone reads the kernel's types for itself.
+	c, err := ebpf.NewCollectionWithOptions(
+		&ebpf.CollectionSpec{Programs: map[string]*ebpf.ProgramSpec{spec.Name: spec}, ByteOrder: spec.ByteOrder},
+		ebpf.CollectionOptions{Cache: types},
+	)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	return c.DetachProgram(name), nil
+	return c.DetachProgram(spec.Name), nil
 }

@@ -29,37 +29,27 @@ type probes struct {
 	hooks    []audit.Hook
 }
 
-// slots is SLOTS of bpf/state.h.
-const slots = 512
-
 // HaveRingBuf tells if the kernel has ring buffers, by making one.
 func HaveRingBuf() error {
 	return raisingMemlock(func() error { return features.HaveMapType(ebpf.RingBuf) })
 }
 
-func load(opts Options) (*probes, error) {
-	spec, err := loadSpec(opts.ObjectDir)
-	if err != nil {
-		return nil, err
-	}
-	if err := configure(spec, opts); err != nil {
-		return nil, err
-	}
-	p, err := loadInto(spec)
+func load(opts Options) (p *probes, err error) {
+	err = raisingMemlock(func() (err error) {
+		p, err = loadObject(opts)
+		return err
+	})
 	var refused *ebpf.VerifierError
-	if opts.ObjectDir != "" && errors.As(err, &refused) {
-		return nil, &audit.UnavailableError{
+	var unavailable *audit.UnavailableError
+	switch {
+	case opts.ObjectDir != "" && errors.As(err, &refused):
+		err = &audit.UnavailableError{
 			Reason: "the kernel refused the object of " + opts.ObjectDir, Hint: objectHint, Err: err,
 		}
+	case err != nil && !errors.As(err, &unavailable):
+		err = fmt.Errorf("load probes: %w", err)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("load probes: %w", err)
-	}
-	if err := p.fill(); err != nil {
-		p.close()
-		return nil, err
-	}
-	return p, nil
+	return p, err
 }
 
 func hookName(tracepoint string) string { return "tp_btf/" + tracepoint }
@@ -127,6 +117,7 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 		probesVarMntnsInum:   mntns,
 		probesVarWakeupBytes: uint64(wakeMark(ring)),
 		probesVarHashSeed:    binary.LittleEndian.Uint64(seed[:]) | 1,
+		probesVarCalls:       callRows(),
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return fmt.Errorf("set %s: %w", name, err)
@@ -144,24 +135,6 @@ func namespace(kind string) (uint32, error) {
 		}
 	}
 	return uint32(ns.Ino), nil
-}
-
-// fill writes the tables that the programs read.
-func (p *probes) fill() error {
-	for i, row := range callRows() {
-		if row.Op == audit.OpNone {
-			continue
-		}
-		if err := p.Calls.Put(uint32(i), row); err != nil {
-			return fmt.Errorf("fill the table of calls: %w", err)
-		}
-	}
-	for i := range uint32(slots) {
-		if err := p.FreeSlots.Put(nil, i); err != nil {
-			return fmt.Errorf("fill the list of slots: %w", err)
-		}
-	}
-	return nil
 }
 
 // hook is a program and the name of its attachment point. Without an optional

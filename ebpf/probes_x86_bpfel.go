@@ -17,20 +17,18 @@ import (
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	probesMapCallCounts          = "call_counts"
-	probesMapCalls               = "calls"
 	probesMapConnecting          = "connecting"
 	probesMapCounters            = "counters"
 	probesMapEntered             = "entered"
 	probesMapFlights             = "flights"
 	probesMapFolds               = "folds"
-	probesMapFreeSlots           = "free_slots"
+	probesMapLongNames           = "long_names"
 	probesMapMarks               = "marks"
 	probesMapMovements           = "movements"
 	probesMapRequests            = "requests"
 	probesMapRequestsByData      = "requests_by_data"
 	probesMapRing                = "ring"
 	probesMapScratches           = "scratches"
-	probesMapSlots               = "slots"
 	probesMapUndecided           = "undecided"
 	probesMapUringCounts         = "uring_counts"
 	probesMapVacated             = "vacated"
@@ -45,6 +43,7 @@ const (
 	probesProgSysEnter           = "sys_enter"
 	probesProgSysExit            = "sys_exit"
 	probesProgTaskNewtask        = "task_newtask"
+	probesVarCalls               = "calls"
 	probesVarCaptureArgv         = "capture_argv"
 	probesVarHashSeed            = "hash_seed"
 	probesVarHomeDentry          = "home_dentry"
@@ -119,20 +118,18 @@ type probesProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type probesMapSpecs struct {
 	CallCounts     *ebpf.MapSpec `ebpf:"call_counts"`
-	Calls          *ebpf.MapSpec `ebpf:"calls"`
 	Connecting     *ebpf.MapSpec `ebpf:"connecting"`
 	Counters       *ebpf.MapSpec `ebpf:"counters"`
 	Entered        *ebpf.MapSpec `ebpf:"entered"`
 	Flights        *ebpf.MapSpec `ebpf:"flights"`
 	Folds          *ebpf.MapSpec `ebpf:"folds"`
-	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
+	LongNames      *ebpf.MapSpec `ebpf:"long_names"`
 	Marks          *ebpf.MapSpec `ebpf:"marks"`
 	Movements      *ebpf.MapSpec `ebpf:"movements"`
 	Requests       *ebpf.MapSpec `ebpf:"requests"`
 	RequestsByData *ebpf.MapSpec `ebpf:"requests_by_data"`
 	Ring           *ebpf.MapSpec `ebpf:"ring"`
 	Scratches      *ebpf.MapSpec `ebpf:"scratches"`
-	Slots          *ebpf.MapSpec `ebpf:"slots"`
 	Undecided      *ebpf.MapSpec `ebpf:"undecided"`
 	UringCounts    *ebpf.MapSpec `ebpf:"uring_counts"`
 	Vacated        *ebpf.MapSpec `ebpf:"vacated"`
@@ -142,6 +139,7 @@ type probesMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type probesVariableSpecs struct {
+	Calls          *ebpf.VariableSpec `ebpf:"calls"`
 	CaptureArgv    *ebpf.VariableSpec `ebpf:"capture_argv"`
 	HashSeed       *ebpf.VariableSpec `ebpf:"hash_seed"`
 	HomeDentry     *ebpf.VariableSpec `ebpf:"home_dentry"`
@@ -177,20 +175,18 @@ func (o *probesObjects) Close() error {
 // It can be passed to loadProbesObjects or ebpf.CollectionSpec.LoadAndAssign.
 type probesMaps struct {
 	CallCounts     *ebpf.Map `ebpf:"call_counts"`
-	Calls          *ebpf.Map `ebpf:"calls"`
 	Connecting     *ebpf.Map `ebpf:"connecting"`
 	Counters       *ebpf.Map `ebpf:"counters"`
 	Entered        *ebpf.Map `ebpf:"entered"`
 	Flights        *ebpf.Map `ebpf:"flights"`
 	Folds          *ebpf.Map `ebpf:"folds"`
-	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
+	LongNames      *ebpf.Map `ebpf:"long_names"`
 	Marks          *ebpf.Map `ebpf:"marks"`
 	Movements      *ebpf.Map `ebpf:"movements"`
 	Requests       *ebpf.Map `ebpf:"requests"`
 	RequestsByData *ebpf.Map `ebpf:"requests_by_data"`
 	Ring           *ebpf.Map `ebpf:"ring"`
 	Scratches      *ebpf.Map `ebpf:"scratches"`
-	Slots          *ebpf.Map `ebpf:"slots"`
 	Undecided      *ebpf.Map `ebpf:"undecided"`
 	UringCounts    *ebpf.Map `ebpf:"uring_counts"`
 	Vacated        *ebpf.Map `ebpf:"vacated"`
@@ -199,20 +195,18 @@ type probesMaps struct {
 func (m *probesMaps) Close() error {
 	return _ProbesClose(
 		m.CallCounts,
-		m.Calls,
 		m.Connecting,
 		m.Counters,
 		m.Entered,
 		m.Flights,
 		m.Folds,
-		m.FreeSlots,
+		m.LongNames,
 		m.Marks,
 		m.Movements,
 		m.Requests,
 		m.RequestsByData,
 		m.Ring,
 		m.Scratches,
-		m.Slots,
 		m.Undecided,
 		m.UringCounts,
 		m.Vacated,
@@ -223,6 +217,7 @@ func (m *probesMaps) Close() error {
 //
 // It can be passed to loadProbesObjects or ebpf.CollectionSpec.LoadAndAssign.
 type probesVariables struct {
+	Calls          *ebpf.Variable `ebpf:"calls"`
 	CaptureArgv    *ebpf.Variable `ebpf:"capture_argv"`
 	HashSeed       *ebpf.Variable `ebpf:"hash_seed"`
 	HomeDentry     *ebpf.Variable `ebpf:"home_dentry"`

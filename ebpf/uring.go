@@ -125,17 +125,21 @@ func (p *probes) uringGaps(calls []audit.SyscallCount) ([]audit.Gap, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = each(p.UringCounts, func(opcode uint32, perCPU []uringCount) {
-		var n uringCount
+	var perCPU []uringCounts
+	if err := p.UringCounts.Lookup(uint32(0), &perCPU); err != nil {
+		return nil, fmt.Errorf("read counts of io_uring: %w", err)
+	}
+	for i := range len(uringCounts{}) {
+		opcode := uint32(i)
+		n := uringCount{Unseen: unseen[opcode]}
 		for _, c := range perCPU {
-			n.Begun += c.Begun
-			n.Refused += c.Refused
-			n.Unseen += c.Unseen
+			n.Begun += c[i].Begun
+			n.Refused += c[i].Refused
+			n.Unseen += c[i].Unseen
 		}
-		n.Unseen += unseen[opcode]
 		if opcode == uringUnknown {
 			add(n.Unseen, "results that found no room in their ring, or could not be told apart")
-			return
+			continue
 		}
 		name := uringName(opcode)
 		switch {
@@ -147,6 +151,6 @@ func (p *probes) uringGaps(calls []audit.SyscallCount) ([]audit.Gap, error) {
 			add(n.Unseen, name+": its result was not seen")
 			add(n.Refused, name+": turned down before it began")
 		}
-	})
-	return gaps, err
+	}
+	return gaps, nil
 }

@@ -250,7 +250,7 @@ struct uring_count {
 	u64 unseen;  /* begun, and the result was not seen */
 };
 
-/* Indices of `calls` and `call_counts`, by ABI. */
+/* Indices of `calls`, and of the counts in `call_counts`, by ABI. */
 #define CALLS_NATIVE 0
 #define CALLS_COMPAT 1024
 #define CALLS_X32 1536

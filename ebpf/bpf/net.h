@@ -63,7 +63,7 @@ __attribute__((noinline)) int address_read(u64 from, u64 len)
 	if (!s)
 		return 0;
 	f = &s->flight;
-	f->slot = NO_SLOT;
+	f->long_names = 0;
 	f->followup = 0;
 	f->sock = 0;
 	f->flags[0] = f->flags[1] = 0;

@@ -114,13 +114,13 @@ int io_uring_cqe_overflow(u64 *args)
 }
 
 /* Calls on descriptors alone, behind which other threads may put other files meanwhile. */
-static __always_inline int has_descriptors(struct call *call)
+static __always_inline int has_descriptors(const struct call *call)
 {
 	return call->op == OP_MOVE || call->op == OP_RECVFROM || call->op == OP_RECVMSG || call->fd;
 }
 
 /* Whether on_file_op() tells what came of the call. */
-static __always_inline int is_file_op(struct call *call, long ret)
+static __always_inline int is_file_op(const struct call *call, long ret)
 {
 	if (call->fd)
 		return 1;
@@ -148,7 +148,7 @@ static __always_inline int may_be_answered(void)
  * Whether the call never began: then its entry did not come by. Of calls that
  * keep something at their entry that can always be told.
  */
-static __always_inline int answered(struct call *call, int kept)
+static __always_inline int answered(const struct call *call, int kept)
 {
 	u32 tid = bpf_get_current_pid_tgid();
 
@@ -165,14 +165,14 @@ int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
 	u32 tgid = bpf_get_current_pid_tgid() >> 32, tid = bpf_get_current_pid_tgid(), index;
 	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
 	struct scratch *s;
-	struct call *call;
+	const struct call *call;
 	int compat, on_descriptors, gives_up;
 
 	if (!m)
 		return 0;
 	compat = is_compat(regs);
 	index = call_index((int)nr, compat, socketcall_of(regs));
-	call = bpf_map_lookup_elem(&calls, &index);
+	call = call_row(index);
 	if (!call || call->op == OP_NONE || (m->armed && call->op != OP_EXEC))
 		return 0;
 	if (call->op == OP_NO_RETURN) {
@@ -314,7 +314,7 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 	struct flight *f = 0;
 	struct scratch *s;
 	struct mark *m;
-	struct call *call;
+	const struct call *call;
 	int compat;
 
 	if (may_move_names(regs, nr))
@@ -324,7 +324,7 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 		return 0;
 	compat = is_compat(regs);
 	index = call_index(nr, compat, socketcall_of(regs));
-	call = bpf_map_lookup_elem(&calls, &index);
+	call = call_row(index);
 	if (!call)
 		return 0;
 	if (call->op == OP_FORK && !ret)

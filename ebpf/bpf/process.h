@@ -43,14 +43,11 @@ static __always_inline u64 start_of(struct task_struct *t)
 static __always_inline void flight_end(u32 tid)
 {
 	struct flight *f = bpf_map_lookup_elem(&flights, &tid);
-	u32 slot;
 
 	if (!f)
 		return;
-	slot = f->slot;
+	long_names_end(f->long_names);
 	bpf_map_delete_elem(&flights, &tid);
-	if (slot != NO_SLOT)
-		bpf_map_push_elem(&free_slots, &slot, BPF_ANY);
 }
 
 static __always_inline void entered_end(u32 tid)

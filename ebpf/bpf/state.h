@@ -67,42 +67,42 @@ struct {
 	__type(value, struct counters);
 } counters SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, CALLS);
-	__type(key, u32);
-	__type(value, struct call);
-} calls SEC(".maps");
+/* What to do with each call, by index. Set by the loader. */
+const volatile struct call calls[CALLS];
+
+/* By the upper bits of the index: whoever reads them all has few values to read. */
+#define COUNTS_IN_ONE 256
+
+struct call_counts {
+	struct call_count of[COUNTS_IN_ONE];
+};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, CALLS);
+	__uint(max_entries, CALLS_URING / COUNTS_IN_ONE);
 	__type(key, u32);
-	__type(value, struct call_count);
+	__type(value, struct call_counts);
 } call_counts SEC(".maps");
 
 /*
  * What was read at the entry of a call that is still under way, by tid. Names
- * are short as a rule and stand in the entry; long ones are in a slot of
- * their own, so that an entry stays cheap to write.
+ * are short as a rule and stand in the entry; long ones stand by themselves,
+ * so that an entry stays cheap to write.
  */
 #define NAME_MAX_LEN 4096 /* PATH_MAX */
 #define SHORT_NAMES 256
-#define NO_SLOT 0xffffffff
-#define SLOTS 512
 
 struct flight {
 	u64 dentry[2]; /* base directories at entry, compared and never followed unchecked */
 	u64 mnt[2];
-	u32 slot;
-	u32 followup; /* a further connect on a socket that is connecting or connected */
+	u64 long_names; /* the key of the names in that map; 0: they are here */
 	/*
 	 * Behind the descriptor at entry; 0: entry not seen, or none. Of an open
 	 * it is when that began, of a pivot_root the mount of the root.
 	 */
 	u64 sock;
+	u32 followup; /* a further connect on a socket that is connecting or connected */
 	u32 index; /* of the call; an exec that succeeds loses its number */
-	u32 pad;
 	u16 len[2];
 	u16 flags[2];
 	u8 names[SHORT_NAMES]; /* len[0] bytes, then len[1]; or a sockaddr */
@@ -120,10 +120,6 @@ struct request {
 	struct flight names;
 };
 
-struct slot {
-	u8 names[2 * NAME_MAX_LEN];
-};
-
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 8192);
@@ -131,20 +127,17 @@ struct {
 	__type(value, struct flight);
 } flights SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, SLOTS);
-	__type(key, u32);
-	__type(value, struct slot);
-} slots SEC(".maps");
+struct names {
+	u8 bytes[2 * NAME_MAX_LEN];
+};
 
-/* The numbers of the free slots; the loader fills it. */
+/* By tid, or by address of the request of io_uring. */
 struct {
-	__uint(type, BPF_MAP_TYPE_STACK);
-	__uint(max_entries, SLOTS);
-	__uint(key_size, 0);
-	__uint(value_size, sizeof(u32));
-} free_slots SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 512);
+	__type(key, u64);
+	__type(value, struct names);
+} long_names SEC(".maps");
 
 /*
  * Events that were seen before and are only counted from then on. The key is
@@ -153,21 +146,21 @@ struct {
  */
 struct fold_key {
 	u64 a, b, c, d, e, f;
-	u32 op;
+	u16 op; /* in the lower byte */
+	u16 cpu; /* so that telling again and counting need no atomics */
 	s32 err;
 };
 
 struct fold {
-	u64 id; /* of the event that told the rest, see event_send; 0: not told on this CPU */
+	u64 id; /* of the event that told the rest, see event_send */
 	u64 count;
 	u64 moves; /* when it was told */
 	u64 read, written; /* bytes */
 };
 
-/* A value for each CPU, so that telling again and counting need no atomics. */
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, 16384);
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
 	__type(key, struct fold_key);
 	__type(value, struct fold);
 } folds SEC(".maps");
@@ -292,12 +285,28 @@ static __always_inline struct counters *the_counters(void)
 	return bpf_map_lookup_elem(&counters, &zero);
 }
 
+/* The row of `calls`; 0 if there is none. */
+static __always_inline const struct call *call_row(u32 index)
+{
+	const volatile struct call *c;
+
+	opaque(index);
+	if (index >= CALLS)
+		return 0;
+	c = &calls[index];
+	opaque(c); /* of constants that are zero in the object, clang would make zeroes */
+	return (const struct call *)c;
+}
+
 static __always_inline void count_call(u32 index, long ret)
 {
-	struct call_count *n = bpf_map_lookup_elem(&call_counts, &index);
+	u32 which = index / COUNTS_IN_ONE;
+	struct call_counts *some = bpf_map_lookup_elem(&call_counts, &which);
+	struct call_count *n;
 
-	if (!n)
+	if (!some)
 		return;
+	n = &some->of[index % COUNTS_IN_ONE];
 	n->count++;
 	if (ret == -EPERM || ret == -EACCES)
 		n->denied++;
@@ -415,6 +424,12 @@ static __always_inline u32 current_tid(void)
 	return bpf_get_current_pid_tgid();
 }
 
+static __always_inline void long_names_end(u64 key)
+{
+	if (key)
+		bpf_map_delete_elem(&long_names, &key);
+}
+
 static __always_inline struct task_struct *current_task(void)
 {
 	return (void *)bpf_get_current_task();
@@ -432,10 +447,11 @@ __attribute__((noinline)) int fold_known(u64 read, u64 written)
 
 	if (!s)
 		return 0;
+	s->key.cpu = bpf_get_smp_processor_id();
 	f = bpf_map_lookup_elem(&folds, &s->key);
 	/* Read before the path is walked: a move after this shows in the next look. */
 	s->moves = moves;
-	if (!f || !f->id || f->moves != s->moves)
+	if (!f || f->moves != s->moves)
 		return 0;
 	f->count++;
 	f->read += read;

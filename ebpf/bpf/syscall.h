@@ -229,7 +229,7 @@ static __always_inline void names_missed(struct scratch *s)
 	struct flight *f = &s->flight;
 
 	f->dentry[0] = f->dentry[1] = f->mnt[0] = f->mnt[1] = f->sock = 0;
-	f->slot = NO_SLOT;
+	f->long_names = 0;
 	f->followup = 0;
 	f->len[0] = f->len[1] = 0;
 	f->flags[0] = f->flags[1] = SEG_UNREADABLE;
@@ -262,28 +262,25 @@ __attribute__((noinline)) int name_keep(u32 i)
 	return 0;
 }
 
-/* Puts the names in front of data[], as long as s->len, into s->flight. Returns 0 if there was room. */
-__attribute__((noinline)) int names_pack(void)
+/*
+ * Puts the names in front of data[], as long as s->len, into s->flight, or under
+ * that key if they are long. Returns 0 if there was room.
+ */
+__attribute__((noinline)) int names_pack(u64 key)
 {
 	struct scratch *s = the_scratch();
-	struct slot *slot;
-	u32 total, slot_no;
+	u32 total;
 
 	if (!s)
 		return -1;
 	total = s->len;
-	s->flight.slot = NO_SLOT;
 	if (total <= SHORT_NAMES) {
 		bpf_probe_read_kernel(s->flight.names, total, s->data);
 		return 0;
 	}
-	if (total > sizeof(slot->names) || bpf_map_pop_elem(&free_slots, &slot_no))
+	if (bpf_map_update_elem(&long_names, &key, s->data, BPF_ANY))
 		return -1;
-	slot = bpf_map_lookup_elem(&slots, &slot_no);
-	if (!slot)
-		return -1;
-	bpf_probe_read_kernel(slot->names, total, s->data);
-	s->flight.slot = slot_no;
+	s->flight.long_names = key;
 	return 0;
 }
 
@@ -294,7 +291,7 @@ __attribute__((noinline)) int names_pack(void)
 __attribute__((noinline)) int names_keep(u32 index)
 {
 	struct scratch *s = the_scratch();
-	u32 tid = current_tid(), slot_no;
+	u32 tid = current_tid();
 	struct flight *f;
 
 	if (!s)
@@ -311,7 +308,7 @@ __attribute__((noinline)) int names_keep(u32 index)
 		name_keep(0);
 	if (s->call.path[1])
 		name_keep(1);
-	if (names_pack()) {
+	if (names_pack(tid)) {
 		/* They are read again at exit, and that is said. */
 		f->len[0] = f->len[1] = 0;
 		f->flags[0] = f->flags[1] = SEG_UNREADABLE;
@@ -319,9 +316,7 @@ __attribute__((noinline)) int names_keep(u32 index)
 	if (bpf_map_update_elem(&flights, &tid, f, BPF_ANY)) {
 		/* No room: if the call succeeds, it looks as if it had not been made. */
 		count_map_full();
-		slot_no = f->slot;
-		if (slot_no != NO_SLOT)
-			bpf_map_push_elem(&free_slots, &slot_no, BPF_ANY);
+		long_names_end(f->long_names);
 	}
 	return 0;
 }
@@ -333,9 +328,10 @@ __attribute__((noinline)) int names_keep(u32 index)
 __attribute__((noinline)) int name_append(u32 i, u32 seg)
 {
 	struct scratch *s = the_scratch();
-	u32 len, at, to, slot_no, got;
-	struct slot *slot;
+	u32 len, at, to, got;
+	struct names *names;
 	u16 flags;
+	u64 key;
 
 	if (!s || i > 1 || seg >= SEGMENTS || !s->call.path[i])
 		return 0;
@@ -353,14 +349,14 @@ __attribute__((noinline)) int name_append(u32 i, u32 seg)
 		got = name_read(arg(s, s->call.path[i]));
 		flags = (flags & SEG_RACED) | (memory_shared() ? SEG_LATE : 0) | got >> 16;
 		len = (u16)got;
-	} else if (s->flight.slot == NO_SLOT) {
+	} else if (!s->flight.long_names) {
 		if (at <= SHORT_NAMES && len <= SHORT_NAMES && at + len <= SHORT_NAMES)
 			bpf_probe_read_kernel(&s->data[to], len, s->flight.names + at);
 	} else {
-		slot_no = s->flight.slot;
-		slot = bpf_map_lookup_elem(&slots, &slot_no);
-		if (slot && at <= NAME_MAX_LEN && len <= NAME_MAX_LEN)
-			bpf_probe_read_kernel(&s->data[to], len, slot->names + at);
+		key = s->flight.long_names;
+		names = bpf_map_lookup_elem(&long_names, &key);
+		if (names && at <= NAME_MAX_LEN && len <= NAME_MAX_LEN)
+			bpf_probe_read_kernel(&s->data[to], len, names->bytes + at);
 	}
 	s->ev.seg[seg].len = len;
 	s->ev.seg[seg].flags = flags;

@@ -148,7 +148,7 @@ __attribute__((noinline)) int uring_begin(u64 req)
 	int shots, unreported, all = uring_results == RESULT_BY_DATA;
 	struct uring_count *n;
 	struct scratch *s;
-	struct call *call;
+	const struct call *call;
 
 	request_settle(req);
 	if (!m || m->armed)
@@ -158,7 +158,7 @@ __attribute__((noinline)) int uring_begin(u64 req)
 	if (n)
 		n->begun++;
 	index = CALLS_URING + opcode;
-	call = bpf_map_lookup_elem(&calls, &index);
+	call = call_row(index);
 	if (!call || (call->op == OP_NONE && !all))
 		return 0;
 	unreported = wants_no_result(req);
@@ -185,7 +185,7 @@ __attribute__((noinline)) int uring_begin(u64 req)
 	if (has_address(s->call.op))
 		request_address(req, opcode);
 	else
-		request_names(s);
+		request_names(s, req);
 	/* A send without an address is but bytes. */
 	if (all || shots || !is_send(s->call.op) || s->flight.len[0])
 		request_keep(req, opcode, unreported);
@@ -224,7 +224,7 @@ __attribute__((noinline)) u64 uring_end(u64 ctx, u64 req, u64 user_data, s32 res
 	struct requests_of *of;
 	struct request *r;
 	struct scratch *s;
-	struct call *call;
+	const struct call *call;
 
 	if (!req) {
 		of = bpf_map_lookup_elem(&requests_by_data, &by);
@@ -256,7 +256,7 @@ __attribute__((noinline)) u64 uring_end(u64 ctx, u64 req, u64 user_data, s32 res
 		return 0;
 	}
 	index = CALLS_URING + opcode;
-	call = bpf_map_lookup_elem(&calls, &index);
+	call = call_row(index);
 	if (!call || (!r && !is_bytes(call->op, opcode) && !is_send(call->op)))
 		return 0;
 	s = scratch_get(m, call);

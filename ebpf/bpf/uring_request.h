@@ -192,7 +192,7 @@ __attribute__((noinline)) int request_name(u32 i)
 	return 0;
 }
 
-static __always_inline void request_names(struct scratch *s)
+static __always_inline void request_names(struct scratch *s, u64 req)
 {
 	struct flight *f = &s->flight;
 
@@ -203,7 +203,7 @@ static __always_inline void request_names(struct scratch *s)
 		request_name(0);
 	if (s->call.path[1])
 		request_name(1);
-	if (names_pack()) {
+	if (names_pack(req)) {
 		f->len[0] = f->len[1] = 0;
 		f->flags[0] = f->flags[1] = SEG_CUT;
 	}
@@ -288,7 +288,6 @@ __attribute__((noinline)) int request_keep(u64 req, u32 opcode, u32 told)
 	struct scratch *s = the_scratch();
 	struct requests_of of = { .req = req, .count = 1 }, *same;
 	struct by_data by = {};
-	u32 slot;
 
 	if (!s)
 		return 0;
@@ -300,9 +299,7 @@ __attribute__((noinline)) int request_keep(u64 req, u32 opcode, u32 told)
 	s->request.told = told;
 	__builtin_memcpy(&s->request.names, &s->flight, sizeof(s->flight));
 	if (bpf_map_update_elem(&requests, &req, &s->request, BPF_ANY)) {
-		slot = s->flight.slot;
-		if (slot != NO_SLOT)
-			bpf_map_push_elem(&free_slots, &slot, BPF_ANY);
+		long_names_end(s->flight.long_names);
 		count_unseen(opcode);
 		return 0;
 	}

@@ -74,11 +74,15 @@ struct {
 	__type(value, struct requests_of);
 } requests_by_data SEC(".maps");
 
+struct uring_counts {
+	struct uring_count of[256];
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 256);
+	__uint(max_entries, 1);
 	__type(key, u32);
-	__type(value, struct uring_count);
+	__type(value, struct uring_counts);
 } uring_counts SEC(".maps");
 
 /* Counts what is of no known operation. */
@@ -86,7 +90,10 @@ struct {
 
 static __always_inline struct uring_count *uring_count(u32 opcode)
 {
-	return bpf_map_lookup_elem(&uring_counts, &opcode);
+	u32 zero = 0;
+	struct uring_counts *all = bpf_map_lookup_elem(&uring_counts, &zero);
+
+	return all ? &all->of[opcode & 255] : 0;
 }
 
 static __always_inline void count_unseen(u32 opcode)
@@ -123,17 +130,16 @@ __attribute__((noinline)) int request_end(u64 req)
 	struct request *r = bpf_map_lookup_elem(&requests, &req);
 	struct requests_of *of;
 	struct by_data by = {};
-	u32 slot;
+	u64 names;
 
 	if (!r)
 		return 0;
 	by.ctx = r->ctx;
 	by.user_data = r->user_data;
-	slot = r->names.slot;
+	names = r->names.long_names;
 	if (bpf_map_delete_elem(&requests, &req))
 		return 0;
-	if (slot != NO_SLOT)
-		bpf_map_push_elem(&free_slots, &slot, BPF_ANY);
+	long_names_end(names);
 	of = bpf_map_lookup_elem(&requests_by_data, &by);
 	if (of && of->count > 1)
 		of->count--;
