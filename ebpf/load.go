@@ -26,13 +26,16 @@ import (
 func loadObject(opts Options) (p *probes, err error) {
 	var (
 		types  = btf.NewCache()
-		kernel *btf.Spec
+		fit    uringFit
 		spec   *ebpf.CollectionSpec
 		tables map[string]*ebpf.Map
 		group  errgroup.Group
 	)
-	group.Go(func() (err error) {
-		kernel, err = types.Kernel()
+	group.Go(func() error {
+		kernel, err := types.Kernel()
+		if err == nil {
+			fit = fitURing(kernel)
+		}
 		return err
 	})
 	group.Go(func() (err error) {
@@ -54,7 +57,7 @@ func loadObject(opts Options) (p *probes, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := fitURing(spec, kernel); err != nil {
+	if err := fit.apply(spec); err != nil {
 		return nil, err
 	}
 	if p, err = loadAll(spec, tables, types); err != nil {

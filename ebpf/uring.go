@@ -25,46 +25,56 @@ var uringHooks = []string{
 	probesProgIoUringSubmitReq, probesProgIoUringSubmitSqe,
 }
 
-// fitURing leaves in spec those programs on io_uring that this kernel can
-// run: the tracepoints have changed names and arguments. Before Linux 5.11
-// they do not tell which operation they are about, and none is left.
-func fitURing(spec *ebpf.CollectionSpec, kernel *btf.Spec) error {
-	args := func(prog string) int { return tracepointArgs(kernel, spec.Programs[prog].AttachTo) }
-	var results, submitArg uint32
+// uringFit says which of the programs on io_uring a kernel can run, and how:
+// the tracepoints have changed names and arguments.
+type uringFit struct {
+	want               map[string]bool
+	results, submitArg uint32
+}
+
+// fitURing looks into the kernel's types. Before Linux 5.11 the tracepoints do
+// not tell which operation they are about, and no program is left.
+func fitURing(kernel *btf.Spec) uringFit {
+	args := func(prog string) int { return tracepointArgs(kernel, prog) } // they have their tracepoints' names
+	fit := uringFit{want: make(map[string]bool)}
 	switch args(probesProgIoUringComplete) {
 	case 3:
-		results = resultInCQE
+		fit.results = resultInCQE
 	case 4:
-		results = resultByData
+		fit.results = resultByData
 	case 5, 7:
-		results = resultInArgs
+		fit.results = resultInArgs
 	}
 	begins := true
 	switch {
 	case args(probesProgIoUringSubmitReq) == 1:
 	case args(probesProgIoUringSubmitSqe) == 2:
 	case args(probesProgIoUringSubmitSqe) == 7:
-		submitArg = 1
+		fit.submitArg = 1
 	default:
 		begins = false
 	}
-	want := map[string]bool{}
-	if begins && results != 0 {
-		want[probesProgIoUringComplete] = true
-		want[probesProgIoUringSubmitReq] = args(probesProgIoUringSubmitReq) == 1
-		want[probesProgIoUringSubmitSqe] = args(probesProgIoUringSubmitReq) != 1
-		want[probesProgIoUringReqFailed] = args(probesProgIoUringReqFailed) == 3
-		want[probesProgIoUringCqeOverflow] = args(probesProgIoUringCqeOverflow) > 0
+	if begins && fit.results != 0 {
+		fit.want[probesProgIoUringComplete] = true
+		fit.want[probesProgIoUringSubmitReq] = args(probesProgIoUringSubmitReq) == 1
+		fit.want[probesProgIoUringSubmitSqe] = args(probesProgIoUringSubmitReq) != 1
+		fit.want[probesProgIoUringReqFailed] = args(probesProgIoUringReqFailed) == 3
+		fit.want[probesProgIoUringCqeOverflow] = args(probesProgIoUringCqeOverflow) > 0
 	}
+	return fit
+}
+
+// apply leaves the programs in spec that were found to fit.
+func (fit uringFit) apply(spec *ebpf.CollectionSpec) error {
 	for _, name := range uringHooks {
-		if !want[name] {
+		if !fit.want[name] {
 			delete(spec.Programs, name)
 		}
 	}
-	if err := spec.Variables[probesVarUringSubmitArg].Set(submitArg); err != nil {
+	if err := spec.Variables[probesVarUringSubmitArg].Set(fit.submitArg); err != nil {
 		return fmt.Errorf("set %s: %w", probesVarUringSubmitArg, err)
 	}
-	if err := spec.Variables[probesVarUringResults].Set(max(results, resultInCQE)); err != nil {
+	if err := spec.Variables[probesVarUringResults].Set(max(fit.results, resultInCQE)); err != nil {
 		return fmt.Errorf("set %s: %w", probesVarUringResults, err)
 	}
 	return nil

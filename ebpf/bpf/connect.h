@@ -91,7 +91,8 @@ __attribute__((noinline)) int on_connect(s64 ret)
 	    (ret || !inet || !BPF_CORE_READ(sk, __sk_common.skc_dport)))
 		return 0; /* takes the peer away, reaches nobody */
 	if (s->ev.net.family == AF_UNIX) {
-		unix_append((u64)sk, ret);
+		if (ret || !unix_name_append((u64)BPF_CORE_READ((struct unix_sock *)sk, peer), 0))
+			unix_peer_append(s);
 		if (!ret)
 			s->ev.net.own = peer_recorded((u64)sk);
 	} else if (inet) {

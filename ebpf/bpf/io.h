@@ -76,6 +76,21 @@ __attribute__((noinline)) int on_moved(u32 fd, s64 bytes, u32 how)
 	return 0;
 }
 
+/* A call that moves bytes from one descriptor, to one, or both. */
+__attribute__((noinline)) int on_move(s64 ret)
+{
+	struct scratch *s = the_scratch();
+
+	if (!s)
+		return 0;
+	payload_find();
+	if (s->call.out)
+		on_moved(arg(s, s->call.out), ret, MESSAGE_OUT);
+	if (s->call.in)
+		on_moved(arg(s, s->call.in), ret, message_flags(arg(s, s->call.flags)));
+	return 0;
+}
+
 static __always_inline void count_anonymous_exec(void)
 {
 	struct counters *c = the_counters();
@@ -98,16 +113,15 @@ static __always_inline int makes_code(u32 prot)
  */
 __attribute__((noinline)) int on_mmap(u32 prot, u32 flags, u32 fd)
 {
-	u32 tgid = bpf_get_current_pid_tgid() >> 32, how = 0;
-	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
 	struct scratch *s = the_scratch();
 	struct file *f;
+	u32 how = 0;
 
-	if (!s || !m)
+	if (!s)
 		return 0;
 	if (flags & MAP_ANONYMOUS) {
 		if ((flags & MAP_TYPE) != MAP_PRIVATE)
-			m->shares = 1;
+			memory_shares();
 		if (makes_code(prot))
 			count_anonymous_exec();
 		return 0;
@@ -117,7 +131,7 @@ __attribute__((noinline)) int on_mmap(u32 prot, u32 flags, u32 fd)
 		return 0; /* closed by another thread */
 	/* Not for reading alone: every program of the C library maps some cache so. */
 	if ((flags & MAP_TYPE) != MAP_PRIVATE && BPF_CORE_READ(f, f_mode) & FMODE_WRITE)
-		m->shares = 1;
+		memory_shares();
 	if (prot & PROT_EXEC || (makes_code(prot) && !(BPF_CORE_READ(f, f_path.mnt, mnt_flags) & MNT_NOEXEC)))
 		how |= MAPPED_EXEC;
 	/* What runs there need not be what the file has. */

@@ -91,7 +91,7 @@ __attribute__((noinline)) int on_bind(s64 ret)
 		chosen = s->flight.len[0] == 2;
 		event_begin(EV_LISTEN, OP_BIND);
 		net_describe((u64)sk);
-		unix_name_append(sk, 0);
+		unix_name_append((u64)sk, 0);
 	} else {
 		if (ret || !is_udp((u64)sk))
 			return 0;
@@ -122,7 +122,7 @@ __attribute__((noinline)) int on_listen(s64 ret)
 	if (sk) {
 		net_describe((u64)sk);
 		if (s->ev.net.family == AF_UNIX)
-			unix_name_append(sk, 0);
+			unix_name_append((u64)sk, 0);
 		else if (is_inet(s->ev.net.family))
 			own_from_sock((u64)sk);
 	} else {
@@ -151,8 +151,8 @@ __attribute__((noinline)) int on_accept(s64 fd)
 		s->ev.accept.type = BPF_CORE_READ(sk, sk_type);
 		s->ev.accept.protocol = BPF_CORE_READ(sk, sk_protocol);
 		if (family == AF_UNIX) {
-			unix_name_append(sk, 0);
-			unix_name_append((void *)BPF_CORE_READ((struct unix_sock *)sk, peer), 2);
+			unix_name_append((u64)sk, 0);
+			unix_name_append((u64)BPF_CORE_READ((struct unix_sock *)sk, peer), 2);
 		} else if (is_inet(family)) {
 			s->ev.accept.scope = BPF_CORE_READ(sk, __sk_common.skc_bound_dev_if);
 			s->ev.accept.port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));

@@ -46,7 +46,7 @@ static __always_inline void send_tell(struct scratch *s, u64 sock, long ret, u32
 		return; /* to the kernel */
 	flags = (how & MESSAGE_RACED ? SEG_RACED : 0) | (memory_shared() ? SEG_SHARED : 0);
 	if (s->ev.net.family == AF_UNIX) {
-		unix_append(sock, -1);
+		unix_peer_append(s);
 		s->ev.seg[0].flags |= flags;
 		event_send(current_tid());
 		return;
@@ -77,12 +77,13 @@ __attribute__((noinline)) u64 iovecs_size(u32 first)
 }
 
 /* The room that a receiver has for a message. */
-static __always_inline u64 room_of(struct scratch *s)
+__attribute__((noinline)) u64 room_of(void)
 {
+	struct scratch *s = the_scratch();
 	u64 room = 0;
 	u32 i;
 
-	if (!s->io.at)
+	if (!s || !s->io.at)
 		return 0;
 	if (!s->io.count)
 		return s->args[2];
@@ -182,7 +183,7 @@ __attribute__((noinline)) int on_message(u64 sock, s64 ret, u32 how)
 	if (ret <= 0 || how & MESSAGE_KEPT || family == AF_UNIX || family == AF_NETLINK)
 		return 0;
 	if (how & MESSAGE_TRUNC && !is_tcp(sock)) {
-		room = room_of(s);
+		room = room_of();
 		if (room < ret)
 			ret = room;
 	}
@@ -240,16 +241,22 @@ __attribute__((noinline)) int on_received(s64 ret)
 }
 
 /* sendto, sendmsg: s->flight holds the address, if there is one. */
-static __always_inline void on_send(struct scratch *s, s64 ret)
+__attribute__((noinline)) int on_send(s64 ret)
 {
-	u64 now = (u64)sock_of(s->args[0]), sk = s->flight.sock ? s->flight.sock : now;
+	struct scratch *s = the_scratch();
+	u64 now, sk;
 
+	if (!s)
+		return 0;
+	now = (u64)sock_of(s->args[0]);
+	sk = s->flight.sock ? s->flight.sock : now;
 	if (!sk)
-		return;
+		return 0;
 	if (s->flight.len[0] >= 2 && arg(s, s->call.flags) & MSG_FASTOPEN && is_tcp(sk))
 		on_connect(ret > 0 ? 0 : ret); /* a stream that opens with these bytes */
 	payload_find();
 	on_message(sk, ret, MESSAGE_OUT | (now == sk ? 0 : MESSAGE_RACED));
+	return 0;
 }
 
 /* The struct mmsghdr at `at`: a struct user_msghdr and the length that was moved. */

@@ -235,9 +235,9 @@ __attribute__((noinline)) int peer_from_address(void)
  * The name that a unix socket is bound to: a path as segment i, or an abstract
  * name as segment i + 1. Returns 0 if there is none, or it cannot be told any more.
  */
-static __always_inline int unix_name_append(struct sock *sk, u32 i)
+__attribute__((noinline)) int unix_name_append(u64 sock, u32 i)
 {
-	struct unix_sock *u = (void *)sk;
+	struct unix_sock *u = (void *)sock;
 	struct dentry *d;
 	struct unix_address *addr;
 	const void *name;
@@ -264,19 +264,11 @@ static __always_inline int unix_name_append(struct sock *sk, u32 i)
 	return 1;
 }
 
-/* A unix peer: what it was bound to, or the name that was given. */
-__attribute__((noinline)) int unix_append(u64 sock, s64 ret)
+/* A unix peer as the caller named it. */
+static __always_inline void unix_peer_append(struct scratch *s)
 {
-	struct unix_sock *u = (void *)sock;
-	struct scratch *s = the_scratch();
-	u32 len, at;
+	u32 len = s->flight.len[0] - 2, at = s->len;
 
-	if (!s)
-		return 0;
-	if (!ret && unix_name_append((void *)BPF_CORE_READ(u, peer), 0))
-		return 0;
-	len = s->flight.len[0] - 2;
-	at = s->len;
 	opaque(len);
 	opaque(at);
 	if (len <= SOCKADDR_MAX - 2 && at <= DATA_MAX) {
@@ -286,5 +278,4 @@ __attribute__((noinline)) int unix_append(u64 sock, s64 ret)
 	}
 	base_of(s->flight.names[2], AT_FDCWD);
 	path_append(s->base.dentry, s->base.mnt, 2);
-	return 0;
 }

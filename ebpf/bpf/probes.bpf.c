@@ -231,11 +231,15 @@ static __always_inline int may_move_names(struct pt_regs *regs, long nr)
 }
 
 /* What came of the call that the scratch holds. */
-static __always_inline void call_end(struct scratch *s, struct mark *m, s64 ret)
+__attribute__((noinline)) int call_end(s64 ret)
 {
+	struct scratch *s = the_scratch();
+
+	if (!s)
+		return 0;
 	if (is_file_op(&s->call, ret)) {
 		on_file_op(ret);
-		return;
+		return 0;
 	}
 	switch (s->call.op) {
 	case OP_OPEN:
@@ -254,24 +258,18 @@ static __always_inline void call_end(struct scratch *s, struct mark *m, s64 ret)
 		break;
 	case OP_SENDTO:
 	case OP_SENDMSG:
-		on_send(s, ret);
+		on_send(ret);
 		break;
 	case OP_MOVE:
-		payload_find();
-		if (s->call.out)
-			on_moved(arg(s, s->call.out), ret, MESSAGE_OUT);
-		if (s->call.in)
-			on_moved(arg(s, s->call.in), ret, message_flags(arg(s, s->call.flags)));
+		on_move(ret);
 		break;
 	case OP_RECVFROM:
 	case OP_RECVMSG:
 		on_received(ret);
 		break;
 	case OP_SENDMMSG:
-		on_mmsg(s, ret, MESSAGE_OUT);
-		break;
 	case OP_RECVMMSG:
-		on_mmsg(s, ret, message_flags(arg(s, s->call.flags)));
+		on_mmsg(s, ret, s->call.op == OP_SENDMMSG ? MESSAGE_OUT : message_flags(arg(s, s->call.flags)));
 		break;
 	case OP_SOCKET:
 		on_socket(ret);
@@ -291,7 +289,7 @@ static __always_inline void call_end(struct scratch *s, struct mark *m, s64 ret)
 		break;
 	case OP_SHARE:
 		if (ret >= 0 || ret < -4095)
-			m->shares = 1;
+			memory_shares();
 		break;
 	case OP_CLOSE:
 		places_change();
@@ -304,6 +302,7 @@ static __always_inline void call_end(struct scratch *s, struct mark *m, s64 ret)
 		on_ioctl(ret);
 		break;
 	}
+	return 0;
 }
 
 SEC("tp_btf/sys_exit")
@@ -351,7 +350,7 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 		address_missed();
 	else
 		names_missed(s);
-	call_end(s, m, ret);
+	call_end(ret);
 	if (has_descriptors(&s->call))
 		movement_end(tid);
 	scratch_put(s);

@@ -193,6 +193,17 @@ __attribute__((noinline)) int memory_shared(void)
 		     BPF_CORE_READ(mm, mm_users.counter) > (s->who.borrows == BORROWS_ALONE ? 2 : 1));
 }
 
+/* The process has memory from now on that others can write to. */
+__attribute__((noinline)) int memory_shares(void)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
+
+	if (m)
+		m->shares = 1;
+	return 0;
+}
+
 /* Whether another thread or process can change the caller's descriptors. */
 static __always_inline int descriptors_shared(void)
 {

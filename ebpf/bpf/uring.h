@@ -84,7 +84,7 @@ __attribute__((noinline)) int uring_tell(u64 req, s64 res)
 	case OP_SENDTO:
 	case OP_SENDMSG:
 		request_payload(req);
-		on_send(s, res);
+		on_send(res);
 		break;
 	case OP_RECVMSG:
 	case OP_MOVE:
