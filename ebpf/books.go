@@ -191,7 +191,7 @@ func (p *probes) recursionMisses() (n uint64, err error) {
 	for _, h := range p.order() {
 		stats, statErr := h.prog.Stats()
 		if statErr != nil {
-			err = errors.Join(err, fmt.Errorf("read statistics of %s: %w", h.name, statErr))
+			err = errors.Join(err, fmt.Errorf("read statistics of %s: %w", h.program, statErr))
 			continue
 		}
 		n += stats.RecursionMisses

@@ -13,8 +13,6 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sync/errgroup"
-
-	"glasshouse/audit"
 )
 
 // loadObject loads what of the object in dir, or of the embedded one, this
@@ -117,7 +115,7 @@ func loadAll(spec *ebpf.CollectionSpec, tables map[string]*ebpf.Map, types *btf.
 			switch {
 			case err == nil:
 				p.programs[name] = prog
-			case slices.Contains(uringHooks, name) && errors.As(err, &verifier):
+			case isURing(name) && errors.As(err, &verifier):
 				refused = err
 				err = nil
 			}
@@ -129,15 +127,12 @@ func loadAll(spec *ebpf.CollectionSpec, tables map[string]*ebpf.Map, types *btf.
 		return nil, err
 	}
 	if refused != nil {
-		// All or none: one alone would tell of beginnings without ends.
-		for _, name := range uringHooks {
-			if s := spec.Programs[name]; s != nil {
-				p.hooks = append(p.hooks, audit.Hook{Name: hookName(s.AttachTo), Err: refused.Error()})
-			}
-			if prog := p.programs[name]; prog != nil {
-				_ = prog.Close()
-				delete(p.programs, name)
-			}
+		p.leaveURing(spec, refused)
+	}
+	if teller := p.programs[probesProgIoUringTell]; teller != nil {
+		if err := loaded.Maps[probesMapUringTellers].Put(uint32(0), teller); err != nil {
+			p.close()
+			return nil, fmt.Errorf("hand on io_uring: %w", err)
 		}
 	}
 	return p, nil

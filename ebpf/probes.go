@@ -52,7 +52,14 @@ func load(opts Options) (p *probes, err error) {
 	return p, err
 }
 
-func hookName(tracepoint string) string { return "tp_btf/" + tracepoint }
+// hookName is the section of the object that a program stands in: they have
+// the names of their tracepoints.
+func hookName(program string, kind ebpf.ProgramType) string {
+	if kind == ebpf.RawTracepoint {
+		return "raw_tp/" + program
+	}
+	return "tp_btf/" + program
+}
 
 const objectHint = "build it with scripts/build-ebpf.sh, or unset GLASSHOUSE_BPF_DIR"
 
@@ -137,10 +144,10 @@ func namespace(kind string) (uint32, error) {
 	return uint32(ns.Ino), nil
 }
 
-// hook is a program and the name of its attachment point. Without an optional
-// one the recording is incomplete, and says so; without another there is none.
+// hook is a program that is attached to the tracepoint of its name. Without an
+// optional one the recording is incomplete, and says so; without another there is none.
 type hook struct {
-	name     string
+	program  string
 	prog     *ebpf.Program
 	optional bool
 }
@@ -152,7 +159,7 @@ func (p *probes) order() []hook {
 	add := func(optional bool, names ...string) {
 		for _, name := range names {
 			if prog := p.programs[name]; prog != nil {
-				hooks = append(hooks, hook{hookName(name), prog, optional})
+				hooks = append(hooks, hook{name, prog, optional})
 			}
 		}
 	}
@@ -168,12 +175,12 @@ func (p *probes) order() []hook {
 func (p *probes) attach() error {
 	var first error
 	for _, h := range p.order() {
-		noted := audit.Hook{Name: h.name}
-		l, err := link.AttachTracing(link.TracingOptions{Program: h.prog, AttachType: ebpf.AttachTraceRawTp})
+		noted := audit.Hook{Name: hookName(h.program, h.prog.Type())}
+		l, err := h.attach()
 		if err != nil {
 			noted.Err = err.Error()
 			if first == nil && !h.optional {
-				first = fmt.Errorf("attach %s: %w", h.name, err)
+				first = fmt.Errorf("attach %s: %w", noted.Name, err)
 			}
 		} else {
 			noted.Attached = true
@@ -182,6 +189,13 @@ func (p *probes) attach() error {
 		p.hooks = append(p.hooks, noted)
 	}
 	return first
+}
+
+func (h hook) attach() (link.Link, error) {
+	if h.prog.Type() == ebpf.RawTracepoint {
+		return link.AttachRawTracepoint(link.RawTracepointOptions{Name: h.program, Program: h.prog})
+	}
+	return link.AttachTracing(link.TracingOptions{Program: h.prog, AttachType: ebpf.AttachTraceRawTp})
 }
 
 func (p *probes) detach() error {

@@ -31,6 +31,7 @@ const (
 	probesMapScratches           = "scratches"
 	probesMapUndecided           = "undecided"
 	probesMapUringCounts         = "uring_counts"
+	probesMapUringTellers        = "uring_tellers"
 	probesMapVacated             = "vacated"
 	probesProgInetSockSetState   = "inet_sock_set_state"
 	probesProgIoUringComplete    = "io_uring_complete"
@@ -38,6 +39,7 @@ const (
 	probesProgIoUringReqFailed   = "io_uring_req_failed"
 	probesProgIoUringSubmitReq   = "io_uring_submit_req"
 	probesProgIoUringSubmitSqe   = "io_uring_submit_sqe"
+	probesProgIoUringTell        = "io_uring_tell"
 	probesProgSchedProcessExec   = "sched_process_exec"
 	probesProgSchedProcessExit   = "sched_process_exit"
 	probesProgSysEnter           = "sys_enter"
@@ -106,6 +108,7 @@ type probesProgramSpecs struct {
 	IoUringReqFailed   *ebpf.ProgramSpec `ebpf:"io_uring_req_failed"`
 	IoUringSubmitReq   *ebpf.ProgramSpec `ebpf:"io_uring_submit_req"`
 	IoUringSubmitSqe   *ebpf.ProgramSpec `ebpf:"io_uring_submit_sqe"`
+	IoUringTell        *ebpf.ProgramSpec `ebpf:"io_uring_tell"`
 	SchedProcessExec   *ebpf.ProgramSpec `ebpf:"sched_process_exec"`
 	SchedProcessExit   *ebpf.ProgramSpec `ebpf:"sched_process_exit"`
 	SysEnter           *ebpf.ProgramSpec `ebpf:"sys_enter"`
@@ -132,6 +135,7 @@ type probesMapSpecs struct {
 	Scratches      *ebpf.MapSpec `ebpf:"scratches"`
 	Undecided      *ebpf.MapSpec `ebpf:"undecided"`
 	UringCounts    *ebpf.MapSpec `ebpf:"uring_counts"`
+	UringTellers   *ebpf.MapSpec `ebpf:"uring_tellers"`
 	Vacated        *ebpf.MapSpec `ebpf:"vacated"`
 }
 
@@ -189,6 +193,7 @@ type probesMaps struct {
 	Scratches      *ebpf.Map `ebpf:"scratches"`
 	Undecided      *ebpf.Map `ebpf:"undecided"`
 	UringCounts    *ebpf.Map `ebpf:"uring_counts"`
+	UringTellers   *ebpf.Map `ebpf:"uring_tellers"`
 	Vacated        *ebpf.Map `ebpf:"vacated"`
 }
 
@@ -209,6 +214,7 @@ func (m *probesMaps) Close() error {
 		m.Scratches,
 		m.Undecided,
 		m.UringCounts,
+		m.UringTellers,
 		m.Vacated,
 	)
 }
@@ -242,6 +248,7 @@ type probesPrograms struct {
 	IoUringReqFailed   *ebpf.Program `ebpf:"io_uring_req_failed"`
 	IoUringSubmitReq   *ebpf.Program `ebpf:"io_uring_submit_req"`
 	IoUringSubmitSqe   *ebpf.Program `ebpf:"io_uring_submit_sqe"`
+	IoUringTell        *ebpf.Program `ebpf:"io_uring_tell"`
 	SchedProcessExec   *ebpf.Program `ebpf:"sched_process_exec"`
 	SchedProcessExit   *ebpf.Program `ebpf:"sched_process_exit"`
 	SysEnter           *ebpf.Program `ebpf:"sys_enter"`
@@ -257,6 +264,7 @@ func (p *probesPrograms) Close() error {
 		p.IoUringReqFailed,
 		p.IoUringSubmitReq,
 		p.IoUringSubmitSqe,
+		p.IoUringTell,
 		p.SchedProcessExec,
 		p.SchedProcessExit,
 		p.SysEnter,

@@ -4,6 +4,8 @@ package ebpf
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -23,6 +25,26 @@ const (
 var uringHooks = []string{
 	probesProgIoUringComplete, probesProgIoUringCqeOverflow, probesProgIoUringReqFailed,
 	probesProgIoUringSubmitReq, probesProgIoUringSubmitSqe,
+}
+
+func isURing(program string) bool {
+	return program == probesProgIoUringTell || slices.Contains(uringHooks, program)
+}
+
+// leaveURing does without the programs on io_uring, of which the kernel has
+// refused one: one alone would tell of beginnings without ends.
+func (p *probes) leaveURing(spec *ebpf.CollectionSpec, refused error) {
+	for _, name := range uringHooks {
+		if s := spec.Programs[name]; s != nil {
+			p.hooks = append(p.hooks, audit.Hook{Name: hookName(name, s.Type), Err: refused.Error()})
+		}
+	}
+	for name, prog := range p.programs {
+		if isURing(name) {
+			_ = prog.Close()
+			delete(p.programs, name)
+		}
+	}
 }
 
 // uringFit says which of the programs on io_uring a kernel can run, and how:
@@ -60,17 +82,16 @@ func fitURing(kernel *btf.Spec) uringFit {
 		fit.want[probesProgIoUringSubmitSqe] = args(probesProgIoUringSubmitReq) != 1
 		fit.want[probesProgIoUringReqFailed] = args(probesProgIoUringReqFailed) == 3
 		fit.want[probesProgIoUringCqeOverflow] = args(probesProgIoUringCqeOverflow) > 0
+		fit.want[probesProgIoUringTell] = true
 	}
 	return fit
 }
 
 // apply leaves the programs in spec that were found to fit.
 func (fit uringFit) apply(spec *ebpf.CollectionSpec) error {
-	for _, name := range uringHooks {
-		if !fit.want[name] {
-			delete(spec.Programs, name)
-		}
-	}
+	maps.DeleteFunc(spec.Programs, func(name string, _ *ebpf.ProgramSpec) bool {
+		return isURing(name) && !fit.want[name]
+	})
 	if err := spec.Variables[probesVarUringSubmitArg].Set(fit.submitArg); err != nil {
 		return fmt.Errorf("set %s: %w", probesVarUringSubmitArg, err)
 	}

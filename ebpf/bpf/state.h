@@ -264,6 +264,8 @@ struct scratch {
 	struct flight flight;
 	struct request request;
 	u64 filename[2]; /* struct filename, of the request */
+	u64 req;	 /* struct io_kiocb, of the request, */
+	s64 res;	 /* and its result */
 	struct event ev;
 	u8 data[DATA_MAX + SEGMENT_MAX + 256];
 };

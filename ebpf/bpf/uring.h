@@ -51,13 +51,17 @@ static __always_inline void uring_splice(struct scratch *s, s64 res)
 }
 
 /* What came of the operation that the scratch holds. */
-__attribute__((noinline)) int uring_tell(u64 req, s64 res)
+__attribute__((noinline)) int uring_tell(void)
 {
 	struct scratch *s = the_scratch();
+	u64 req;
+	s64 res;
 	u32 how;
 
 	if (!s)
 		return 0;
+	req = s->req;
+	res = s->res;
 	switch (s->call.op) {
 	case OP_NONE:
 	case OP_CLOSE:
@@ -138,8 +142,7 @@ static __always_inline int unreported_find(struct scratch *s, u64 req, u32 opcod
 
 /*
  * A request has been taken on. Returns 1 if it has to be told now: then it is
- * in the scratch, until uring_told(). That a program does, not this function,
- * keeps the stack small.
+ * in the scratch, until uring_told().
  */
 __attribute__((noinline)) int uring_begin(u64 req)
 {
@@ -198,14 +201,14 @@ __attribute__((noinline)) int uring_begin(u64 req)
 }
 
 /* The request has been told. */
-__attribute__((noinline)) int uring_told(u64 req)
+__attribute__((noinline)) int uring_told(void)
 {
 	struct scratch *s = the_scratch();
 
 	if (!s)
 		return 0;
 	if (!s->more)
-		request_end(req);
+		request_end(s->req);
 	scratch_put(s);
 	return 0;
 }
@@ -277,13 +280,4 @@ __attribute__((noinline)) u64 uring_end(u64 ctx, u64 req, u64 user_data, s32 res
 	s->file = (u64)BPF_CORE_READ((struct io_kiocb *)req, file);
 	s->more = more;
 	return req;
-}
-
-/* The arguments of a tracepoint, which differ between kernels, as they come. */
-static __always_inline u64 tracepoint_arg(const u64 *args, u32 i)
-{
-	u64 v = 0;
-
-	bpf_probe_read_kernel(&v, sizeof(v), args + i);
-	return v;
 }
