@@ -24,7 +24,7 @@ import (
 func loadObject(opts Options) (p *probes, err error) {
 	var (
 		types  = btf.NewCache()
-		fit    uringFit
+		fits   kernelFit
 		spec   *ebpf.CollectionSpec
 		tables map[string]*ebpf.Map
 		group  errgroup.Group
@@ -32,7 +32,7 @@ func loadObject(opts Options) (p *probes, err error) {
 	group.Go(func() error {
 		kernel, err := types.Kernel()
 		if err == nil {
-			fit = fitURing(kernel)
+			fits = fitKernel(kernel)
 		}
 		return err
 	})
@@ -55,7 +55,7 @@ func loadObject(opts Options) (p *probes, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := fit.apply(spec); err != nil {
+	if err := fits.apply(spec); err != nil {
 		return nil, err
 	}
 	if p, err = loadAll(spec, tables, types); err != nil {
@@ -71,6 +71,35 @@ func loadObject(opts Options) (p *probes, err error) {
 	}
 	p.probesMaps, p.probesVariables = objects.probesMaps, objects.probesVariables
 	return p, nil
+}
+
+// kernelFit says what of the programs fits a kernel.
+type kernelFit struct {
+	uring     uringFit
+	typedTask bool
+}
+
+func fitKernel(kernel *btf.Spec) kernelFit {
+	fit := kernelFit{uring: fitURing(kernel)}
+	var helpers *btf.Enum
+	if kernel.TypeByName("bpf_func_id", &helpers) == nil {
+		fit.typedTask = slices.ContainsFunc(helpers.Values, func(v btf.EnumValue) bool {
+			return v.Name == "BPF_FUNC_get_current_task_btf"
+		})
+	}
+	return fit
+}
+
+// apply makes spec one that fits.
+func (fit kernelFit) apply(spec *ebpf.CollectionSpec) error {
+	typed := uint32(0)
+	if fit.typedTask {
+		typed = 1
+	}
+	if err := spec.Variables[probesVarTypedTask].Set(typed); err != nil {
+		return fmt.Errorf("set %s: %w", probesVarTypedTask, err)
+	}
+	return fit.uring.apply(spec)
 }
 
 // makeTables makes the maps that nothing is known of but their size.

@@ -54,6 +54,7 @@ const (
 	probesVarMntnsInum           = "mntns_inum"
 	probesVarMoves               = "moves"
 	probesVarPidnsInum           = "pidns_inum"
+	probesVarTypedTask           = "typed_task"
 	probesVarUringOpens          = "uring_opens"
 	probesVarUringResults        = "uring_results"
 	probesVarUringSubmitArg      = "uring_submit_arg"
@@ -152,6 +153,7 @@ type probesVariableSpecs struct {
 	MntnsInum      *ebpf.VariableSpec `ebpf:"mntns_inum"`
 	Moves          *ebpf.VariableSpec `ebpf:"moves"`
 	PidnsInum      *ebpf.VariableSpec `ebpf:"pidns_inum"`
+	TypedTask      *ebpf.VariableSpec `ebpf:"typed_task"`
 	UringOpens     *ebpf.VariableSpec `ebpf:"uring_opens"`
 	UringResults   *ebpf.VariableSpec `ebpf:"uring_results"`
 	UringSubmitArg *ebpf.VariableSpec `ebpf:"uring_submit_arg"`
@@ -232,6 +234,7 @@ type probesVariables struct {
 	MntnsInum      *ebpf.Variable `ebpf:"mntns_inum"`
 	Moves          *ebpf.Variable `ebpf:"moves"`
 	PidnsInum      *ebpf.Variable `ebpf:"pidns_inum"`
+	TypedTask      *ebpf.Variable `ebpf:"typed_task"`
 	UringOpens     *ebpf.Variable `ebpf:"uring_opens"`
 	UringResults   *ebpf.Variable `ebpf:"uring_results"`
 	UringSubmitArg *ebpf.Variable `ebpf:"uring_submit_arg"`

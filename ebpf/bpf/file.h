@@ -78,13 +78,12 @@ __attribute__((noinline)) int on_open(int fd, u32 flags)
 /* Appends the base directory of name i, which begins so, and says if it was another at entry. */
 static __always_inline void base_append(struct scratch *s, u32 i, u32 first, u32 seg)
 {
-	struct task_struct *t = current_task();
 	u64 dentry = s->flight.dentry[i], mnt = s->flight.mnt[i];
 	u16 raced = SEG_RACED;
 
 	/* Where ".." stops climbing. */
-	s->walk.root_dentry = (u64)BPF_CORE_READ(t, fs, root.dentry);
-	s->walk.root_mnt = (u64)mount_of((u64)BPF_CORE_READ(t, fs, root.mnt));
+	s->walk.root_dentry = (u64)BPF_CORE_READ(current_task(), fs, root.dentry);
+	s->walk.root_mnt = (u64)mount_of((u64)BPF_CORE_READ(current_task(), fs, root.mnt));
 	s->walk.end_mnt = s->call.op == OP_PIVOT_ROOT ? s->flight.sock : 0;
 	base_of(first, dirfd_of(s, i));
 	if (!s->call.base_early || !dentry || (s->base.dentry == dentry && s->base.mnt == mnt)) {
@@ -104,17 +103,19 @@ static __always_inline void base_append(struct scratch *s, u32 i, u32 first, u32
 __attribute__((noinline)) int named_append(u32 i)
 {
 	struct scratch *s = the_scratch();
-	u32 at, seg = 2 * i;
+	u32 at, seg, len;
 
-	if (!s || i > 1)
+	if (!s)
 		return 0;
+	i &= 1; /* older verifiers follow this better than a comparison */
+	seg = 2 * i;
 	at = s->len;
 	opaque(at);
 	if (at > DATA_MAX)
 		at = DATA_MAX;
-	name_append(i, seg + 1);
+	len = name_append(i, seg + 1);
 	s->len = at;
-	base_append(s, i, s->ev.seg[seg + 1].len ? s->data[at] : 0, seg);
+	base_append(s, i, len ? s->data[at] : 0, seg);
 	name_append(i, seg + 1);
 	return 0;
 }
@@ -177,15 +178,14 @@ __attribute__((noinline)) int fd_of_name(u32 len)
  */
 static __always_inline int leads_to_descriptor(struct scratch *s)
 {
-	struct task_struct *t = current_task();
 	u32 flags = arg(s, s->call.flags), op = s->call.op;
 
 	if (op < OP_LINK || op > OP_XATTR || s->call.nofollow)
 		return 0;
 	if (op == OP_LINK ? !(flags & AT_SYMLINK_FOLLOW) : flags & AT_SYMLINK_NOFOLLOW)
 		return 0;
-	return (u64)BPF_CORE_READ(t, fs, root.dentry) == home_dentry && (u64)BPF_CORE_READ(t, fs, root.mnt) == home_mnt &&
-	       BPF_CORE_READ(t, files) == BPF_CORE_READ(t, group_leader, files);
+	return (u64)BPF_CORE_READ(current_task(), fs, root.dentry) == home_dentry && (u64)BPF_CORE_READ(current_task(), fs, root.mnt) == home_mnt &&
+	       BPF_CORE_READ(current_task(), files) == BPF_CORE_READ(current_task(), group_leader, files);
 }
 
 /*

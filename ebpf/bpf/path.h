@@ -131,7 +131,6 @@ static __always_inline void path_append_file(struct file *f, u32 i)
 
 __attribute__((noinline)) u64 file_address(int fd)
 {
-	struct task_struct *t = current_task();
 	struct fdtable *table;
 	struct file **fds;
 	struct scratch *s;
@@ -141,7 +140,7 @@ __attribute__((noinline)) u64 file_address(int fd)
 		s = the_scratch();
 		return s ? s->file : 0;
 	}
-	table = BPF_CORE_READ(t, files, fdt);
+	table = BPF_CORE_READ(current_task(), files, fdt);
 	if (fd < 0 || (u32)fd >= BPF_CORE_READ(table, max_fds))
 		return 0;
 	fds = BPF_CORE_READ(table, fd);
@@ -167,7 +166,6 @@ static __always_inline int is_shared(struct file *f)
 /* Where a name that begins so is looked up, into s->base; zeroes if nowhere. */
 __attribute__((noinline)) int base_of(u32 first, int dirfd)
 {
-	struct task_struct *t = current_task();
 	struct scratch *s = the_scratch();
 	struct file *f;
 
@@ -175,11 +173,11 @@ __attribute__((noinline)) int base_of(u32 first, int dirfd)
 		return 0;
 	s->base.dentry = s->base.mnt = 0;
 	if (first == '/') {
-		s->base.dentry = (u64)BPF_CORE_READ(t, fs, root.dentry);
-		s->base.mnt = (u64)BPF_CORE_READ(t, fs, root.mnt);
+		s->base.dentry = (u64)BPF_CORE_READ(current_task(), fs, root.dentry);
+		s->base.mnt = (u64)BPF_CORE_READ(current_task(), fs, root.mnt);
 	} else if (dirfd == AT_FDCWD) {
-		s->base.dentry = (u64)BPF_CORE_READ(t, fs, pwd.dentry);
-		s->base.mnt = (u64)BPF_CORE_READ(t, fs, pwd.mnt);
+		s->base.dentry = (u64)BPF_CORE_READ(current_task(), fs, pwd.dentry);
+		s->base.mnt = (u64)BPF_CORE_READ(current_task(), fs, pwd.mnt);
 	} else {
 		f = file_of(dirfd);
 		if (f) {

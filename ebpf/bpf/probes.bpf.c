@@ -169,10 +169,10 @@ static __always_inline void count_answered(void)
 /* Whether a filter, or a process that traces this one, may tell it that a call was done that never began. */
 static __always_inline int may_be_answered(void)
 {
-	struct task_struct *t = current_task();
+	struct task_struct *t = 0;
 
-	return BPF_CORE_READ(t, ptrace) ||
-	       (bpf_core_field_exists(t->seccomp) && BPF_CORE_READ(t, seccomp.mode) == SECCOMP_MODE_FILTER);
+	return CURRENT_READ(ptrace) ||
+	       (bpf_core_field_exists(t->seccomp) && CURRENT_READ(seccomp.mode) == SECCOMP_MODE_FILTER);
 }
 
 /*

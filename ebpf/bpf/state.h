@@ -14,6 +14,7 @@ const volatile u32 capture_argv = 1;
 const volatile u32 pidns_inum;	   /* PID namespace of the recorder */
 const volatile u32 mntns_inum;	   /* mount namespace of the recorder */
 const volatile u64 wakeup_bytes;   /* wake the reader when this much is waiting */
+const volatile u32 typed_task;	   /* the kernel has bpf_get_current_task_btf(), from 5.11 on */
 const volatile u64 hash_seed = 1;  /* so that nobody can choose names that collide */
 
 /* Set by the loader while it forks the command; a tid in pidns_inum. */
@@ -436,6 +437,15 @@ static __always_inline struct task_struct *current_task(void)
 {
 	return (void *)bpf_get_current_task();
 }
+
+/*
+ * What a member of the current task holds, if that is a number: a load that the
+ * verifier has seen to instead of a call, where the kernel tells it the type.
+ * Not by way of pointers: to verify one of these, Linux 6.2 and later look
+ * through all their types.
+ */
+#define CURRENT_READ(member) \
+	(typed_task ? bpf_get_current_task_btf()->member : BPF_CORE_READ(current_task(), member))
 
 /*
  * Counts the event if the same was sent before and no name has moved since.

@@ -13,7 +13,7 @@
 static __always_inline int is_compat(struct pt_regs *regs)
 {
 	/* Set for the length of a call that came by int $0x80 or 32-bit sysenter. */
-	return BPF_CORE_READ(current_task(), thread_info.status) & TS_COMPAT;
+	return CURRENT_READ(thread_info.status) & TS_COMPAT;
 }
 
 /* Only the lower half of the register counts: entry_64.S. */
@@ -186,11 +186,10 @@ __attribute__((noinline)) u32 name_read(u64 from)
  */
 __attribute__((noinline)) int memory_shared(void)
 {
-	struct mm_struct *mm = BPF_CORE_READ(current_task(), mm);
 	struct scratch *s = the_scratch();
 
 	return s && (s->who.shares ||
-		     BPF_CORE_READ(mm, mm_users.counter) > (s->who.borrows == BORROWS_ALONE ? 2 : 1));
+		     BPF_CORE_READ(current_task(), mm, mm_users.counter) > (s->who.borrows == BORROWS_ALONE ? 2 : 1));
 }
 
 /* The process has memory from now on that others can write to. */
@@ -224,9 +223,9 @@ static __always_inline int dirfd_of(struct scratch *s, u32 i)
  */
 static __always_inline int places_shared(struct scratch *s, u32 i)
 {
-	struct fs_struct *fs = BPF_CORE_READ(current_task(), fs);
+	struct fs_struct *fs = 0;
 
-	if (bpf_core_field_exists(fs->users) && BPF_CORE_READ(fs, users) > 1)
+	if (bpf_core_field_exists(fs->users) && BPF_CORE_READ(current_task(), fs, users) > 1)
 		return 1;
 	return dirfd_of(s, i) != AT_FDCWD && descriptors_shared();
 }
@@ -334,9 +333,9 @@ __attribute__((noinline)) int names_keep(u32 index)
 
 /*
  * At exit: name i of the call as segment seg. What could not be read at entry
- * (the page was not in memory yet) is read now, and labelled late.
+ * (the page was not in memory yet) is read now, and labelled late. Returns its length.
  */
-__attribute__((noinline)) int name_append(u32 i, u32 seg)
+__attribute__((noinline)) u32 name_append(u32 i, u32 seg)
 {
 	struct scratch *s = the_scratch();
 	u32 len, at, to, got;
@@ -372,7 +371,7 @@ __attribute__((noinline)) int name_append(u32 i, u32 seg)
 	s->ev.seg[seg].len = len;
 	s->ev.seg[seg].flags = flags;
 	s->len = to + len;
-	return 0;
+	return len;
 }
 
 /* At entry: the files that the descriptors of the call stand for, where that can change. */
