@@ -16,14 +16,15 @@ import (
 // compares them with the object's own types.
 
 type counters struct {
-	Emitted, RingFull, MapFull [2]uint64
-	ScratchBusy, Folded        uint64
-	Sent, Received             uint64
-	Interrupted                uint64
-	Answered                   uint64
-	AnonymousExec              uint64
-	Descriptors                uint64
-	RawSockets                 uint64
+	Emitted, RingFull   [2]uint64
+	MapFull             uint64
+	ScratchBusy, Folded uint64
+	Sent, Received      uint64
+	Interrupted         uint64
+	Answered            uint64
+	AnonymousExec       uint64
+	Descriptors         uint64
+	RawSockets          uint64
 }
 
 type mark struct {
@@ -56,7 +57,7 @@ type request struct {
 
 type flight struct {
 	Dentry, Mnt     [2]uint64
-	LongNames, Sock uint64
+	LongNames, What uint64
 	Followup, Index uint32
 	Len, Flags      [2]uint16
 	Names           [256]byte
@@ -128,8 +129,8 @@ func (t totals) sums() audit.Summary {
 	for _, c := range t {
 		for i := range c.Emitted {
 			lose(&s, "ring_full", c.RingFull[i])
-			lose(&s, "map_full", c.MapFull[i])
 		}
+		lose(&s, "map_full", c.MapFull)
 		lose(&s, "scratch_busy", c.ScratchBusy)
 		s.Folded += c.Folded
 		s.BytesSent += c.Sent

@@ -211,7 +211,7 @@ struct event {
 struct counters {
 	u64 emitted[2];
 	u64 ring_full[2];
-	u64 map_full[2];	/* an event that could not be prepared */
+	u64 map_full;	/* events that could not be prepared */
 	u64 scratch_busy;
 	u64 folded;
 	u64 sent;	/* bytes over sockets */

@@ -84,7 +84,7 @@ static __always_inline void base_append(struct scratch *s, u32 i, u32 first, u32
 	/* Where ".." stops climbing. */
 	s->walk.root_dentry = (u64)BPF_CORE_READ(current_task(), fs, root.dentry);
 	s->walk.root_mnt = (u64)mount_of((u64)BPF_CORE_READ(current_task(), fs, root.mnt));
-	s->walk.end_mnt = s->call.op == OP_PIVOT_ROOT ? s->flight.sock : 0;
+	s->walk.end_mnt = s->call.op == OP_PIVOT_ROOT ? s->flight.old_root : 0;
 	base_of(first, dirfd_of(s, i));
 	if (!s->call.base_early || !dentry || (s->base.dentry == dentry && s->base.mnt == mnt)) {
 		dentry = s->base.dentry;

@@ -277,7 +277,7 @@ __attribute__((noinline)) int call_end(s64 ret)
 		if (ret < 0) /* open_by_handle_at() has no name to fail with */
 			break;
 		/* Has another thread put its own file there, and let go of it elsewhere? */
-		s->raced = s->flight.sock && is_vacated(own_files(), ret, s->flight.sock);
+		s->raced = s->flight.begun && is_vacated(own_files(), ret, s->flight.begun);
 		on_open(ret, open_flags(s));
 		break;
 	case OP_EXEC:

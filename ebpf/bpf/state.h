@@ -97,11 +97,11 @@ struct flight {
 	u64 dentry[2]; /* base directories at entry, compared and never followed unchecked */
 	u64 mnt[2];
 	u64 long_names; /* the key of the names in that map; 0: they are here */
-	/*
-	 * Behind the descriptor at entry; 0: entry not seen, or none. Of an open
-	 * it is when that began, of a pivot_root the mount of the root.
-	 */
-	u64 sock;
+	union {
+		u64 sock;     /* behind the descriptor; 0: none, or the entry was not seen */
+		u64 begun;    /* of an open while others may change descriptors: when */
+		u64 old_root; /* of a pivot_root: the mount of the root */
+	};
 	u32 followup; /* a further connect on a socket that is connecting or connected */
 	u32 index; /* of the call; an exec that succeeds loses its number */
 	u16 len[2];
@@ -210,10 +210,10 @@ struct {
 /*
  * Datagram sockets that were bound to an address of the kernel's choice and
  * have neither sent nor received, by address of the struct sock. One that
- * sends first is a client.
+ * sends first is a client. Sockets that are closed stay until there is no room.
  */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);
 	__type(key, u64);
 	__type(value, u32);
@@ -379,7 +379,7 @@ static __always_inline void count_map_full(void)
 
 	if (c) {
 		c->emitted[0]++;
-		c->map_full[0]++;
+		c->map_full++;
 	}
 }
 

@@ -311,9 +311,9 @@ __attribute__((noinline)) int names_keep(u32 index)
 	f->flags[0] = f->flags[1] = 0;
 	f->index = index;
 	if (s->call.op == OP_PIVOT_ROOT)
-		f->sock = (u64)mount_of((u64)BPF_CORE_READ(current_task(), fs, root.mnt));
+		f->old_root = (u64)mount_of((u64)BPF_CORE_READ(current_task(), fs, root.mnt));
 	else if (s->call.op == OP_OPEN && descriptors_shared())
-		f->sock = bpf_ktime_get_boot_ns();
+		f->begun = bpf_ktime_get_boot_ns();
 	if (s->call.path[0])
 		name_keep(0);
 	if (s->call.path[1])

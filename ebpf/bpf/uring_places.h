@@ -22,7 +22,7 @@ struct place {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1024);
+	__uint(max_entries, 8192);
 	__type(key, struct place);
 	__type(value, u64);
 } vacated SEC(".maps");
