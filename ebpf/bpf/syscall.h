@@ -100,6 +100,7 @@ static __always_inline u32 socketcall_of(struct pt_regs *regs)
 
 __attribute__((noinline)) u32 call_index(s64 nr, u32 compat, u32 socketcall)
 {
+	opaque(socketcall); /* else clang passes nothing where it is not used, which verifiers refuse */
 #if defined(__TARGET_ARCH_x86)
 	if (compat && nr == NR_SOCKETCALL)
 		return CALLS_SOCKETCALL + (socketcall & 31);

@@ -11,6 +11,7 @@ import (
 // machine is how QEMU is an architecture.
 type machine struct {
 	qemu    string
+	pkg     string // of Debian that has it
 	args    []string
 	console string // as the kernel calls it
 	cc      string // the C compiler
@@ -20,7 +21,9 @@ var machines = map[string]machine{
 	// Not microvm, which boots half a second faster: it has no clock for the
 	// kernel to measure the processor's by, and on a busy machine boots hang
 	// in that. The serial line needs no module.
-	"amd64": {"qemu-system-x86_64", []string{"-M", "q35"}, "ttyS0", "gcc"},
+	"amd64": {"qemu-system-x86_64", "qemu-system-x86", []string{"-M", "q35", "-cpu", "max"}, "ttyS0", "gcc"},
+	// Not "max": to sign pointers, as that does, is slow to emulate.
+	"arm64": {"qemu-system-aarch64", "qemu-system-arm", []string{"-M", "virt", "-cpu", "cortex-a72"}, "ttyAMA0", "aarch64-linux-gnu-gcc"},
 }
 
 // guestMemory in MiB: the file system lies in it.
@@ -42,7 +45,7 @@ func boot(ctx context.Context, arch, image, initramfs string, console io.Writer)
 		// One thread for both processors: with a thread each, QEMU (7.2) now and
 		// then keeps running code that the kernel has patched on the other one,
 		// and the guest hangs.
-		"-accel", "tcg,thread=single", "-cpu", "max", "-smp", "2", "-m", fmt.Sprint(guestMemory),
+		"-accel", "tcg,thread=single", "-smp", "2", "-m", fmt.Sprint(guestMemory),
 		"-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot",
 		"-kernel", image, "-initrd", initramfs,
 		"-append", "console="+m.console+" "+kernelParameters,
@@ -54,7 +57,7 @@ func boot(ctx context.Context, arch, image, initramfs string, console io.Writer)
 		return context.Cause(ctx)
 	}
 	if errors.Is(err, exec.ErrNotFound) {
-		return fmt.Errorf("%w (Debian's package qemu-system-x86 has it)", err)
+		return fmt.Errorf("%w (Debian's package %s has it)", err, m.pkg)
 	}
 	return err
 }

@@ -23,6 +23,7 @@ var kernels = []kernel{
 	{name: "5.10", release: "bullseye", arch: "amd64"},
 	{name: "6.1", release: "bookworm", arch: "amd64"},
 	{name: "6.12", release: "trixie", arch: "amd64"},
+	{name: "6.12-arm64", release: "trixie", arch: "arm64"},
 	{name: hostKernel},
 }
 

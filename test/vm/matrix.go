@@ -43,8 +43,12 @@ func (m *matrix) run(ctx context.Context) error {
 		}
 		images[k.name] = image
 		if initramfs[arch] == "" {
+			root, err := userland(m.cache, arch)
+			if err != nil {
+				return fmt.Errorf("programs for %s: %w", arch, err)
+			}
 			to := filepath.Join(m.cache, arch+".cpio")
-			if err := pack(to, m.built(arch), arch, "/", m.suites, m.filter); err != nil {
+			if err := pack(to, m.built(arch), arch, root, m.suites, m.filter); err != nil {
 				return fmt.Errorf("initramfs: %w", err)
 			}
 			initramfs[arch] = to

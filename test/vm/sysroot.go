@@ -9,12 +9,51 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"strings"
 )
 
 // sysroot is a folder that programs for the guest are taken from, with the
 // libraries that they need: "/" is this machine.
 type sysroot string
+
+// userlandRelease is the release of Debian that programs for another
+// architecture than this machine's come from.
+const userlandRelease = "bookworm"
+
+// userlandPackages have the programs that the suites run, and what these are
+// linked with.
+var userlandPackages = []string{
+	"coreutils", "dash", "libacl1", "libattr1", "libaudit1", "libblkid1", "libc-bin", "libc6", "libcap-ng0", "libgmp10",
+	"libmount1", "libpcre2-8-0", "libselinux1", "libsmartcols1", "libssl3", "mount", "util-linux",
+}
+
+// userland is where the programs for an architecture are: those of this
+// machine if it is its own, else some of Debian's, unpacked and not installed.
+func userland(cache, arch string) (sysroot, error) {
+	if arch == runtime.GOARCH {
+		return "/", nil
+	}
+	dir := filepath.Join(cache, "userland-"+arch)
+	if _, err := os.Stat(dir); err == nil {
+		return sysroot(dir), nil
+	}
+	apt, err := newApt(dir+".apt", userlandRelease, arch)
+	if err != nil {
+		return "", err
+	}
+	unpacked := dir + ".unpacked"
+	if err := os.RemoveAll(unpacked); err != nil {
+		return "", err
+	}
+	if err := apt.unpack(unpacked, userlandPackages...); err != nil {
+		return "", err
+	}
+	if err := os.Rename(unpacked, dir); err != nil {
+		return "", err
+	}
+	return sysroot(dir), apt.remove()
+}
 
 // links adds the links at the top that stand for folders of usr.
 func (s sysroot) links(a *archive) error {
