@@ -1,7 +1,6 @@
 package guest
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +10,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"glasshouse/internal/procfs"
 )
 
 // Reaper reaps the orphans that become the recorder's children. It leaves
@@ -184,20 +185,14 @@ func children() []int {
 	}
 	defer dir.Close()
 	names, _ := dir.Readdirnames(-1)
-	self := []byte(strconv.Itoa(os.Getpid()))
+	self := os.Getpid()
 	var pids []int
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
 		if err != nil {
 			continue
 		}
-		stat, err := os.ReadFile("/proc/" + name + "/stat")
-		if err != nil {
-			continue
-		}
-		// "PID (NAME) STATE PPID ...", where NAME can hold anything.
-		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-		if len(fields) > 1 && bytes.Equal(fields[1], self) {
+		if stat, err := procfs.ReadStat(pid); err == nil && stat.Parent == self {
 			pids = append(pids, pid)
 		}
 	}

@@ -1,10 +1,10 @@
 package journal
 
 import (
-	"bytes"
 	"os"
-	"strconv"
 	"strings"
+
+	"glasshouse/internal/procfs"
 )
 
 // self names this process, and the boot and PID namespace that it lives in.
@@ -17,16 +17,6 @@ func self() (p Process, boot, namespace string) {
 // startOf is when a process started, in clock ticks since boot; 0 if there is
 // none.
 func startOf(pid int) uint64 {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return 0
-	}
-	// The name, in parentheses, may itself hold spaces and parentheses. After
-	// it come the fields from the third on, and the start is the 22nd.
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 20 {
-		return 0
-	}
-	start, _ := strconv.ParseUint(string(fields[19]), 10, 64)
-	return start
+	stat, _ := procfs.ReadStat(pid)
+	return stat.Start
 }

@@ -1,13 +1,10 @@
 package runner
 
 import (
-	"bytes"
-	"os"
-	"strconv"
-
 	"golang.org/x/sys/unix"
 
 	"glasshouse/audit"
+	"glasshouse/internal/procfs"
 )
 
 // kill ends a process that the collector saw, and nobody who got its number
@@ -26,16 +23,6 @@ func kill(p audit.ProcessID) {
 // startedAt tells whether the process with this number started ns after boot.
 // /proc counts in hundredths of a second.
 func startedAt(pid int32, ns uint64) bool {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(int(pid)) + "/stat")
-	if err != nil {
-		return false
-	}
-	// The name, in parentheses, may itself hold spaces and parentheses. After
-	// it come the fields from the third on, and the start is the 22nd.
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 20 {
-		return false
-	}
-	ticks, err := strconv.ParseUint(string(fields[19]), 10, 64)
-	return err == nil && ticks == ns/10_000_000
+	stat, err := procfs.ReadStat(int(pid))
+	return err == nil && stat.Start == ns/10_000_000
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"glasshouse/audit"
+	"glasshouse/internal/procfs"
 	"glasshouse/receipt"
 )
 
@@ -159,12 +160,8 @@ func prune(top string) {
 	}
 }
 
-// zombie tells whether a process has ended and waits for its parent.
+// zombie tells whether a process has ended and waits for its parent, or is gone.
 func zombie(pid int) bool {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return true
-	}
-	_, rest, _ := strings.Cut(string(stat[max(0, strings.LastIndexByte(string(stat), ')')):]), " ")
-	return strings.HasPrefix(rest, "Z") || strings.HasPrefix(rest, "X")
+	stat, err := procfs.ReadStat(pid)
+	return err != nil || stat.State == 'Z' || stat.State == 'X'
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"glasshouse/backend"
+	"glasshouse/internal/procfs"
 )
 
 // ends: what happens after the root process, and what is left.
@@ -28,14 +29,19 @@ func (s *suite) ends(t *testing.T, caps Capabilities) {
 // kill ends a survivor of a test, known by what it printed.
 func kill(t *testing.T, pid string) {
 	t.Helper()
+	if p, err := os.FindProcess(number(t, pid)); err == nil {
+		_ = p.Kill()
+		_ = p.Release()
+	}
+}
+
+func number(t *testing.T, pid string) int {
+	t.Helper()
 	n, err := strconv.Atoi(strings.TrimSpace(pid))
 	if err != nil {
 		t.Fatalf("not a pid: %q", pid)
 	}
-	if p, err := os.FindProcess(n); err == nil {
-		_ = p.Kill()
-		_ = p.Release()
-	}
+	return n
 }
 
 // heldOutput: a process in the background that keeps stdout open does not
@@ -107,7 +113,7 @@ func (s *suite) killTree(t *testing.T) {
 	cmd.Stdout = out
 	b := s.started(t, cmd)
 	pid := out.wait(t, "\n")
-	if gone(pid) {
+	if gone(t, pid) {
 		t.Fatal("the orphan does not run")
 	}
 	if err := b.(backend.TreeKiller).KillTree(); err != nil {
@@ -116,7 +122,7 @@ func (s *suite) killTree(t *testing.T) {
 	if exit := wait(t, b); exit.Signal != "SIGKILL" {
 		t.Errorf("exit %+v", exit)
 	}
-	if !gone(pid) {
+	if !gone(t, pid) {
 		kill(t, pid)
 		t.Error("the orphan lives")
 	}
@@ -128,13 +134,13 @@ func (s *suite) killTree(t *testing.T) {
 	b = s.started(t, cmd)
 	wait(t, b)
 	pid = out.String()
-	if gone(pid) {
+	if gone(t, pid) {
 		t.Fatal("the orphan does not outlive the root")
 	}
 	if err := b.(backend.TreeKiller).KillTree(); err != nil {
 		t.Fatal(err)
 	}
-	if !gone(pid) {
+	if !gone(t, pid) {
 		kill(t, pid)
 		t.Error("the orphan lives")
 	}
@@ -151,20 +157,17 @@ func (s *suite) cancelledTree(t *testing.T) {
 	if _, err := b.Wait(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("Wait: %v", err)
 	}
-	if !gone(pid) {
+	if !gone(t, pid) {
 		kill(t, pid)
 		t.Error("the orphan lives")
 	}
 }
 
 // gone tells whether a process has ended, reaped or not.
-func gone(pid string) bool {
-	stat, err := os.ReadFile("/proc/" + strings.TrimSpace(pid) + "/stat")
-	if err != nil {
-		return true
-	}
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	return strings.HasPrefix(rest, "Z") || strings.HasPrefix(rest, "X")
+func gone(t *testing.T, pid string) bool {
+	t.Helper()
+	stat, err := procfs.ReadStat(number(t, pid))
+	return err != nil || stat.State == 'Z' || stat.State == 'X'
 }
 
 // leaks: after Cleanup there are as many descriptors and goroutines as before.

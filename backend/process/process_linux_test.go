@@ -507,18 +507,3 @@ func unprivileged() {
 	fmt.Printf("other user: %v\n", b.Start(ctx))
 	_ = b.Cleanup(ctx)
 }
-
-func TestParseStat(t *testing.T) {
-	const tail = " S 7 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 424242 1 1 1"
-	for _, name := range []string{"sh", "a b", "a) S 9 (b", ") 1 1", ""} {
-		ppid, start, err := parseStat([]byte("5 (" + name + ")" + tail))
-		if err != nil || ppid != 7 || start != 424242 {
-			t.Errorf("%q: %d, %d, %v", name, ppid, start, err)
-		}
-	}
-	for _, bad := range []string{"", "5", ")", "5 (sh) S", "5 (sh) S x" + tail[4:], "5 (sh)S" + tail} {
-		if _, _, err := parseStat([]byte(bad)); err == nil {
-			t.Errorf("%q was accepted", bad)
-		}
-	}
-}

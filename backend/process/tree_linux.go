@@ -7,12 +7,14 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"glasshouse/internal/procfs"
 )
 
 // identify names a process that cannot have been reaped yet.
 func identify(pid int) identity {
-	_, start, _ := readStat(pid)
-	return identity{pid: pid, start: start}
+	stat, _ := procfs.ReadStat(pid)
+	return identity{pid: pid, start: stat.Start}
 }
 
 // killDescendants ends root and all who descend from it. They are stopped
@@ -20,7 +22,7 @@ func identify(pid int) identity {
 // process that has stopped cannot fork, and one whose parent lives can be
 // found.
 func killDescendants(root identity) {
-	if _, start, err := readStat(root.pid); err != nil || start != root.start {
+	if !there(root) {
 		return
 	}
 	tree := []identity{root}
@@ -60,8 +62,8 @@ func childrenOf(parents map[identity]bool) []identity {
 		if err != nil {
 			continue
 		}
-		if ppid, start, err := readStat(pid); err == nil && byPID[ppid] {
-			found = append(found, identity{pid: pid, start: start})
+		if stat, err := procfs.ReadStat(pid); err == nil && byPID[stat.Parent] {
+			found = append(found, identity{pid: pid, start: stat.Start})
 		}
 	}
 	return found
@@ -71,7 +73,7 @@ func childrenOf(parents map[identity]bool) []identity {
 func send(p identity, sig unix.Signal) {
 	fd, err := unix.PidfdOpen(p.pid, 0)
 	if errors.Is(err, unix.ENOSYS) { // before Linux 5.3
-		if _, start, err := readStat(p.pid); err == nil && start == p.start {
+		if there(p) {
 			_ = unix.Kill(p.pid, sig)
 		}
 		return
@@ -80,37 +82,15 @@ func send(p identity, sig unix.Signal) {
 		return
 	}
 	defer unix.Close(fd)
-	if _, start, err := readStat(p.pid); err == nil && start == p.start {
+	if there(p) {
 		_ = unix.PidfdSendSignal(fd, sig, nil, 0)
 	}
 }
 
-var errStat = errors.New("malformed /proc/PID/stat")
-
-// readStat returns the parent and the start time (clock ticks since boot).
-func readStat(pid int) (ppid int, start uint64, err error) {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return 0, 0, err
-	}
-	return parseStat(data)
-}
-
-func parseStat(data []byte) (ppid int, start uint64, err error) {
-	// The name, in parentheses, may itself hold spaces and parentheses.
-	_, rest, ok := bytes.Cut(data[max(0, bytes.LastIndexByte(data, ')')):], []byte(") "))
-	fields := bytes.Fields(rest)
-	const ppidField, startField = 4 - 3, 22 - 3 // numbered from 1; state is 3
-	if !ok || len(fields) <= startField {
-		return 0, 0, errStat
-	}
-	if ppid, err = strconv.Atoi(string(fields[ppidField])); err != nil {
-		return 0, 0, errStat
-	}
-	if start, err = strconv.ParseUint(string(fields[startField]), 10, 64); err != nil {
-		return 0, 0, errStat
-	}
-	return ppid, start, nil
+// there tells whether p's number is still p's.
+func there(p identity) bool {
+	stat, err := procfs.ReadStat(p.pid)
+	return err == nil && stat.Start == p.start
 }
 
 // ownPeak is the recorder's peak of resident memory in KiB; 0 if unknown.
