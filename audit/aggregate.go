@@ -67,7 +67,7 @@ func (a *Aggregator) Add(event Event) {
 	case *Connect:
 		a.processes.get(e.Process)
 		if e.Shared {
-			a.gaps.add(gapSharedName, "connect", 1)
+			a.gaps.add(receipt.GapSharedNames, "connect", 1)
 		}
 		a.reached("connect", e.Raced, e.OtherNS)
 		a.network.add(e)
@@ -97,7 +97,7 @@ func (a *Aggregator) Add(event Event) {
 func (a *Aggregator) exec(e *Exec) {
 	a.processes.exec(e)
 	if e.NoArgv {
-		a.gaps.add(gapArgv, "argument capture was off", 1)
+		a.gaps.add(receipt.GapArgv, "argument capture was off", 1)
 	}
 	a.seen("exec", e.Exe, false)
 	a.files.executed(e)
@@ -111,20 +111,20 @@ func (a *Aggregator) fileOp(e *FileOp) {
 		return
 	}
 	if !a.files.changed(e) {
-		a.gaps.add(gapPathCut, e.Op, 1)
+		a.gaps.add(receipt.GapPathCut, e.Op, 1)
 	}
 }
 
 // seen notes what is not certain about a path that the kernel showed.
 func (a *Aggregator) seen(op string, p Path, raced bool) {
 	if p.Cut {
-		a.gaps.add(gapPathCut, op, 1)
+		a.gaps.add(receipt.GapPathCut, op, 1)
 	}
 	if raced {
-		a.gaps.add(gapRaced, op, 1)
+		a.gaps.add(receipt.GapRaced, op, 1)
 	}
 	if p.OtherNS {
-		a.gaps.add(gapMounts, op, 1)
+		a.gaps.add(receipt.GapMountNamespace, op, 1)
 	}
 }
 
@@ -142,13 +142,13 @@ func (a *Aggregator) named(op string, targets ...Target) {
 		otherNS = otherNS || t.Base.OtherNS
 	}
 	if raced {
-		a.gaps.add(gapRaced, op, 1)
+		a.gaps.add(receipt.GapRaced, op, 1)
 	}
 	if shared {
-		a.gaps.add(gapSharedName, op, 1)
+		a.gaps.add(receipt.GapSharedNames, op, 1)
 	}
 	if otherNS {
-		a.gaps.add(gapMounts, op, 1)
+		a.gaps.add(receipt.GapMountNamespace, op, 1)
 	}
 }
 
@@ -173,17 +173,17 @@ func (a *Aggregator) Fill(r *receipt.Receipt, sum Summary, boot time.Time) {
 	r.Resources = rows.resources
 	r.Observation.Survivors = rows.survivors
 	if n := len(rows.survivors); n > 0 {
-		gaps.add(gapSurvivors, "processes outlived the recording; what they did afterwards is not in it", uint64(n))
+		gaps.add(receipt.GapSurvivors, "processes outlived the recording; what they did afterwards is not in it", uint64(n))
 	}
 	if rows.asRoot > 0 && r.Execution.Isolation == "none" {
-		gaps.add(gapRoot, "processes ran as root beside the recorder and could have reached it", rows.asRoot)
+		gaps.add(receipt.GapRoot, "processes ran as root beside the recorder and could have reached it", rows.asRoot)
 	}
 
 	if n := a.processes.argvCut; n > 0 {
-		gaps.add(gapArgv, "arguments beyond the first 64 MiB of the run were cut", n)
+		gaps.add(receipt.GapArgv, "arguments beyond the first 64 MiB of the run were cut", n)
 	}
 	if rows.dumped > 0 {
-		gaps.add(gapCoreDump, "the kernel dumped the memory of processes that a signal ended, as /proc/sys/kernel/core_pattern says", rows.dumped)
+		gaps.add(receipt.GapCoreDump, "the kernel dumped the memory of processes that a signal ended, as /proc/sys/kernel/core_pattern says", rows.dumped)
 	}
 
 	a.files.fill(&r.Filesystem, gaps)

@@ -101,12 +101,12 @@ func (t *dnsTable) fill(n *receipt.Network, gaps gapSet) {
 		n.DNS = append(n.DNS, receipt.DNSQuery{Name: q.Name, Type: q.Type, Server: q.server, PID: q.process.PID, Count: count})
 	}
 	if count := t.unread[false]; count > 0 {
-		gaps.add(gapDNS, "messages to port 53 that are no questions, or were not read whole", count)
+		gaps.add(receipt.GapDNS, "messages to port 53 that are no questions, or were not read whole", count)
 	}
 	if count := t.unread[true]; count > 0 {
-		gaps.add(gapDNS, "messages from port 53 that are no answers, or were not read whole", count)
+		gaps.add(receipt.GapDNS, "messages from port 53 that are no answers, or were not read whole", count)
 	}
 	if t.dropped > 0 {
-		gaps.add(gapDNS, "addresses in answers for which there was no room", t.dropped)
+		gaps.add(receipt.GapDNS, "addresses in answers for which there was no room", t.dropped)
 	}
 }

@@ -223,7 +223,7 @@ func (t *fileTable) fill(fs *receipt.Filesystem, gaps gapSet) {
 			OtherMounts: name.otherNS,
 		})
 		if f.shared > 0 {
-			gaps.add(gapMapping, "files were mapped shared and writable; writes through a mapping pass no system call", f.shared)
+			gaps.add(receipt.GapSharedMapping, "files were mapped shared and writable; writes through a mapping pass no system call", f.shared)
 		}
 		if !name.listed() {
 			continue
@@ -258,7 +258,7 @@ func (t *fileTable) fill(fs *receipt.Filesystem, gaps gapSet) {
 	linked := t.linked()
 	for r := range t.renames {
 		if linked[r.from] && linked[r.to] {
-			gaps.add(gapLinks, "renames between names that the run had linked: if both are of one file, nothing was done", 1)
+			gaps.add(receipt.GapLinks, "renames between names that the run had linked: if both are of one file, nothing was done", 1)
 		}
 		fs.Renames = append(fs.Renames, receipt.Rename{From: r.from, To: r.to, Source: receipt.SourceLexical})
 	}
@@ -268,7 +268,7 @@ func (t *fileTable) fill(fs *receipt.Filesystem, gaps gapSet) {
 			if k.to != "" {
 				what += ", " + k.to
 			}
-			gaps.add(gapIOUring, what+": not to be reported if it is done", *n)
+			gaps.add(receipt.GapIOUring, what+": not to be reported if it is done", *n)
 			continue
 		}
 		fs.Failed = append(fs.Failed, receipt.FailedOp{

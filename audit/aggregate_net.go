@@ -201,7 +201,7 @@ func (t *networkTable) fill(n *receipt.Network, gaps gapSet) {
 		orphans = addSat(orphans, s.orphans)
 	}
 	if orphans > 0 {
-		gaps.add(gapConnect, "outcomes of connection attempts that did not arrive", orphans)
+		gaps.add(receipt.GapConnect, "outcomes of connection attempts that did not arrive", orphans)
 	}
 
 	n.Attempts = make([]receipt.Attempt, 0, len(counts))
@@ -220,7 +220,7 @@ func (t *networkTable) fill(n *receipt.Network, gaps gapSet) {
 			continue
 		}
 		if others := counts[key] - min(t.internal[key], counts[key]); others > 0 {
-			gaps.add(gapDaemon, key.dst, others)
+			gaps.add(receipt.GapDaemon, key.dst, others)
 		}
 	}
 }

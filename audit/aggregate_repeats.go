@@ -1,5 +1,7 @@
 package audit
 
+import "glasshouse/receipt"
+
 // tally is where the repeats of an event count; any part may be nil.
 type tally struct{ count, read, written *uint64 }
 
@@ -53,6 +55,6 @@ func (t *repeatTable) gaps(gaps gapSet) {
 		n = addSat(n, r.count)
 	}
 	if n > 0 {
-		gaps.add(gapRepeats, "repeats of events that did not arrive", n)
+		gaps.add(receipt.GapRepeats, "repeats of events that did not arrive", n)
 	}
 }

@@ -88,7 +88,7 @@ type SyscallCount struct {
 
 // Gap is something that could not be seen.
 type Gap struct {
-	Kind   string
+	Kind   string // one of the constants receipt.Gap...
 	Detail string
 	Count  uint64
 }

@@ -9,26 +9,6 @@ import (
 	"glasshouse/receipt"
 )
 
-// The kinds of gaps that the aggregator finds by itself.
-const (
-	gapIOUring     = "io_uring"
-	gapNotRecorded = "not_recorded"    // calls that change things and leave no event
-	gapDaemon      = "daemon"          // a service was reached over a unix socket, and may have worked for the run
-	gapRoot        = "root"            // the run had the rights to reach the recorder
-	gapCoreDump    = "core_dump"       // the kernel wrote a dead process's memory to a file or a program
-	gapSurvivors   = "survivors"       // processes went on after the recording
-	gapPathCut     = "path_cut"        // a path is known in part
-	gapRaced       = "raced"           // a name, its folder or a descriptor may have been changed meanwhile
-	gapArgv        = "argv"            // arguments were not captured
-	gapSharedName  = "shared_names"    // a name was read from memory that others could write to meanwhile
-	gapMounts      = "mount_namespace" // paths are those of another mount namespace than the recorder's
-	gapMapping     = "shared_mapping"  // files could be changed through memory
-	gapLinks       = "links"           // a rename between two names of one file does nothing
-	gapRepeats     = "repeats"         // counts without the event that they belong to
-	gapConnect     = "connect"         // outcomes without the attempt that they belong to
-	gapDNS         = "dns"             // messages to or from name servers that could not be read
-)
-
 // unrecorded are the system calls that change or move files, sockets,
 // privileges or other processes and that are not recorded as events: a receipt
 // names them, with how often they were called, so that nobody takes the lists
@@ -97,7 +77,7 @@ func (s gapSet) addUnrecorded(calls []SyscallCount) {
 	for _, row := range unrecorded {
 		for _, call := range row.calls {
 			if n := counts[call]; n > 0 {
-				s.add(gapNotRecorded, call+": "+row.detail, n)
+				s.add(receipt.GapNotRecorded, call+": "+row.detail, n)
 			}
 		}
 	}

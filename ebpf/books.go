@@ -10,6 +10,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"glasshouse/audit"
+	"glasshouse/receipt"
 )
 
 // The layouts below are those of bpf/state.h and bpf/event.h; checkObject
@@ -143,37 +144,37 @@ func (t totals) sums() audit.Summary {
 	}
 	if n := s.Lost["map_full"]; n > 0 {
 		s.Gaps = append(s.Gaps, audit.Gap{
-			Kind: "map_full", Count: n,
+			Kind: receipt.GapMapFull, Count: n,
 			Detail: "a table in the kernel was full: a process that had no place in it, and all that it started, was not recorded; or a call on a name; or the outcome of a connection",
 		})
 	}
 	if anonymous > 0 {
 		s.Gaps = append(s.Gaps, audit.Gap{
-			Kind: "executable_memory", Count: anonymous,
+			Kind: receipt.GapExecutableMemory, Count: anonymous,
 			Detail: "memory that no file is behind was made executable, or memory was by mprotect: what ran there is not known",
 		})
 	}
 	if interrupted > 0 {
 		s.Gaps = append(s.Gaps, audit.Gap{
-			Kind: "interrupted", Count: interrupted,
+			Kind: receipt.GapInterrupted, Count: interrupted,
 			Detail: "calls broken off by a signal; those that the kernel began again are recorded, those that ended in EINTR are not",
 		})
 	}
 	if answered > 0 {
 		s.Gaps = append(s.Gaps, audit.Gap{
-			Kind: "answered", Count: answered,
+			Kind: receipt.GapAnswered, Count: answered,
 			Detail: "calls that a seccomp filter or a tracer answered in the kernel's place: their callers were told that they were done, and they did not take place",
 		})
 	}
 	if descriptors > 0 {
 		s.Gaps = append(s.Gaps, audit.Gap{
-			Kind: "descriptors", Count: descriptors,
+			Kind: receipt.GapDescriptors, Count: descriptors,
 			Detail: "messages brought descriptors from processes outside of the run: files behind them are recorded when they are used, connections that others made are in no attempt",
 		})
 	}
 	if raw > 0 {
 		s.Gaps = append(s.Gaps, audit.Gap{
-			Kind: "raw_socket", Count: raw,
+			Kind: receipt.GapRawSocket, Count: raw,
 			Detail: "raw or packet sockets were made; they need no address to receive, and write the headers of what they send themselves",
 		})
 	}

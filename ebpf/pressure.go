@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"glasshouse/audit"
+	"glasshouse/receipt"
 )
 
 // pressure holds the run up before the ring overflows, and lets it go on when
@@ -110,7 +111,7 @@ func (p *pressure) report(s *audit.Summary) {
 	defer p.mu.Unlock()
 	s.Holds, s.Held = p.holds, p.held
 	gap := func(detail string) {
-		s.Gaps = append(s.Gaps, audit.Gap{Kind: "backpressure", Detail: detail, Count: 1})
+		s.Gaps = append(s.Gaps, audit.Gap{Kind: receipt.GapBackpressure, Detail: detail, Count: 1})
 	}
 	switch {
 	case p.err != nil:

@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"glasshouse/audit"
+	"glasshouse/receipt"
 )
 
 // The values of uring_results in bpf/uring_state.h.
@@ -128,14 +129,12 @@ func namesWhat(c call) bool {
 	return true
 }
 
-const gapIOUring = "io_uring"
-
 // uringGaps lists what is not known of the operations that were handed to io_uring.
 func (p *probes) uringGaps(calls []audit.SyscallCount) ([]audit.Gap, error) {
 	var gaps []audit.Gap
 	add := func(n uint64, detail string) {
 		if n > 0 {
-			gaps = append(gaps, audit.Gap{Kind: gapIOUring, Detail: detail, Count: n})
+			gaps = append(gaps, audit.Gap{Kind: receipt.GapIOUring, Detail: detail, Count: n})
 		}
 	}
 	if p.programs[probesProgIoUringComplete] == nil {

@@ -1,11 +1,15 @@
 package receipt
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"maps"
 	"os"
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -30,6 +34,56 @@ func TestDocumentNamesEveryKey(t *testing.T) {
 			t.Errorf("section %q (-receipt +document):\n%s", section, diff)
 		}
 	}
+}
+
+// docs/RECEIPT.md has a row for each kind of gap, and no others, in the order
+// of the constants.
+func TestDocumentNamesEveryGap(t *testing.T) {
+	data, err := os.ReadFile("../docs/RECEIPT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, ok := strings.Cut(string(data), "\n| kind | what is behind it |\n|---|---|\n")
+	if !ok {
+		t.Fatal("the document has no table of kinds")
+	}
+	table, _, _ = strings.Cut(table, "\n\n")
+	var got []string
+	for row := range strings.SplitSeq(table, "\n") {
+		kind, _, ok := strings.Cut(strings.TrimPrefix(row, "| `"), "` | ")
+		if !ok {
+			t.Errorf("a row without a kind: %.40s", row)
+		}
+		got = append(got, kind)
+	}
+	if diff := cmp.Diff(gapKinds(t), got); diff != "" {
+		t.Errorf("kinds (-receipt +document):\n%s", diff)
+	}
+}
+
+// gapKinds are the values of the constants in gaps.go, read from the source: a
+// list of them in the code would be one more place to forget.
+func gapKinds(t *testing.T) (kinds []string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "gaps.go", nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		for i, name := range spec.Names {
+			kind, err := strconv.Unquote(spec.Values[i].(*ast.BasicLit).Value)
+			if err != nil || !strings.HasPrefix(name.Name, "Gap") {
+				t.Errorf("%s is no kind of gap", name)
+			}
+			kinds = append(kinds, kind)
+		}
+		return false
+	})
+	return kinds
 }
 
 // A blank line ends a table of Markdown: rows behind it are no table any more.

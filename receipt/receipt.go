@@ -105,7 +105,7 @@ type Hook struct {
 
 // Gap is a thing that could not be seen.
 type Gap struct {
-	Kind   string `json:"kind"`
+	Kind   string `json:"kind"` // one of the constants Gap...
 	Detail string `json:"detail"`
 	Count  uint64 `json:"count"`
 }

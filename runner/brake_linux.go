@@ -4,6 +4,7 @@ import (
 	"glasshouse/audit"
 	"glasshouse/backend"
 	"glasshouse/freezer"
+	"glasshouse/receipt"
 )
 
 // brake gives the collector the means to hold the run up, where there are
@@ -22,7 +23,7 @@ func (r *run) brake() (done func()) {
 	keeper, _ := r.spec.Backend.(freezer.Keeper)
 	f := freezer.New(grouped.Cgroup(), keeper)
 	if err := throttler.Throttle(f); err != nil {
-		r.gap("backpressure", err.Error())
+		r.gap(receipt.GapBackpressure, err.Error())
 	}
 	return func() { r.fail(f.Close()) }
 }

@@ -9,6 +9,7 @@ import (
 	"glasshouse/audit"
 	"glasshouse/backend"
 	"glasshouse/journal"
+	"glasshouse/receipt"
 )
 
 // openJournal writes down what is known of the run before there is a command.
@@ -45,7 +46,7 @@ func (r *run) openJournal() {
 	case ok:
 		source.TapRecords(j.Record)
 	case r.spec.Collector != nil:
-		r.gap("journal", "this collector's events are not kept: a killed recorder would leave none")
+		r.gap(receipt.GapJournal, "this collector's events are not kept: a killed recorder would leave none")
 	}
 }
 
@@ -60,7 +61,7 @@ func (r *run) awaitJournal() {
 }
 
 func (r *run) noJournal(err error) {
-	r.gap("journal", "a killed recorder would have left nothing: "+err.Error())
+	r.gap(receipt.GapJournal, "a killed recorder would have left nothing: "+err.Error())
 	if f := r.spec.JournalFailed; f != nil {
 		f(err)
 	}
@@ -116,7 +117,7 @@ func (r *run) closeRecords() {
 		r.journal.Append(journal.KindSums, sums(r.summary))
 	}
 	if err := r.journal.Err(); err != nil {
-		r.gap("journal", fmt.Sprintf("a killed recorder would have left a part of the events: %v", err))
+		r.gap(receipt.GapJournal, fmt.Sprintf("a killed recorder would have left a part of the events: %v", err))
 	}
 }
 

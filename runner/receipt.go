@@ -98,7 +98,7 @@ func (r *run) observation(rec *receipt.Receipt) {
 		if uid := rec.Command.UID; uid != 0 && int(uid) == os.Geteuid() && rec.Execution.Isolation == "none" {
 			// Of root the aggregator tells, who knows each process's user.
 			rec.Observation.Gaps = append(rec.Observation.Gaps, receipt.Gap{
-				Kind: "same_user", Detail: "the command ran as the recorder's own user and could have reached it", Count: 1,
+				Kind: receipt.GapSameUser, Detail: "the command ran as the recorder's own user and could have reached it", Count: 1,
 			})
 		}
 	} else {

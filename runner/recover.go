@@ -267,18 +267,18 @@ func (rc *recovery) gaps(left leftovers) []receipt.Gap {
 	}
 	// A recorder that lived to its run's end has missed nothing by then.
 	if rc.abandoned == nil && (rc.started == nil || rc.started.PID != 0) {
-		gap("unobserved", fmt.Sprintf("what the command did after %s was not observed, nor was all of what it did just before", receipt.At(rc.until)))
-		gap("unobserved", left.fate)
+		gap(receipt.GapUnobserved, fmt.Sprintf("what the command did after %s was not observed, nor was all of what it did just before", receipt.At(rc.until)))
+		gap(receipt.GapUnobserved, left.fate)
 	}
 	for _, note := range left.notes {
-		gap("unobserved", note)
+		gap(receipt.GapUnobserved, note)
 	}
 	if rc.sums == nil {
-		gap("recorder", "counts of system calls, bytes on sockets and losses were lost with the recorder: zeros there are not measured")
+		gap(receipt.GapRecorder, "counts of system calls, bytes on sockets and losses were lost with the recorder: zeros there are not measured")
 	} else {
-		gap("recorder", fmt.Sprintf("counts of system calls, bytes on sockets and losses are those of %s", receipt.At(rc.sumsAt)))
+		gap(receipt.GapRecorder, fmt.Sprintf("counts of system calls, bytes on sockets and losses are those of %s", receipt.At(rc.sumsAt)))
 	}
-	gap("recorder", "counts of repeats that were folded in the kernel were lost with the recorder: counts of opens, failures and attempts, and bytes of files, are the least that they can be")
-	gap("recorder", "size and hashes of the command's output were lost with the recorder")
+	gap(receipt.GapRecorder, "counts of repeats that were folded in the kernel were lost with the recorder: counts of opens, failures and attempts, and bytes of files, are the least that they can be")
+	gap(receipt.GapRecorder, "size and hashes of the command's output were lost with the recorder")
 	return gaps
 }

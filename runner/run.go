@@ -298,7 +298,7 @@ func (r *run) drainStreams(ctx context.Context) {
 		_ = h.Drain(ctx)
 	}
 	if h.StreamsHeld() {
-		r.gap("output", "a process that outlived the command holds its output: what it writes from here on is neither passed on nor hashed")
+		r.gap(receipt.GapOutput, "a process that outlived the command holds its output: what it writes from here on is neither passed on nor hashed")
 	}
 }
 
@@ -350,13 +350,13 @@ func (r *run) stopWaiting(sig os.Signal) {
 func (r *run) waitTree(ctx context.Context) (killed bool) {
 	left := r.treeLeft()
 	if left == nil {
-		r.gap("wait_tree", "only the root could be waited for: there is neither a collector nor a cgroup that knows the tree")
+		r.gap(receipt.GapWaitTree, "only the root could be waited for: there is neither a collector nor a cgroup that knows the tree")
 		return false
 	}
 	for delay := 2 * time.Millisecond; ; delay = min(2*delay, 50*time.Millisecond) {
 		some, err := left()
 		if err != nil {
-			r.gap("wait_tree", "the waiting for the tree ended early: "+err.Error())
+			r.gap(receipt.GapWaitTree, "the waiting for the tree ended early: "+err.Error())
 			break
 		}
 		if !some {
@@ -369,7 +369,7 @@ func (r *run) waitTree(ctx context.Context) (killed bool) {
 			r.ended = time.Now()
 			return true
 		case <-r.giveUp:
-			r.gap("wait_tree", "the waiting for the tree was ended by a signal")
+			r.gap(receipt.GapWaitTree, "the waiting for the tree was ended by a signal")
 			r.ended = time.Now()
 			return false
 		case <-time.After(delay):
@@ -399,7 +399,7 @@ func (r *run) killSurvivors() {
 	if r.attached {
 		if alive, err := r.spec.Collector.Alive(); err == nil && len(alive) > 0 {
 			r.gaps = append(r.gaps, receipt.Gap{
-				Kind: "killed", Count: uint64(len(alive)),
+				Kind: receipt.GapKilled, Count: uint64(len(alive)),
 				Detail: "processes that outlived the command were killed by the recorder, as was asked",
 			})
 		}
@@ -459,7 +459,7 @@ func (r *run) drain(ctx context.Context) {
 			r.cpu = cpuTime(dir)
 		}
 		if err := g.CgroupError(); err != nil && r.pid != 0 {
-			r.gap("cgroup", err.Error())
+			r.gap(receipt.GapCgroup, err.Error())
 		}
 	}
 	if r.spec.Collector == nil {

@@ -28,7 +28,7 @@ func (a *app) journal(spec *runner.Spec, f *runFlags, output string) {
 	if err != nil {
 		a.notJournaled(err)
 		spec.Gaps = append(spec.Gaps, receipt.Gap{
-			Kind: "journal", Detail: "a killed recorder would have left nothing: " + err.Error(), Count: 1,
+			Kind: receipt.GapJournal, Detail: "a killed recorder would have left nothing: " + err.Error(), Count: 1,
 		})
 		return
 	}

@@ -33,7 +33,7 @@ var may = []rule{
 	{"backend", nil},
 	{"backend/*", []string{"backend", "internal/procfs"}},
 	{"audit", []string{"receipt"}},
-	{"ebpf", []string{"audit"}},
+	{"ebpf", []string{"audit", "receipt"}},
 	{"journal", []string{"internal/procfs"}},
 	{"runner", []string{"audit", "backend", "freezer", "internal/procfs", "journal", "receipt"}},
 	{"internal/doctor", []string{"audit", "ebpf"}},
