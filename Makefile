@@ -14,7 +14,7 @@ test: ## all tests that this machine can run; as root those of the probes too
 	go test -count=1 $(TESTFLAGS) ./...
 
 test-vm: ## the tests of the probes on several kernels, in virtual machines
-	@go run ./test/vm -kernels '$(KERNELS)' -suites '$(SUITES)' -run '$(TEST)' $(VMFLAGS)
+	@go run ./test/vm -kernels '$(KERNELS)' -suites '$(SUITES)' -run '$(TEST)' -skip '$(SKIP)' $(VMFLAGS)
 
 generate: ## the BPF objects and the Go code that goes with them, from ebpf/bpf
 	scripts/build-ebpf.sh

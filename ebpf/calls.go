@@ -95,7 +95,7 @@ var callTable = map[string]call{
 	"removexattrat": {Op: audit.OpXattr, Path: [2]uint8{2}, Dir: [2]uint8{1}, Flags: 3, BaseEarly: 1},
 
 	"file_setattr": {Op: audit.OpFlags, Path: [2]uint8{2}, Dir: [2]uint8{1}, Flags: 5, BaseEarly: 1},
-	"ioctl":        {Op: audit.OpIoctl},
+	"ioctl":        {Op: audit.OpIoctl, In: 1},
 
 	"mount":         {Op: audit.OpMount, Path: [2]uint8{2, 1}, Flags: 4, BaseEarly: 1},
 	"umount":        {Op: audit.OpUmount, Path: [2]uint8{1}, BaseEarly: 1},
@@ -106,16 +106,16 @@ var callTable = map[string]call{
 
 	"socket":   {Op: audit.OpSocket},
 	"bind":     {Op: audit.OpBind},
-	"listen":   {Op: audit.OpListen},
+	"listen":   {Op: audit.OpListen, In: 1},
 	"accept":   {Op: audit.OpAccept},
 	"accept4":  {Op: audit.OpAccept},
 	"connect":  {Op: audit.OpConnect},
 	"sendto":   {Op: audit.OpSendto, Flags: 4, Payload: payloadBuffer},
 	"sendmsg":  {Op: audit.OpSendmsg, Flags: 3, Payload: payloadMessage},
-	"sendmmsg": {Op: audit.OpSendmmsg},
+	"sendmmsg": {Op: audit.OpSendmmsg, Out: 1},
 	"recvfrom": {Op: audit.OpRecvfrom, In: 1, Flags: 4, Payload: payloadBuffer},
 	"recvmsg":  {Op: audit.OpRecvmsg, In: 1, Flags: 3, Payload: payloadMessage},
-	"recvmmsg": {Op: audit.OpRecvmmsg, Flags: 4},
+	"recvmmsg": {Op: audit.OpRecvmmsg, In: 1, Flags: 4},
 	"send":     {Op: audit.OpMove, Out: 1, Payload: payloadBuffer},
 	"recv":     {Op: audit.OpMove, In: 1, Flags: 4, Payload: payloadBuffer},
 	"write":    {Op: audit.OpMove, Out: 1, Payload: payloadBuffer},
@@ -133,8 +133,8 @@ var callTable = map[string]call{
 
 	"copy_file_range": {Op: audit.OpMove, Out: 3, In: 1},
 
-	"mmap":          {Op: audit.OpMmap},
-	"mmap2":         {Op: audit.OpMmap},
+	"mmap":          {Op: audit.OpMmap, In: 5},
+	"mmap2":         {Op: audit.OpMmap, In: 5},
 	"mprotect":      {Op: audit.OpMprotect},
 	"shmat":         {Op: audit.OpShare},
 	"ipc":           {Op: audit.OpShare}, // 32-bit: any call of System V's, shmat too

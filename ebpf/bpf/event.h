@@ -232,7 +232,7 @@ struct call {
 	u8 flags_at;	/* they lie where that argument points to */
 	u8 nofollow;	/* the name is not followed if it is a link, whatever the flags */
 	u8 base_early;	/* the base directory matters even if the call succeeds */
-	u8 out, in;	/* the descriptors that bytes go to and come from */
+	u8 out, in;	/* the descriptors that bytes go to and come from, or that is worked on */
 	u8 fd;		/* the descriptor that takes the place of a name */
 	u8 payload;	/* enum payload */
 	u8 pad[3];

@@ -239,12 +239,8 @@ static __always_inline void on_descriptor(struct scratch *s, int fd)
 __attribute__((noinline)) int on_ioctl(s64 ret)
 {
 	struct scratch *s = the_scratch();
-	u32 command;
 
-	if (!s || ret)
-		return 0;
-	command = s->args[1];
-	if (command != FS_IOC_SETFLAGS && command != FS_IOC32_SETFLAGS && command != FS_IOC_FSSETXATTR)
+	if (!s || ret || !sets_flags(s->args[1]))
 		return 0;
 	event_begin(EV_FILE_OP, OP_FLAGS);
 	on_descriptor(s, s->args[0]);

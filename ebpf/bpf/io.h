@@ -114,7 +114,7 @@ static __always_inline int makes_code(u32 prot)
 __attribute__((noinline)) int on_mmap(u32 prot, u32 flags, u32 fd)
 {
 	struct scratch *s = the_scratch();
-	struct file *f;
+	struct file *now, *f;
 	u32 how = 0;
 
 	if (!s)
@@ -126,7 +126,8 @@ __attribute__((noinline)) int on_mmap(u32 prot, u32 flags, u32 fd)
 			count_anonymous_exec();
 		return 0;
 	}
-	f = file_of(fd);
+	now = file_of(fd);
+	f = file_at_entry(now, 0);
 	if (!f)
 		return 0; /* closed by another thread */
 	/* Not for reading alone: every program of the C library maps some cache so. */
@@ -142,7 +143,7 @@ __attribute__((noinline)) int on_mmap(u32 prot, u32 flags, u32 fd)
 	if (!how)
 		return 0;
 	key_file((u64)f, EV_MMAP);
-	s->key.f = how;
+	s->key.f = how | (u64)(f != now) << 32;
 	if (fold_known(0, 0))
 		return 0;
 	event_begin(EV_MMAP, OP_MMAP);
@@ -151,6 +152,8 @@ __attribute__((noinline)) int on_mmap(u32 prot, u32 flags, u32 fd)
 	s->ev.file.i_mode = BPF_CORE_READ(f, f_inode, i_mode);
 	s->ev.file.call_flags = how;
 	path_append_file(f, 0);
+	if (f != now)
+		s->ev.seg[0].flags |= SEG_RACED;
 	fold_send();
 	return 0;
 }

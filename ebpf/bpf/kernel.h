@@ -565,6 +565,7 @@ struct pt_regs {
 #define TCP_SYN_SENT 2
 #define TCP_SYN_RECV 3
 #define TCP_CLOSE 7
+#define TCP_LISTEN 10
 
 /* include/uapi/linux/in.h */
 #define IPPROTO_TCP 6

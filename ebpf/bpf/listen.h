@@ -110,25 +110,38 @@ __attribute__((noinline)) int on_bind(s64 ret)
 	return 0;
 }
 
+static __always_inline int listens(struct sock *sk)
+{
+	return BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN;
+}
+
+/* listen. Of two sockets that the descriptor has stood for, it is the one that listens. */
 __attribute__((noinline)) int on_listen(s64 ret)
 {
 	struct scratch *s = the_scratch();
-	struct sock *sk;
+	struct sock *sk, *now;
+	int raced = 0;
 
 	if (!s || ret)
 		return 0;
 	event_begin(EV_LISTEN, OP_LISTEN);
-	sk = sock_of(s->args[0]);
+	now = sock_of(s->args[0]);
+	sk = sock_of_file((u64)file_at_entry(file_of(s->args[0]), 0));
+	if (sk != now) {
+		raced = listens(sk) == listens(now);
+		if (listens(now))
+			sk = now;
+	}
 	if (sk) {
 		net_describe((u64)sk);
 		if (s->ev.net.family == AF_UNIX)
 			unix_name_append((u64)sk, 0);
 		else if (is_inet(s->ev.net.family))
 			own_from_sock((u64)sk);
-	} else {
-		/* Closed by another thread before the call had returned. */
-		s->ev.seg[0].flags |= SEG_RACED;
 	}
+	/* Closed or replaced by another thread before the call had returned. */
+	if (!sk || raced)
+		s->ev.seg[0].flags |= SEG_RACED;
 	event_send(current_tid());
 	return 0;
 }

@@ -301,11 +301,14 @@ __attribute__((noinline)) int on_mmsg_some(u32 first, u32 count, u32 how)
 /* sendmmsg, recvmmsg: the result is how many messages went. */
 static __always_inline void on_mmsg(struct scratch *s, s64 ret, u32 how)
 {
+	struct file *now = file_of(s->args[0]), *file = file_at_entry(now, how & MESSAGE_OUT);
 	u32 i;
 
-	s->io.sock = (u64)sock_of(s->args[0]);
+	s->io.sock = (u64)sock_of_file((u64)file);
 	if (!s->io.sock)
 		return;
+	if (file != now)
+		how |= MESSAGE_RACED;
 	if (ret < 0) {
 		if (how & MESSAGE_OUT)
 			on_mmsg_one(s->args[1], ret, how); /* the first one did not */

@@ -147,7 +147,7 @@ int io_uring_cqe_overflow(void *args)
 /* Calls on descriptors alone, behind which other threads may put other files meanwhile. */
 static __always_inline int has_descriptors(const struct call *call)
 {
-	return call->op == OP_MOVE || call->op == OP_RECVFROM || call->op == OP_RECVMSG || call->fd;
+	return call->op != OP_CLOSE && (call->in || call->out || call->fd);
 }
 
 /* Whether on_file_op() tells what came of the call. */

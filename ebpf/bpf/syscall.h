@@ -375,6 +375,12 @@ __attribute__((noinline)) u32 name_append(u32 i, u32 seg)
 	return len;
 }
 
+/* Whether an ioctl sets the flags of a file. */
+static __always_inline int sets_flags(u32 command)
+{
+	return command == FS_IOC_SETFLAGS || command == FS_IOC32_SETFLAGS || command == FS_IOC_FSSETXATTR;
+}
+
 /* At entry: the files that the descriptors of the call stand for, where that can change. */
 __attribute__((noinline)) int movement_keep(void)
 {
@@ -383,6 +389,10 @@ __attribute__((noinline)) int movement_keep(void)
 	struct movement mv = {};
 
 	if (!s || !descriptors_shared())
+		return 0;
+	if (s->call.op == OP_MMAP && s->args[3] & MAP_ANONYMOUS)
+		return 0;
+	if (s->call.op == OP_IOCTL && !sets_flags(s->args[1]))
 		return 0;
 	if (s->call.fd)
 		mv.file[0] = file_address(arg(s, s->call.fd));

@@ -21,6 +21,8 @@ var doorRows = []row{
 	{name: "race-page"},
 	{name: "race-rename"},
 	{name: "race-displaced", files: []string{"file", "other"}},
+	{name: "race-map"},
+	{name: "race-listen"},
 	{name: "race-cold", files: []string{"names:victim\x00", "victim"}},
 	{name: "race-cwd", files: []string{"victim"}},
 	{name: "race-dirfd", files: []string{"victim", "sub/"}},

@@ -18,7 +18,7 @@ const (
 
 // pack writes the first and only file system of a guest: the first process,
 // the plan, the tests, their files and the programs that they run.
-func pack(to, built, arch string, root sysroot, run []suite, filter string) (err error) {
+func pack(to, built, arch string, root sysroot, run []suite, tests choice) (err error) {
 	f, err := os.Create(to)
 	if err != nil {
 		return err
@@ -31,7 +31,7 @@ func pack(to, built, arch string, root sysroot, run []suite, filter string) (err
 	}
 	var p plan.Plan
 	for _, s := range run {
-		p.Suites = append(p.Suites, s.planned(guestBin, guestModule, filter))
+		p.Suites = append(p.Suites, s.planned(guestBin, guestModule, tests))
 		if err := s.pack(a, built, arch, root); err != nil {
 			return err
 		}

@@ -24,7 +24,7 @@ import (
 type matrix struct {
 	kernels  []kernel
 	suites   []suite
-	filter   string
+	tests    choice
 	parallel int
 	timeout  time.Duration
 	verbose  bool
@@ -35,9 +35,10 @@ func main() {
 	m := matrix{cache: filepath.Join(".cache", "vm")}
 	names := flag.String("kernels", "", "kernels to run on, separated by commas or spaces; all if empty")
 	suiteNames := flag.String("suites", "", "suites to run, separated by commas or spaces; all if empty")
-	flag.StringVar(&m.filter, "run", "", "run only tests that match, as for go test")
+	flag.StringVar(&m.tests.run, "run", "", "run only tests that match, as for go test")
+	flag.StringVar(&m.tests.skip, "skip", "", "leave out tests that match, as for go test")
 	flag.IntVar(&m.parallel, "parallel", 2, "guests at a time")
-	flag.DurationVar(&m.timeout, "timeout", 15*time.Minute, "the longest that a guest may run")
+	flag.DurationVar(&m.timeout, "timeout", 30*time.Minute, "the longest that a guest may run")
 	flag.BoolVar(&m.verbose, "v", false, "print all that a test binary prints")
 	flag.Parse()
 	if err := m.main(list(*names), list(*suiteNames)); err != nil {

@@ -48,7 +48,7 @@ func (m *matrix) run(ctx context.Context) error {
 				return fmt.Errorf("programs for %s: %w", arch, err)
 			}
 			to := filepath.Join(m.cache, arch+".cpio")
-			if err := pack(to, m.built(arch), arch, root, m.suites, m.filter); err != nil {
+			if err := pack(to, m.built(arch), arch, root, m.suites, m.tests); err != nil {
 				return fmt.Errorf("initramfs: %w", err)
 			}
 			initramfs[arch] = to
@@ -146,7 +146,7 @@ func (m *matrix) report(results []result) error {
 			for _, name := range o.skipped {
 				fmt.Printf("skipped on %s: %s/%s: %s\n", res.kernel.name, s.name, name, s.maySkip[res.kernel.name+"/"+name])
 			}
-			problems := o.problems(res.kernel, s, m.filter != "", res.kernel.name == hostKernel && os.Getenv("CI") == "")
+			problems := o.problems(res.kernel, s, m.tests.run != "", res.kernel.name == hostKernel && os.Getenv("CI") == "")
 			if len(problems) == 0 {
 				continue
 			}
@@ -160,7 +160,7 @@ func (m *matrix) report(results []result) error {
 	case bad > 0:
 		return errors.New("the matrix is not green")
 	case passed == 0:
-		return fmt.Errorf("no test matches %q", m.filter)
+		return fmt.Errorf("no test matches %q", m.tests.run)
 	}
 	return nil
 }

@@ -132,14 +132,26 @@ func goBuild(arch, command string, args ...string) error {
 
 // planned is what is to be run of a suite. Binaries are in dir, the module
 // lies in top.
-func (s suite) planned(dir, top, filter string) plan.Suite {
+func (s suite) planned(dir, top string, tests choice) plan.Suite {
 	p := plan.Suite{
 		Name: s.name, Dir: path.Join(top, s.pkg),
 		Argv: []string{path.Join(dir, s.name+".test"), "-test.v=test2json", "-test.short", "-test.timeout=20m"},
 		Env:  []string{helpersVar + "=" + path.Join(dir, helpersDir)},
 	}
-	if filter != "" {
-		p.Argv = append(p.Argv, "-test.run="+filter)
-	}
+	p.Argv = append(p.Argv, tests.flags()...)
 	return p
+}
+
+// choice says which tests of the suites are run: patterns as for go test,
+// empty for all and for none.
+type choice struct{ run, skip string }
+
+func (c choice) flags() (flags []string) {
+	if c.run != "" {
+		flags = append(flags, "-test.run="+c.run)
+	}
+	if c.skip != "" {
+		flags = append(flags, "-test.skip="+c.skip)
+	}
+	return flags
 }

@@ -171,6 +171,96 @@ WORKLOAD(w_displaced, "race-displaced")
 	deed("may", "path_cut"); /* or to the file being gone at once */
 }
 
+/* What a call works on, and what a thread puts in its place while the call is under way. */
+static volatile int first_fd, second_fd, turn;
+
+static void *replace(void *arg)
+{
+	int last = 0, i;
+
+	while (!stop) {
+		if (turn == last)
+			continue;
+		last = turn;
+		for (i = 0; i < last % 64; i++) /* now earlier, now later */
+			__asm__ volatile("" ::: "memory");
+		dup3(second_fd, first_fd, 0);
+	}
+	return arg;
+}
+
+#define REPLACED 400
+
+/* The descriptor names another file before the call is over: the mapping itself shows which it is of. */
+WORKLOAD(w_map, "race-map")
+{
+	pthread_t t;
+	char name[16], other[16], *p;
+	int i;
+
+	pthread_create(&t, 0, replace, 0);
+	for (i = 1; i <= REPLACED; i++) {
+		snprintf(name, sizeof(name), "a%03d", i);
+		snprintf(other, sizeof(other), "b%03d", i);
+		first_fd = make(strdup(name), "a");
+		second_fd = make(strdup(other), "b");
+		turn = i;
+		p = mmap(0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, first_fd, 0);
+		must((long)p);
+		deed("mapped", "%s", *p == 'a' ? name : other);
+		munmap(p, 4096);
+		usleep(20);
+		close(first_fd);
+		close(second_fd);
+	}
+	stop = 1;
+	pthread_join(t, 0);
+	deed("doubtful", "mapped");
+	deed("may", "raced");
+}
+
+static int listens(int s)
+{
+	int yes = 0;
+	socklen_t n = sizeof(yes);
+
+	must(getsockopt(s, SOL_SOCKET, SO_ACCEPTCONN, &yes, &n));
+	return yes;
+}
+
+/* Likewise: of two sockets it can be asked which one listens. */
+WORKLOAD(w_listen, "race-listen")
+{
+	struct sockaddr_un names[2] = { { AF_UNIX, "" }, { AF_UNIX, "" } };
+	int sockets[2], i, k;
+	pthread_t t;
+
+	pthread_create(&t, 0, replace, 0);
+	for (i = 1; i <= REPLACED; i++) {
+		for (k = 0; k < 2; k++) {
+			snprintf(names[k].sun_path, sizeof(names[k].sun_path), "%c%03d", 'a' + k, i);
+			sockets[k] = must(socket(AF_UNIX, SOCK_STREAM, 0));
+			must(bind(sockets[k], (struct sockaddr *)&names[k], sizeof(names[k])));
+			deed("created", "socket %s kernel", names[k].sun_path);
+			deed("writes", "%s", names[k].sun_path);
+		}
+		second_fd = sockets[1];
+		first_fd = must(dup(sockets[0]));
+		turn = i;
+		must(listen(first_fd, 1));
+		for (k = 0; k < 2; k++)
+			if (listens(sockets[k]))
+				deed("listens", "unix unix:%s", names[k].sun_path);
+		usleep(20);
+		close(first_fd);
+		close(sockets[0]);
+		close(sockets[1]);
+	}
+	stop = 1;
+	pthread_join(t, 0);
+	deed("may", "raced");
+}
+
 static int wait_for_the_end(void *arg)
 {
 	int *p = arg;
