@@ -39,7 +39,10 @@ type helper struct {
 
 var objects = []string{"ebpf/*.o"}
 
-const youngRing = "it is of an io_uring younger than this kernel"
+const (
+	youngRing = "it is of an io_uring younger than this kernel"
+	amd64Only = "its instructions are those of amd64"
+)
 
 var suites = []suite{
 	{name: "ebpf", pkg: "ebpf", files: objects},
@@ -59,6 +62,14 @@ var suites = []suite{
 		name: "adversary", pkg: "test/adversary",
 		files:   []string{"docs/COVERAGE.md", "test/adversary/*_test.go", "test/truth/*_test.go"},
 		helpers: []helper{{name: "adversary", dir: "test/adversary/testdata/c", c: true}},
+		maySkip: map[string]string{
+			"6.12-arm64/TestSideDoors/dirty-number":    amd64Only,
+			"6.12-arm64/TestSideDoors/int80":           amd64Only,
+			"6.12-arm64/TestSideDoors/ptrace-changed":  amd64Only,
+			"6.12-arm64/TestSideDoors/ptrace-emulated": amd64Only,
+			"6.12-arm64/TestSideDoors/ptrace-inside":   amd64Only,
+			"6.12-arm64/TestSideDoors/ptrace-outside":  amd64Only,
+		},
 	},
 }
 
