@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,18 +18,18 @@ import (
 	"glasshouse/runner"
 )
 
-// waits returns when a thread of this process sleeps in a call.
-func waits(tid int) {
-	name := fmt.Sprintf("/proc/self/task/%d/stat", tid)
+// waits returns when a thread of this process sleeps in that call.
+func waits(tid, call int) {
+	name := fmt.Sprintf("/proc/self/task/%d/syscall", tid)
 	for range 5000 {
-		b, err := os.ReadFile(name)
+		b, err := os.ReadFile(name) // of a thread that does not sleep: "running"
 		check(err)
-		if fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:])); fields[0] == "S" {
+		if number, _, _ := strings.Cut(string(b), " "); number == strconv.Itoa(call) {
 			return
 		}
 		time.Sleep(time.Millisecond)
 	}
-	check(fmt.Errorf("thread %d does not wait", tid))
+	check(fmt.Errorf("thread %d does not wait in call %d", tid, call))
 }
 
 // fullListener is a listener of a network namespace of the workload's own that
@@ -91,10 +92,11 @@ func init() {
 			check(unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 300))
 			tid, done := make(chan int), make(chan error)
 			go func() {
+				runtime.LockOSThread()
 				tid <- unix.Gettid()
 				done <- unix.Connect(fd, inet4(port))
 			}()
-			waits(<-tid)
+			waits(<-tid, unix.SYS_CONNECT)
 			steal(fd)
 			expect(<-done, unix.ETIMEDOUT)
 		}
@@ -110,7 +112,7 @@ func init() {
 		tid := unix.Gettid()
 		go func() {
 			for range 3 {
-				waits(tid)
+				waits(tid, unix.SYS_CONNECT)
 				check(unix.Tgkill(os.Getpid(), tid, unix.SIGURG))
 				time.Sleep(20 * time.Millisecond)
 			}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"unsafe"
 
@@ -204,12 +205,13 @@ func init() {
 		tid := make(chan int)
 		done := make(chan struct{})
 		go func() {
+			runtime.LockOSThread()
 			tid <- unix.Gettid()
 			n, err := unix.Write(a, make([]byte, 1<<22)) // waits for a reader
 			m.sent(n, err)
 			close(done)
 		}()
-		waits(<-tid)
+		waits(<-tid, unix.SYS_WRITE)
 		check(unix.Close(a))
 		buf := make([]byte, 1<<16)
 		for m.Received < 1<<22 {
