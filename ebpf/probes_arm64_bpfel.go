@@ -51,6 +51,7 @@ const (
 	probesVarHomeDentry          = "home_dentry"
 	probesVarHomeMnt             = "home_mnt"
 	probesVarLauncherTid         = "launcher_tid"
+	probesVarMarked              = "marked"
 	probesVarMntnsInum           = "mntns_inum"
 	probesVarMoves               = "moves"
 	probesVarPidnsInum           = "pidns_inum"
@@ -150,6 +151,7 @@ type probesVariableSpecs struct {
 	HomeDentry     *ebpf.VariableSpec `ebpf:"home_dentry"`
 	HomeMnt        *ebpf.VariableSpec `ebpf:"home_mnt"`
 	LauncherTid    *ebpf.VariableSpec `ebpf:"launcher_tid"`
+	Marked         *ebpf.VariableSpec `ebpf:"marked"`
 	MntnsInum      *ebpf.VariableSpec `ebpf:"mntns_inum"`
 	Moves          *ebpf.VariableSpec `ebpf:"moves"`
 	PidnsInum      *ebpf.VariableSpec `ebpf:"pidns_inum"`
@@ -231,6 +233,7 @@ type probesVariables struct {
 	HomeDentry     *ebpf.Variable `ebpf:"home_dentry"`
 	HomeMnt        *ebpf.Variable `ebpf:"home_mnt"`
 	LauncherTid    *ebpf.Variable `ebpf:"launcher_tid"`
+	Marked         *ebpf.Variable `ebpf:"marked"`
 	MntnsInum      *ebpf.Variable `ebpf:"mntns_inum"`
 	Moves          *ebpf.Variable `ebpf:"moves"`
 	PidnsInum      *ebpf.Variable `ebpf:"pidns_inum"`

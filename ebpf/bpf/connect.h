@@ -45,7 +45,7 @@ __attribute__((noinline)) int peer_recorded(u64 sock)
 	if (!pid)
 		return 0; /* datagrams know nobody */
 	tgid = BPF_CORE_READ((struct upid *)((void *)pid + bpf_core_field_offset(struct pid, numbers)), nr);
-	return !!bpf_map_lookup_elem(&marks, &tgid);
+	return !!mark_of(tgid);
 }
 
 /* At the exit of a connect, or of a send that opens a stream; its address is in s->flight. */

@@ -137,7 +137,7 @@ SEC("raw_tp/io_uring_cqe_overflow")
 int io_uring_cqe_overflow(void *args)
 {
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
+	struct mark *m = mark_of(tgid);
 
 	if (m && !m->armed)
 		count_unseen(URING_UNKNOWN);
@@ -194,7 +194,7 @@ SEC("tp_btf/sys_enter")
 int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
 {
 	u32 tgid = bpf_get_current_pid_tgid() >> 32, tid = bpf_get_current_pid_tgid(), index;
-	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
+	struct mark *m = mark_of(tgid);
 	struct scratch *s;
 	const struct call *call;
 	int compat, on_descriptors, gives_up;
@@ -349,7 +349,7 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 
 	if (may_move_names(regs, nr))
 		__sync_fetch_and_add(&moves, 1);
-	m = bpf_map_lookup_elem(&marks, &tgid);
+	m = mark_of(tgid);
 	if (!m)
 		return 0;
 	compat = is_compat(regs);

@@ -91,7 +91,7 @@ static __always_inline void on_newtask(struct task_struct *child, u64 clone_flag
 
 	if (clone_flags & CLONE_THREAD)
 		return;
-	parent = bpf_map_lookup_elem(&marks, &tgid);
+	parent = mark_of(tgid);
 	if (!parent) {
 		struct task_struct *t = current_task();
 
@@ -117,6 +117,7 @@ static __always_inline void on_newtask(struct task_struct *child, u64 clone_flag
 		count_map_full();
 		return;
 	}
+	__sync_fetch_and_add(&marked[child_tgid % MARKED], 1);
 	if (m.armed)
 		return;
 	s = scratch_get(&m, 0);
@@ -191,7 +192,7 @@ __attribute__((noinline)) int argv_send_some(u64 from, u32 total)
 static __always_inline void on_exec(struct task_struct *t, u32 old_tid, struct linux_binprm *bprm)
 {
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
+	struct mark *m = mark_of(tgid);
 	struct scratch *s;
 	u64 from, total;
 	const char *filename, *interp;
@@ -304,7 +305,7 @@ static __always_inline void on_exit(struct task_struct *t)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid();
 	u32 tgid = pid_tgid >> 32;
-	struct mark *found = bpf_map_lookup_elem(&marks, &tgid), m;
+	struct mark *found = mark_of(tgid), m;
 	struct signal_struct *sig;
 	struct task_struct *leader;
 	struct scratch *s;
@@ -322,6 +323,7 @@ static __always_inline void on_exit(struct task_struct *t)
 	m = *found;
 	if (bpf_map_delete_elem(&marks, &tgid))
 		return;
+	__sync_fetch_and_add(&marked[tgid % MARKED], -1);
 	leader = BPF_CORE_READ(t, group_leader);
 	status = exit_status(sig, leader);
 	/*

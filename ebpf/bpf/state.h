@@ -56,6 +56,18 @@ struct {
 	__type(value, struct mark);
 } marks SEC(".maps");
 
+/*
+ * How many of them there are, by the lower bits of the tgid. Every system call of
+ * every process comes by: that most of these are not recorded shows here at once.
+ */
+#define MARKED 16384
+u32 marked[MARKED];
+
+static __always_inline struct mark *mark_of(u32 tgid)
+{
+	return marked[tgid % MARKED] ? bpf_map_lookup_elem(&marks, &tgid) : 0;
+}
+
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 8 << 20);

@@ -197,7 +197,7 @@ __attribute__((noinline)) int memory_shared(void)
 __attribute__((noinline)) int memory_shares(void)
 {
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
+	struct mark *m = mark_of(tgid);
 
 	if (m)
 		m->shares = 1;

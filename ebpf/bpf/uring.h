@@ -18,7 +18,7 @@
 __attribute__((noinline)) int uring_refused(u64 req)
 {
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
+	struct mark *m = mark_of(tgid);
 	struct uring_count *n;
 
 	request_settle(req);
@@ -147,7 +147,7 @@ static __always_inline int unreported_find(struct scratch *s, u64 req, u32 opcod
 __attribute__((noinline)) int uring_begin(u64 req)
 {
 	u32 tgid = bpf_get_current_pid_tgid() >> 32, opcode, index;
-	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
+	struct mark *m = mark_of(tgid);
 	int shots, unreported, all = uring_results == RESULT_BY_DATA;
 	struct uring_count *n;
 	struct scratch *s;
@@ -222,7 +222,7 @@ __attribute__((noinline)) int uring_told(void)
 __attribute__((noinline)) u64 uring_end(u64 ctx, u64 req, u64 user_data, s32 res)
 {
 	u32 tgid = bpf_get_current_pid_tgid() >> 32, opcode, index, more = 0;
-	struct mark *m = bpf_map_lookup_elem(&marks, &tgid);
+	struct mark *m = mark_of(tgid);
 	struct by_data by = { .ctx = ctx, .user_data = user_data };
 	struct requests_of *of;
 	struct request *r;
