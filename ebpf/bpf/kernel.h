@@ -30,11 +30,9 @@ typedef _Bool bool;
 /* include/uapi/linux/bpf.h */
 enum {
 	BPF_ANY = 0,
-	BPF_NOEXIST = 1,
 };
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
-	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PROG_ARRAY = 3,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
@@ -61,14 +59,9 @@ struct qstr {
 	const unsigned char *name;
 };
 
-struct super_block {
-	u32 s_dev;
-};
-
 struct inode {
 	u16 i_mode;
 	u64 i_ino;
-	struct super_block *i_sb;
 };
 
 struct hlist_bl_node {
@@ -79,7 +72,6 @@ struct dentry {
 	struct hlist_bl_node d_hash;
 	struct dentry *d_parent;
 	struct qstr d_name;
-	struct inode *d_inode;
 };
 
 struct vfsmount {
@@ -500,7 +492,6 @@ struct pt_regs {
 #define EIOCBQUEUED 529
 
 /* include/linux/fs.h */
-#define FMODE_READ 0x1
 #define FMODE_WRITE 0x2
 #define FMODE_CREATED 0x100000
 
@@ -540,17 +531,17 @@ struct pt_regs {
 /* include/linux/socket.h */
 #define AF_UNSPEC 0
 #define AF_UNIX 1
-#define AF_MAX 64 /* more than there are */
 #define AF_INET 2
 #define AF_INET6 10
 #define AF_NETLINK 16
 #define AF_PACKET 17
+#define AF_MAX 64 /* more than there are */
 #define MSG_PEEK 0x2
 #define MSG_TRUNC 0x20
 #define MSG_ERRQUEUE 0x2000
+#define MSG_FASTOPEN 0x20000000
 #define SOL_SOCKET 1
 #define SCM_RIGHTS 1
-#define MSG_FASTOPEN 0x20000000
 
 /* include/linux/net.h */
 #define SOCK_STREAM 1
@@ -561,7 +552,6 @@ struct pt_regs {
 #define SOCK_BINDPORT_LOCK 8
 
 /* include/net/tcp_states.h */
-#define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT 2
 #define TCP_SYN_RECV 3
 #define TCP_CLOSE 7
