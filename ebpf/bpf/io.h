@@ -4,7 +4,7 @@
 
 #include "message.h"
 
-/* All that tells one file from another at one place, by which it is folded. */
+/* All that tells one file from another at one place, by which op on it is folded. */
 __attribute__((noinline)) int key_file(u64 file, u32 op)
 {
 	struct scratch *s = the_scratch();
@@ -57,7 +57,7 @@ __attribute__((noinline)) int on_moved(u32 fd, s64 bytes, u32 how)
 	kind = mode & S_IFMT;
 	if (kind != S_IFREG && kind != S_IFBLK && kind != S_IFCHR)
 		return 0; /* a pipe */
-	key_file((u64)f, EV_FILE_IO);
+	key_file((u64)f, OP_MOVE);
 	if (raced)
 		s->key.f = 1;
 	if (fold_known(out ? 0 : bytes, out ? bytes : 0))
@@ -142,7 +142,7 @@ __attribute__((noinline)) int on_mmap(u32 prot, u32 flags, u32 fd)
 		how |= MAPPED_SHARED;
 	if (!how)
 		return 0;
-	key_file((u64)f, EV_MMAP);
+	key_file((u64)f, OP_MMAP);
 	s->key.f = how | (u64)(f != now) << 32;
 	if (fold_known(0, 0))
 		return 0;

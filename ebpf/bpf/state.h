@@ -159,7 +159,7 @@ struct {
  */
 struct fold_key {
 	u64 a, b, c, d, e, f;
-	u16 op; /* in the lower byte */
+	u16 op; /* enum op; 1 << 8 as well if the file has no name any more */
 	u16 cpu; /* so that telling again and counting need no atomics */
 	s32 err;
 };
