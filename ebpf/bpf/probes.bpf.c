@@ -4,9 +4,11 @@
  * types, need neither tracefs nor kprobes, and see 32-bit calls too, which
  * the tracepoints of single system calls do not.
  */
+#include "process.h"
 #include "file.h"
 #include "io.h"
 #include "listen.h"
+#include "places.h"
 #include "uring.h"
 
 char LICENSE[] SEC("license") = "GPL";

@@ -40,29 +40,6 @@ static __always_inline u64 start_of(struct task_struct *t)
 	return BPF_CORE_READ(t, group_leader, start_boottime);
 }
 
-static __always_inline void flight_end(u32 tid)
-{
-	struct flight *f = bpf_map_lookup_elem(&flights, &tid);
-
-	if (!f)
-		return;
-	long_names_end(f->long_names);
-	bpf_map_delete_elem(&flights, &tid);
-}
-
-static __always_inline void entered_end(u32 tid)
-{
-	if (bpf_map_lookup_elem(&entered, &tid))
-		bpf_map_delete_elem(&entered, &tid);
-}
-
-static __always_inline void movement_end(u32 tid)
-{
-	/* Most have none, and a look is cheaper than an attempt to delete. */
-	if (bpf_map_lookup_elem(&movements, &tid))
-		bpf_map_delete_elem(&movements, &tid);
-}
-
 /* Tells of the process that the scratch is about, in the name of the one that created it. */
 static __always_inline void fork_send(struct scratch *s, struct task_struct *child)
 {

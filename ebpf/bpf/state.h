@@ -445,6 +445,29 @@ static __always_inline void long_names_end(u64 key)
 		bpf_map_delete_elem(&long_names, &key);
 }
 
+static __always_inline void flight_end(u32 tid)
+{
+	struct flight *f = bpf_map_lookup_elem(&flights, &tid);
+
+	if (!f)
+		return;
+	long_names_end(f->long_names);
+	bpf_map_delete_elem(&flights, &tid);
+}
+
+static __always_inline void entered_end(u32 tid)
+{
+	if (bpf_map_lookup_elem(&entered, &tid))
+		bpf_map_delete_elem(&entered, &tid);
+}
+
+static __always_inline void movement_end(u32 tid)
+{
+	/* Most have none, and a look is cheaper than an attempt to delete. */
+	if (bpf_map_lookup_elem(&movements, &tid))
+		bpf_map_delete_elem(&movements, &tid);
+}
+
 static __always_inline struct task_struct *current_task(void)
 {
 	return (void *)bpf_get_current_task();

@@ -2,7 +2,7 @@
 /* Which call it is, its arguments, and what is kept of it between entry and exit. */
 #pragma once
 
-#include "process.h"
+#include "path.h"
 
 #if defined(__TARGET_ARCH_x86)
 #define TS_COMPAT 0x0002	 /* arch/x86/include/asm/thread_info.h */
