@@ -184,7 +184,8 @@ static __always_inline int leads_to_descriptor(struct scratch *s)
 		return 0;
 	if (op == OP_LINK ? !(flags & AT_SYMLINK_FOLLOW) : flags & AT_SYMLINK_NOFOLLOW)
 		return 0;
-	return (u64)BPF_CORE_READ(current_task(), fs, root.dentry) == home_dentry && (u64)BPF_CORE_READ(current_task(), fs, root.mnt) == home_mnt &&
+	return (u64)BPF_CORE_READ(current_task(), fs, root.dentry) == home_dentry &&
+	       (u64)BPF_CORE_READ(current_task(), fs, root.mnt) == home_mnt &&
 	       BPF_CORE_READ(current_task(), files) == BPF_CORE_READ(current_task(), group_leader, files);
 }
 

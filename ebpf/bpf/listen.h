@@ -102,7 +102,7 @@ __attribute__((noinline)) int on_bind(s64 ret)
 	}
 	if (dgram && chosen) {
 		key = (u64)sk;
-		/* No room: it stays one that awaits somebody. */
+		/* If it cannot be noted, or is forgotten, it stays one that awaits somebody. */
 		if (!bpf_map_update_elem(&undecided, &key, &one, BPF_ANY))
 			s->ev.net.sock = key;
 	}

@@ -4,9 +4,12 @@
 
 #include "state.h"
 
-/* 255-byte names need 33 components for 8 KiB, one-letter names 4,096. */
-#define STEPS 16
-#define STEPS_MAX 32
+/*
+ * Steps up a path, to a parent or across a mount: 512. Of names of 255 bytes 33
+ * fill a segment; of one letter it would take 4,096, too many for verifiers.
+ */
+#define STEPS_SOME 16
+#define STEPS_ROUNDS 32
 
 static __always_inline struct mount *mount_of(u64 vfsmount)
 {
@@ -77,11 +80,12 @@ __attribute__((noinline)) int path_step(u32 i)
 	return parent == d;
 }
 
+/* Some steps. Returns 1 at the end. */
 __attribute__((noinline)) int path_steps(u32 i)
 {
 	u32 n;
 
-	for (n = 0; n < STEPS; n++)
+	for (n = 0; n < STEPS_SOME; n++)
 		if (path_step(i))
 			return 1;
 	return 0;
@@ -112,10 +116,10 @@ __attribute__((noinline)) int path_append(u64 dentry, u64 vfsmount, u32 i)
 	s->walk.dentry = dentry;
 	s->walk.mnt = (u64)mount_of(vfsmount);
 	s->walk.start = s->len;
-	for (n = 0; n < STEPS_MAX; n++)
+	for (n = 0; n < STEPS_ROUNDS; n++)
 		if (path_steps(i))
 			break;
-	if (n == STEPS_MAX)
+	if (n == STEPS_ROUNDS)
 		s->ev.seg[i].flags |= SEG_CUT;
 	s->ev.seg[i].len = s->len - s->walk.start;
 	return 0;

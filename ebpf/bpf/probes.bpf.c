@@ -2,7 +2,8 @@
 /*
  * The hooks. tp_btf programs see the arguments of a tracepoint with their
  * types, need neither tracefs nor kprobes, and see 32-bit calls too, which
- * the tracepoints of single system calls do not.
+ * the tracepoints of single system calls do not. Those on io_uring are raw_tp:
+ * see uring_tellers.
  */
 #include "process.h"
 #include "file.h"
@@ -71,7 +72,7 @@ static __always_inline void tell_if(void *ctx, u64 req, s64 res)
 	s->req = req;
 	s->res = res;
 	bpf_tail_call(ctx, &uring_tellers, 0);
-	/* Only while the programs are attached. */
+	/* Not reached: the loader fills the table before it attaches, and keeps it until it has detached. */
 	count_unseen(URING_UNKNOWN);
 	uring_told();
 }
@@ -364,7 +365,8 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 	/* An exec that succeeded is counted there: on x86 an execveat comes out as an execve. */
 	if (!m->armed && call->op != OP_NO_RETURN && nr >= 0 && !(call->op == OP_EXEC && !ret))
 		count_call(index, ret);
-	if (call->op == OP_NONE || (call->op == OP_CLOSE && !uring_opens) || call->op == OP_FORK || call->op == OP_NO_RETURN || (m->armed && call->op != OP_EXEC))
+	if (call->op == OP_NONE || (call->op == OP_CLOSE && !uring_opens) || call->op == OP_FORK ||
+	    call->op == OP_NO_RETURN || (m->armed && call->op != OP_EXEC))
 		return 0;
 	if (call->path[0] || has_address(call->op))
 		f = bpf_map_lookup_elem(&flights, &tid);

@@ -262,13 +262,13 @@ struct scratch {
 		u64 at;	   /* struct iovec[], or the buffer itself */
 		u64 count; /* of iovecs; 0: at is the buffer */
 		u64 base;  /* of the iovec that was read last */
-		u64 name;  /* where the kernel wrote whom the message came from */
+		u64 name;  /* struct sockaddr of whom the message goes to or came from; 0: none */
 		u64 control; /* struct cmsghdr, one after the other, */
 		u64 control_len; /* bytes of them */
 		u32 name_len;
 		u32 left;  /* bytes that are yet to be copied, */
 		u32 room;  /* and how many of them will be */
-	} io; /* a message that went over a socket */
+	} io; /* what a call moves: a message, or bytes */
 	struct fold_key key;
 	u64 moves; /* when the key was looked up */
 	u64 file;  /* what FD_GIVEN stands for */

@@ -233,7 +233,8 @@ static __always_inline int places_shared(struct scratch *s, u32 i)
 
 /*
  * At exit of a call whose entry was not seen: a seccomp filter refused it, or
- * there was no room to keep its names. They are read late.
+ * there was no room to keep its names. They are read late. And at the entry,
+ * before there are any: nothing of another call stays behind in the scratch.
  */
 static __always_inline void names_missed(struct scratch *s)
 {

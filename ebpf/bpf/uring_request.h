@@ -282,7 +282,7 @@ __attribute__((noinline)) int request_address(u64 req, u32 opcode)
 	return 0;
 }
 
-/* Keeps what the scratch holds of a request. Returns 0 if there was room. */
+/* Keeps what the scratch holds of a request; without room for that it is counted as unseen. */
 __attribute__((noinline)) int request_keep(u64 req, u32 opcode, u32 told)
 {
 	struct scratch *s = the_scratch();
