@@ -58,7 +58,7 @@ type request struct {
 
 type flight struct {
 	Dentry, Mnt     [2]uint64
-	LongNames, What uint64
+	LongNames, What uint64 // What is one of several, by the kind of call
 	Followup, Index uint32
 	Len, Flags      [2]uint16
 	Names           [256]byte

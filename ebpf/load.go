@@ -12,8 +12,32 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/features"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"glasshouse/audit"
 )
+
+// load loads what loadObject does, and says what is wrong with an object that is
+// not the embedded one.
+func load(opts Options) (p *probes, err error) {
+	err = raisingMemlock(func() (err error) {
+		p, err = loadObject(opts)
+		return err
+	})
+	var refused *ebpf.VerifierError
+	var unavailable *audit.UnavailableError
+	switch {
+	case opts.ObjectDir != "" && errors.As(err, &refused):
+		err = &audit.UnavailableError{
+			Reason: "the kernel refused the object of " + opts.ObjectDir, Hint: objectHint, Err: err,
+		}
+	case err != nil && !errors.As(err, &unavailable):
+		err = fmt.Errorf("load probes: %w", err)
+	}
+	return p, err
+}
 
 // loadObject loads what of the object in dir, or of the embedded one, this
 // kernel can run. A kernel whose io_uring is built otherwise than the programs
@@ -102,7 +126,8 @@ func (fit kernelFit) apply(spec *ebpf.CollectionSpec) error {
 	return fit.uring.apply(spec)
 }
 
-// makeTables makes the maps that nothing is known of but their size.
+// makeTables makes the maps that begin with many free entries, or with a great
+// buffer: the kernel takes longer for these than for all others.
 func makeTables(spec *ebpf.CollectionSpec) (map[string]*ebpf.Map, error) {
 	tables := make(map[string]*ebpf.Map)
 	for name, m := range spec.Maps {
@@ -161,7 +186,7 @@ func loadAll(spec *ebpf.CollectionSpec, tables map[string]*ebpf.Map, types *btf.
 	if teller := p.programs[probesProgIoUringTell]; teller != nil {
 		if err := loaded.Maps[probesMapUringTellers].Put(uint32(0), teller); err != nil {
 			p.close()
-			return nil, fmt.Errorf("hand on io_uring: %w", err)
+			return nil, fmt.Errorf("put %s into %s: %w", probesProgIoUringTell, probesMapUringTellers, err)
 		}
 	}
 	return p, nil
@@ -174,14 +199,14 @@ func bySize(spec *ebpf.CollectionSpec) []string {
 	})
 }
 
-// loadProgram loads one program, which has the maps that it names.
-func loadProgram(spec *ebpf.ProgramSpec, maps map[string]*ebpf.Map, types *btf.Cache) (*ebpf.Program, error) {
+// loadProgram loads one program with those of the maps that it names.
+func loadProgram(spec *ebpf.ProgramSpec, made map[string]*ebpf.Map, types *btf.Cache) (*ebpf.Program, error) {
 	for i := range spec.Instructions {
 		ins := &spec.Instructions[i]
 		if !ins.IsLoadFromMap() || ins.Reference() == "" {
 			continue
 		}
-		if err := ins.AssociateMap(maps[ins.Reference()]); err != nil {
+		if err := ins.AssociateMap(made[ins.Reference()]); err != nil {
 			return nil, fmt.Errorf("program %s: map %s: %w", spec.Name, ins.Reference(), err)
 		}
 	}
@@ -195,4 +220,29 @@ func loadProgram(spec *ebpf.ProgramSpec, maps map[string]*ebpf.Map, types *btf.C
 	}
 	defer c.Close()
 	return c.DetachProgram(spec.Name), nil
+}
+
+// HaveRingBuf tells if the kernel has ring buffers, by making one.
+func HaveRingBuf() error {
+	return raisingMemlock(func() error { return features.HaveMapType(ebpf.RingBuf) })
+}
+
+// raisingMemlock calls load, and again with RLIMIT_MEMLOCK out of the way if
+// that is what failed it: before Linux 5.11 maps count against it. The limit
+// is put back, for the command inherits it.
+func raisingMemlock(load func() error) error {
+	err := load()
+	if !errors.Is(err, unix.EPERM) {
+		return err
+	}
+	var old unix.Rlimit
+	all := unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
+	if unix.Prlimit(0, unix.RLIMIT_MEMLOCK, &all, &old) != nil {
+		return err
+	}
+	err = load()
+	if putBack := unix.Prlimit(0, unix.RLIMIT_MEMLOCK, &old, nil); putBack != nil {
+		err = errors.Join(err, fmt.Errorf("put back the memlock limit: %w", putBack))
+	}
+	return err
 }
