@@ -131,7 +131,7 @@ func (fit kernelFit) apply(spec *ebpf.CollectionSpec) error {
 func makeTables(spec *ebpf.CollectionSpec) (map[string]*ebpf.Map, error) {
 	tables := make(map[string]*ebpf.Map)
 	for name, m := range spec.Maps {
-		if m.Type != ebpf.Hash && m.Type != ebpf.RingBuf {
+		if m.Type != ebpf.Hash && m.Type != ebpf.LRUHash && m.Type != ebpf.RingBuf {
 			continue
 		}
 		table, err := ebpf.NewMap(m)
