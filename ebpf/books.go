@@ -145,7 +145,7 @@ func (t totals) sums() audit.Summary {
 	if n := s.Lost["map_full"]; n > 0 {
 		s.Gaps = append(s.Gaps, audit.Gap{
 			Kind: receipt.GapMapFull, Count: n,
-			Detail: "a table in the kernel was full: a process that had no place in it, and all that it started, was not recorded; or a call on a name; or the outcome of a connection",
+			Detail: "a table in the kernel was full: a process that had no place in it, and all that it started, was not recorded; or a call; or the outcome of a connection; or that a thread replaced the descriptor of a call",
 		})
 	}
 	if anonymous > 0 {
