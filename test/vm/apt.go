@@ -44,7 +44,7 @@ func newApt(dir, release, arch string) (*apt, error) {
 		"Dir::Etc::sourceparts=-",
 		"APT::Architecture=" + arch,
 		"APT::Architectures::=" + arch,
-		"APT::Sandbox::User=root", // who may not write into the cache
+		"APT::Sandbox::User=root", // the user _apt, who it is else, may not write into the cache
 		"Acquire::Retries=3",
 		"Acquire::Languages=none",
 		"Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",

@@ -15,15 +15,16 @@ type machine struct {
 	args    []string
 	console string // as the kernel calls it
 	cc      string // the C compiler
+	ccPkgs  string // of Debian that have it
 }
 
 var machines = map[string]machine{
 	// Not microvm, which boots half a second faster: it has no clock for the
 	// kernel to measure the processor's by, and on a busy machine boots hang
 	// in that. The serial line needs no module.
-	"amd64": {"qemu-system-x86_64", "qemu-system-x86", []string{"-M", "q35", "-cpu", "max"}, "ttyS0", "gcc"},
+	"amd64": {"qemu-system-x86_64", "qemu-system-x86", []string{"-M", "q35", "-cpu", "max"}, "ttyS0", "gcc", "gcc and libc6-dev"},
 	// Not "max": to sign pointers, as that does, is slow to emulate.
-	"arm64": {"qemu-system-aarch64", "qemu-system-arm", []string{"-M", "virt", "-cpu", "cortex-a72"}, "ttyAMA0", "aarch64-linux-gnu-gcc"},
+	"arm64": {"qemu-system-aarch64", "qemu-system-arm", []string{"-M", "virt", "-cpu", "cortex-a72"}, "ttyAMA0", "aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu and libc6-dev-arm64-cross"},
 }
 
 // guestMemory in MiB: the file system lies in it.

@@ -22,7 +22,7 @@ func (m *matrix) onHost(ctx context.Context, out io.Writer) error {
 	arch := kernel{name: hostKernel}.goarch()
 	say := func(e plan.Event) { fmt.Fprintf(out, "\n%s\n", e) }
 	for _, s := range m.suites {
-		p := s.planned(m.built(arch), top, m.tests)
+		p := s.planned(m.builtIn(arch), top, m.tests)
 		say(plan.Event{Kind: plan.Begin, Suite: s.name})
 		cmd := exec.CommandContext(ctx, p.Argv[0], p.Argv[1:]...)
 		cmd.Dir, cmd.Env = p.Dir, append(os.Environ(), p.Env...)

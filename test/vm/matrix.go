@@ -24,15 +24,16 @@ type result struct {
 // run makes what is needed, runs all kernels and prints the table.
 func (m *matrix) run(ctx context.Context) error {
 	begin := time.Now()
-	images := map[string]string{}
-	initramfs := map[string]string{}
+	built := map[string]bool{}       // by architecture, as
+	initramfs := map[string]string{} // these
+	images := map[string]string{}    // by name of the kernel
 	for _, k := range m.kernels {
 		arch := k.goarch()
-		if _, ok := initramfs[arch]; !ok {
+		if !built[arch] {
 			if err := m.build(arch); err != nil {
 				return err
 			}
-			initramfs[arch] = ""
+			built[arch] = true
 		}
 		if k.name == hostKernel {
 			continue
@@ -43,15 +44,9 @@ func (m *matrix) run(ctx context.Context) error {
 		}
 		images[k.name] = image
 		if initramfs[arch] == "" {
-			root, err := userland(m.cache, arch)
-			if err != nil {
-				return fmt.Errorf("programs for %s: %w", arch, err)
+			if initramfs[arch], err = m.initramfs(arch); err != nil {
+				return err
 			}
-			to := filepath.Join(m.cache, arch+".cpio")
-			if err := pack(to, m.built(arch), arch, root, m.suites, m.tests); err != nil {
-				return fmt.Errorf("initramfs: %w", err)
-			}
-			initramfs[arch] = to
 		}
 	}
 	fmt.Printf("prepared in %.0fs\n", time.Since(begin).Seconds())
@@ -77,10 +72,24 @@ func (k kernel) goarch() string {
 	return k.arch
 }
 
-func (m *matrix) built(arch string) string { return filepath.Join(m.cache, "built-"+arch) }
+// initramfs makes the file system of guests of an architecture.
+func (m *matrix) initramfs(arch string) (string, error) {
+	root, err := userland(m.cache, arch)
+	if err != nil {
+		return "", fmt.Errorf("programs for %s: %w", arch, err)
+	}
+	to := filepath.Join(m.cache, arch+".cpio")
+	if err := pack(to, m.builtIn(arch), arch, root, m.suites, m.tests); err != nil {
+		return "", fmt.Errorf("initramfs: %w", err)
+	}
+	return to, nil
+}
+
+// builtIn is the folder of what is built for an architecture.
+func (m *matrix) builtIn(arch string) string { return filepath.Join(m.cache, "built-"+arch) }
 
 func (m *matrix) build(arch string) error {
-	dir := m.built(arch)
+	dir := m.builtIn(arch)
 	if err := goBuild(arch, "build", "-o", filepath.Join(dir, "init"), "./test/vm/init"); err != nil {
 		return err
 	}
@@ -166,13 +175,13 @@ func (m *matrix) report(results []result) error {
 }
 
 func (m *matrix) table(results []result) {
-	fmt.Printf("\n%-8s %-26s", "kernel", "release")
+	fmt.Printf("\n%-10s %-26s", "kernel", "release")
 	for _, s := range m.suites {
 		fmt.Printf("  %-36s", s.name)
 	}
 	fmt.Println("  time")
 	for _, res := range results {
-		fmt.Printf("%-8s %-26s", res.kernel.name, res.reader.release)
+		fmt.Printf("%-10s %-26s", res.kernel.name, res.reader.release)
 		for _, s := range m.suites {
 			fmt.Printf("  %-36s", res.reader.outcomes[s.name])
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -124,7 +125,11 @@ func (h helper) build(to, arch string) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return err
 	}
-	_, err = output(exec.Command(machines[arch].cc, append([]string{"-static", "-O1", "-pthread", "-o", to}, sources...)...))
+	m := machines[arch]
+	_, err = output(exec.Command(m.cc, append([]string{"-static", "-O1", "-pthread", "-o", to}, sources...)...))
+	if errors.Is(err, exec.ErrNotFound) {
+		return fmt.Errorf("%w (Debian's packages %s have it)", err, m.ccPkgs)
+	}
 	return err
 }
 

@@ -74,7 +74,11 @@ func (s sysroot) program(a *archive, name string) error {
 			return s.add(a, p)
 		}
 	}
-	return fmt.Errorf("no program %s in %s", name, s)
+	err := fmt.Errorf("no program %s in %s", name, s)
+	if s != "/" {
+		err = fmt.Errorf("%w (made of userlandPackages; remove it to have it made anew)", err)
+	}
+	return err
 }
 
 func (s sysroot) local(p string) string { return filepath.Join(string(s), p) }
