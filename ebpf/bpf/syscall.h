@@ -2,6 +2,7 @@
 /* Which call it is, its arguments, and what is kept of it between entry and exit. */
 #pragma once
 
+#include "fold.h"
 #include "path.h"
 
 #if defined(__TARGET_ARCH_x86)
