@@ -45,7 +45,8 @@ static __always_inline void uring_splice(struct scratch *s, s64 res)
 		return;
 	}
 	mv.file[0] = s->args[3];
-	bpf_map_update_elem(&movements, &tid, &mv, BPF_ANY);
+	if (bpf_map_update_elem(&movements, &tid, &mv, BPF_ANY))
+		count_map_full();
 	on_moved(s->args[0], res, 0);
 	movement_end(tid);
 }
