@@ -26,6 +26,8 @@ type counters struct {
 	AnonymousExec       uint64
 	Descriptors         uint64
 	RawSockets          uint64
+	UnreadMessages      uint64
+	SharedArgs          uint64
 }
 
 type mark struct {
@@ -126,7 +128,7 @@ func (t totals) summary(d *audit.Decoder) audit.Summary {
 // sums adds up the counters of all CPUs.
 func (t totals) sums() audit.Summary {
 	s := audit.Summary{Mode: "ebpf", Emitted: t.emitted(), Lost: make(map[string]uint64)}
-	var anonymous, raw, interrupted, answered, descriptors uint64
+	var anonymous, raw, interrupted, answered, descriptors, unread, shared uint64
 	for _, c := range t {
 		for i := range c.Emitted {
 			lose(&s, "ring_full", c.RingFull[i])
@@ -141,6 +143,8 @@ func (t totals) sums() audit.Summary {
 		descriptors += c.Descriptors
 		interrupted += c.Interrupted
 		answered += c.Answered
+		unread += c.UnreadMessages
+		shared += c.SharedArgs
 	}
 	if n := s.Lost["map_full"]; n > 0 {
 		s.Gaps = append(s.Gaps, audit.Gap{
@@ -163,7 +167,19 @@ func (t totals) sums() audit.Summary {
 	if answered > 0 {
 		s.Gaps = append(s.Gaps, audit.Gap{
 			Kind: receipt.GapAnswered, Count: answered,
-			Detail: "calls that a seccomp filter or a tracer answered in the kernel's place: their callers were told that they were done, and they did not take place",
+			Detail: "calls that a seccomp filter or a tracer answered in the kernel's place: their callers were told that they were done, and they did not take place; or calls that were under way when the filter or tracer came, and did",
+		})
+	}
+	if unread > 0 {
+		s.Gaps = append(s.Gaps, audit.Gap{
+			Kind: receipt.GapNotRecorded, Count: unread,
+			Detail: "recvmmsg: messages that came by one call with more than 65,536 others",
+		})
+	}
+	if shared > 0 {
+		s.Gaps = append(s.Gaps, audit.Gap{
+			Kind: receipt.GapRaced, Count: shared,
+			Detail: "32-bit calls whose arguments lay in memory that others could write to: the kernel may have read other ones",
 		})
 	}
 	if descriptors > 0 {

@@ -221,6 +221,8 @@ struct counters {
 	u64 anonymous_exec; /* executable memory that no file is behind, or no longer as it was */
 	u64 descriptors; /* messages with descriptors from outside of the run */
 	u64 raw_sockets;	/* that see what is meant for others */
+	u64 unread_messages;	/* that came with too many others at once */
+	u64 shared_args;	/* calls whose arguments lay in memory that others could write to */
 };
 
 /* What to do at entry and exit of a system call; arguments count from 1, 0 is none. */

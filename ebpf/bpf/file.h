@@ -135,8 +135,9 @@ __attribute__((noinline)) int failure_known(s32 ret)
 	s->key.b = s->base.mnt;
 	s->key.c = (u64)BPF_CORE_READ(d, d_parent);
 	s->key.d = BPF_CORE_READ(d, d_name.hash_len);
-	s->key.e = data_hash(s->len) + s->ev.seg[1].flags;
-	s->key.f = s->ev.seg[1].len;
+	/* The process's root ends what ".." climbs. */
+	s->key.e = data_hash(s->len) + s->ev.seg[1].flags + (u64)BPF_CORE_READ(current_task(), fs, root.mnt);
+	s->key.f = s->ev.seg[1].len | (u64)BPF_CORE_READ(current_task(), fs, root.dentry) << 16;
 	s->key.op = s->ev.op;
 	s->key.err = ret;
 	return fold_known(0, 0);
@@ -298,7 +299,7 @@ __attribute__((noinline)) int arg_append(u64 at, u32 pointer_size)
 		s->ev.seg[2].flags |= SEG_CUT;
 		return 1;
 	}
-	got = bpf_probe_read_user_str(&s->data[len], NAME_MAX_LEN, (void *)p);
+	got = bpf_probe_read_user_str(&s->data[len], NAME_MAX_LEN + 1, (void *)p);
 	if (got < 0) {
 		s->ev.seg[2].flags |= SEG_UNREADABLE;
 		return 1;
@@ -307,7 +308,7 @@ __attribute__((noinline)) int arg_append(u64 at, u32 pointer_size)
 		s->data[len] = 0;
 		got = 1;
 	}
-	if (got == NAME_MAX_LEN)
+	if (got == NAME_MAX_LEN + 1)
 		s->ev.seg[2].flags |= SEG_CUT;
 	s->len = len + got;
 	return 0;
@@ -329,7 +330,7 @@ __attribute__((noinline)) int on_exec_failed(s64 ret)
 {
 	struct scratch *s = the_scratch();
 	u32 size, start, i;
-	u64 argv;
+	u64 argv, more = 0;
 
 	if (!s)
 		return 0;
@@ -346,10 +347,11 @@ __attribute__((noinline)) int on_exec_failed(s64 ret)
 	argv = arg(s, s->call.path[0] + 1);
 	size = s->compat ? 4 : 8;
 	start = s->len;
-	for (i = 0; capture_argv && i < ARGS_FAILED_MAX; i += 8)
+	/* NULL stands for no arguments. */
+	for (i = 0; capture_argv && argv && i < ARGS_FAILED_MAX; i += 8)
 		if (args_append(argv + i * size, size))
 			break;
-	if (i == ARGS_FAILED_MAX)
+	if (i == ARGS_FAILED_MAX && (bpf_probe_read_user(&more, s->compat ? 4 : 8, (void *)argv + i * size) || more))
 		s->ev.seg[2].flags |= SEG_CUT;
 	s->ev.seg[2].len = s->len - start;
 	event_send(current_tid());

@@ -53,7 +53,7 @@ __attribute__((noinline)) int unix_bind_failed(s64 ret)
 	opaque(len);
 	if (len > DATA_MAX)
 		return 0;
-	got = bpf_probe_read_kernel_str(&s->data[len], SOCKADDR_MAX, s->flight.names + 2);
+	got = bpf_probe_read_kernel_str(&s->data[len], SOCKADDR_MAX - 1, s->flight.names + 2);
 	if (got > 0) {
 		s->ev.seg[1].len = got - 1;
 		s->len = len + got - 1;

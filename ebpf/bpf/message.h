@@ -277,7 +277,9 @@ __attribute__((noinline)) int on_mmsg_one(u64 at, s64 err, u32 how)
 	return 0;
 }
 
-#define MESSAGES_SOME 32
+/* Of recvmmsg(2) the kernel lets any number come at once. */
+#define MESSAGES_SOME 256
+#define MESSAGES_MAX (256 * MESSAGES_SOME)
 
 /* Some of count messages, from the first of these on. */
 __attribute__((noinline)) int on_mmsg_some(u32 first, u32 count, u32 how)
@@ -302,6 +304,7 @@ __attribute__((noinline)) int on_mmsg_some(u32 first, u32 count, u32 how)
 static __always_inline void on_mmsg(struct scratch *s, s64 ret, u32 how)
 {
 	struct file *now = file_of(s->args[0]), *file = file_at_entry(now, how & MESSAGE_OUT);
+	struct counters *c;
 	u32 i;
 
 	s->io.sock = (u64)sock_of_file((u64)file);
@@ -314,9 +317,12 @@ static __always_inline void on_mmsg(struct scratch *s, s64 ret, u32 how)
 			on_mmsg_one(s->args[1], ret, how); /* the first one did not */
 		return;
 	}
-	for (i = 0; i < UIO_MAXIOV; i += MESSAGES_SOME) {
+	for (i = 0; i < MESSAGES_MAX; i += MESSAGES_SOME) {
 		if (i >= ret)
 			break;
 		on_mmsg_some(i, ret, how);
 	}
+	c = the_counters();
+	if (c && ret > MESSAGES_MAX)
+		c->unread_messages += ret - MESSAGES_MAX;
 }

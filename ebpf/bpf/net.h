@@ -81,18 +81,22 @@ __attribute__((noinline)) int address_read(u64 from, u64 len)
 	return 0;
 }
 
-/* struct user_msghdr at `at`: where the bytes are, whom they go to or come from, and what goes along. */
+/*
+ * struct user_msghdr at `at`: where the bytes are, whom they go to or come from,
+ * and what goes along. Returns 0 if it could be read.
+ */
 __attribute__((noinline)) int message_read(u64 at)
 {
 	struct scratch *s = the_scratch();
 	u64 in[6] = {};
+	int unreadable;
 
 	if (!s)
 		return 0;
 	if (s->compat) {
 		u32 in32[6] = {};
 
-		bpf_probe_read_user(in32, sizeof(in32), (void *)at);
+		unreadable = bpf_probe_read_user(in32, sizeof(in32), (void *)at);
 		in[0] = in32[0];
 		in[1] = in32[1];
 		in[2] = in32[2];
@@ -100,7 +104,7 @@ __attribute__((noinline)) int message_read(u64 at)
 		in[4] = in32[4];
 		in[5] = in32[5];
 	} else {
-		bpf_probe_read_user(in, sizeof(in), (void *)at);
+		unreadable = bpf_probe_read_user(in, sizeof(in), (void *)at);
 	}
 	s->io.name = in[0];
 	s->io.name_len = in[1];
@@ -110,17 +114,21 @@ __attribute__((noinline)) int message_read(u64 at)
 	s->io.control_len = in[5];
 	if (!s->io.count)
 		s->io.at = 0;
-	return 0;
+	return unreadable;
 }
 
 /* The address argument of a call that has one, to s->flight. */
 static __always_inline void call_address_read(struct scratch *s)
 {
+	int unreadable;
+
 	if (s->call.op == OP_CONNECT || s->call.op == OP_BIND) {
 		address_read(s->args[1], s->args[2]);
 	} else if (s->call.op == OP_SENDMSG) {
-		message_read(s->args[1]);
+		unreadable = message_read(s->args[1]);
 		address_read(s->io.name, s->io.name ? s->io.name_len : 0);
+		if (unreadable)
+			s->flight.flags[0] = SEG_UNREADABLE;
 	} else {
 		address_read(s->args[4], s->args[4] ? s->args[5] : 0);
 	}
@@ -150,13 +158,41 @@ __attribute__((noinline)) int address_keep(void)
 	return 0;
 }
 
-/* The address that a call has whose entry was not seen, read now. */
-__attribute__((noinline)) int address_missed(void)
+/*
+ * At entry: the arguments themselves lie in memory that has to be fetched
+ * first. It is kept that the call began.
+ */
+__attribute__((noinline)) int args_missed(u32 index)
 {
 	struct scratch *s = the_scratch();
+	u32 tid = current_tid();
 
-	if (s)
-		call_address_read(s);
+	if (!s || !has_address(s->call.op))
+		return 0;
+	names_missed(s);
+	s->flight.index = index;
+	if (bpf_map_update_elem(&flights, &tid, &s->flight, BPF_ANY))
+		count_map_full();
+	return 0;
+}
+
+/*
+ * At exit: the address of a call whose entry was not seen, or that lay in memory
+ * which had to be fetched first, is read now.
+ */
+__attribute__((noinline)) int address_late(void)
+{
+	struct scratch *s = the_scratch();
+	u32 followup;
+	u64 sock;
+
+	if (!s)
+		return 0;
+	sock = s->flight.sock;
+	followup = s->flight.followup;
+	call_address_read(s);
+	s->flight.sock = sock;
+	s->flight.followup = followup;
 	return 0;
 }
 

@@ -169,6 +169,14 @@ static __always_inline void count_answered(void)
 		c->answered++;
 }
 
+static __always_inline void count_shared_args(void)
+{
+	struct counters *c = the_counters();
+
+	if (c)
+		c->shared_args++;
+}
+
 /* Whether a filter, or a process that traces this one, may tell it that a call was done that never began. */
 static __always_inline int may_be_answered(void)
 {
@@ -226,8 +234,9 @@ int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
 	if (!s)
 		return 0;
 	s->compat = compat;
-	call_args(s, regs, index);
-	if (s->call.path[0])
+	if (call_args(s, regs, index))
+		args_missed(index);
+	else if (s->call.path[0])
 		names_keep(index);
 	else if (gives_up)
 		places_change();
@@ -365,9 +374,10 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 	/* An exec that succeeded is counted there: on x86 an execveat comes out as an execve. */
 	if (!m->armed && call->op != OP_NO_RETURN && nr >= 0 && !(call->op == OP_EXEC && !ret))
 		count_call(index, ret);
-	if (call->op == OP_NONE || (call->op == OP_CLOSE && !uring_opens) || call->op == OP_FORK ||
-	    call->op == OP_NO_RETURN || (m->armed && call->op != OP_EXEC))
+	if (call->op == OP_NONE || call->op == OP_NO_RETURN || (m->armed && call->op != OP_EXEC))
 		return 0;
+	if ((call->op == OP_CLOSE && !uring_opens) || call->op == OP_FORK)
+		goto out;
 	if (call->path[0] || has_address(call->op))
 		f = bpf_map_lookup_elem(&flights, &tid);
 	if (ret >= 0 && call->op != OP_EXEC && answered(call, !!f)) {
@@ -379,12 +389,14 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 		goto out;
 	s->compat = compat;
 	call_args(s, regs, index);
+	if (args_lie_in_memory(index) && memory_shared())
+		count_shared_args();
 	if (f)
 		bpf_probe_read_kernel(&s->flight, sizeof(s->flight), f);
-	else if (has_address(s->call.op))
-		address_missed();
 	else
 		names_missed(s);
+	if (has_address(s->call.op) && (!f || s->flight.flags[0] & SEG_UNREADABLE))
+		address_late();
 	call_end(ret);
 	if (has_descriptors(&s->call))
 		movement_end(tid);

@@ -23,22 +23,31 @@ static __always_inline long call_number(struct pt_regs *regs)
 	return (int)regs->orig_ax;
 }
 
-/* The arguments that a 32-bit caller left in memory, where another thread can change them during the call. */
+static __always_inline int args_lie_in_memory(u32 index)
+{
+	return index == CALLS_COMPAT + NR_OLD_MMAP || (index >= CALLS_SOCKETCALL && index < CALLS_OTHER);
+}
+
+/*
+ * The arguments that a 32-bit caller left in memory, where another thread can change them during the call. Returns 0
+ * if they could be read.
+ */
 __attribute__((noinline)) int args_from_memory(u32 at)
 {
 	struct scratch *s = the_scratch();
 	u32 in[6] = {}, i;
+	int unreadable = 0;
 
 	if (!s)
 		return 0;
 	if (bpf_probe_read_user(in, sizeof(in), (void *)(u64)at))
-		bpf_probe_read_user(in, 3 * sizeof(u32), (void *)(u64)at);
+		unreadable = bpf_probe_read_user(in, 3 * sizeof(u32), (void *)(u64)at);
 	for (i = 0; i < 6; i++)
 		s->args[i] = in[i];
-	return 0;
+	return unreadable;
 }
 
-static __always_inline void call_args(struct scratch *s, struct pt_regs *regs, u32 index)
+static __always_inline int call_args(struct scratch *s, struct pt_regs *regs, u32 index)
 {
 	u64 *args = s->args;
 
@@ -49,10 +58,8 @@ static __always_inline void call_args(struct scratch *s, struct pt_regs *regs, u
 		args[3] = regs->r10;
 		args[4] = regs->r8;
 		args[5] = regs->r9;
-	} else if (index == CALLS_COMPAT + NR_OLD_MMAP) {
-		args_from_memory(regs->bx);
-	} else if (index >= CALLS_SOCKETCALL && index < CALLS_OTHER) {
-		args_from_memory(regs->cx);
+	} else if (args_lie_in_memory(index)) {
+		return args_from_memory(index == CALLS_COMPAT + NR_OLD_MMAP ? regs->bx : regs->cx);
 	} else {
 		args[0] = (u32)regs->bx;
 		args[1] = (u32)regs->cx;
@@ -61,6 +68,7 @@ static __always_inline void call_args(struct scratch *s, struct pt_regs *regs, u
 		args[4] = (u32)regs->di;
 		args[5] = (u32)regs->bp;
 	}
+	return 0;
 }
 
 /* The call that a 32-bit caller's socketcall(2) stands for. */
@@ -81,7 +89,12 @@ static __always_inline long call_number(struct pt_regs *regs)
 	return regs->syscallno;
 }
 
-static __always_inline void call_args(struct scratch *s, struct pt_regs *regs, u32 index)
+static __always_inline int args_lie_in_memory(u32 index)
+{
+	return 0;
+}
+
+static __always_inline int call_args(struct scratch *s, struct pt_regs *regs, u32 index)
 {
 	u64 *args = s->args;
 
@@ -91,6 +104,7 @@ static __always_inline void call_args(struct scratch *s, struct pt_regs *regs, u
 	args[3] = regs->regs[3];
 	args[4] = regs->regs[4];
 	args[5] = regs->regs[5];
+	return 0;
 }
 
 static __always_inline u32 socketcall_of(struct pt_regs *regs)

@@ -27,6 +27,8 @@ var doorRows = []row{
 	{name: "race-cwd", files: []string{"victim"}},
 	{name: "race-dirfd", files: []string{"victim", "sub/"}},
 	{name: "int80", amd64: true, prepare: func(t *testing.T, _ string) []string { return []string{echo(t)} }},
+	{name: "cold-socketcall", amd64: true},
+	{name: "race-socketcall", amd64: true},
 	{name: "dirty-number", amd64: true, files: usual},
 	{
 		name: "fake-proc", files: []string{"file", "jail/proc/self/fd/", "jail/proc/self/fd/77"},
@@ -45,6 +47,8 @@ var doorRows = []row{
 	{name: "ptrace-changed", amd64: true},
 	{name: "ptrace-emulated", amd64: true},
 	{name: "seccomp-zero", files: usual},
+	{name: "seccomp-after"},
+	{name: "seccomp-meanwhile"},
 	{name: "seccomp-notify", files: []string{"wanted"}},
 }
 

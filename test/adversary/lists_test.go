@@ -24,7 +24,7 @@ func (l lists) add(list, format string, args ...any) {
 var compared = []string{
 	"processes",     // PID, parent and end of each
 	"execs",         // PID, image and argv of each, but for the command's own
-	"exec_failures", // PID, path, argv, error, count
+	"exec_failures", // PID, path, argv, error, count, whether argv was cut
 	"survivors",     // PID
 	"reads",         // in the workload's folder; its loader reads elsewhere
 	"writes", "deletes",
@@ -70,7 +70,11 @@ func found(r *receipt.Receipt, dir string) lists {
 		}
 	}
 	for _, f := range r.ExecFailures {
-		l.add("exec_failures", "%d %s%s %s %d", f.PID, short(f.Path), argv(f.Argv), f.Errno, f.Count)
+		line := fmt.Sprintf("%d %s%s %s %d", f.PID, short(f.Path), argv(f.Argv), f.Errno, f.Count)
+		if f.ArgvTruncated {
+			line += " cut"
+		}
+		l.add("exec_failures", "%s", line)
 	}
 	for _, s := range r.Observation.Survivors {
 		l.add("survivors", "%d", s.PID)

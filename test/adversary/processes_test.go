@@ -37,6 +37,7 @@ var processRows = []row{
 		},
 		prepare: func(_ *testing.T, dir string) []string { return []string{filepath.Join(dir, "by-escape")} },
 	},
+	{name: "two-roots", files: []string{"jail/"}},
 	{name: "memfd"},
 	{name: "deleted"},
 	{

@@ -1,5 +1,6 @@
 /* Side doors: calls that come another way, and work that others do. */
 #include "deed.h"
+#include <pthread.h>
 #include <linux/if_alg.h>
 #include <netinet/in.h>
 #include <sys/ipc.h>
@@ -61,6 +62,36 @@ WORKLOAD(w_int80, "int80")
 	deed("attempts", "tcp 127.0.0.1:%s connected 1", argv[1]);
 	must80(4, s, STR("1234567"), 7);
 	deed("sent", "7");
+}
+
+/* Arguments in memory that has to be fetched first. */
+WORKLOAD(w_cold_args, "cold-socketcall")
+{
+	static struct sockaddr_in to = { .sin_family = AF_INET };
+	unsigned args[3] = { must(socket(AF_INET, SOCK_STREAM, 0)), (unsigned)(uintptr_t)&to, sizeof(to) };
+	int fd = must(memfd_create("cold", 0));
+	void *cold;
+
+	must(dup2(must(socket(AF_INET, SOCK_STREAM, 0)), 0)); /* what zeroes would stand for */
+	to.sin_port = htons(1);
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	must(write(fd, args, sizeof(args)));
+	cold = must(mmap(0, sizeof(args), PROT_READ, MAP_PRIVATE | MAP_32BIT, fd, 0));
+	if (int80(102 /* socketcall */, 3 /* connect */, (long)cold, 0) != -ECONNREFUSED)
+		fail(__FILE__, __LINE__, "connect");
+	deed("attempts", "tcp 127.0.0.1:1 refused 1");
+}
+
+/* Arguments in memory, which a thread could exchange during the call. */
+WORKLOAD(w_socketcall, "race-socketcall")
+{
+	static unsigned args[3] = { AF_INET, SOCK_STREAM, 0 };
+	pthread_t t;
+
+	must80(102 /* socketcall */, 1 /* socket */, (long)args, 0);
+	must(pthread_create(&t, 0, (void *(*)(void *))pause, 0) ? -1 : 0);
+	must80(102, 1, (long)args, 0);
+	deed("gaps", "raced");
 }
 
 /* Linux takes but the lower half of the number. */

@@ -113,7 +113,9 @@ WORKLOAD(w_argv_rewritten, "argv-rewritten")
 
 WORKLOAD(w_exec_failures, "exec-failures")
 {
-	char *args[] = { "lie", "a b", "", 0 }, name[5000];
+	char *args[] = { "lie", "a b", "", 0 }, name[5000], *many[66] = {}, line[200];
+	char **volatile no_args = 0;
+	int i;
 
 	must_fail(execv("./none", args), ENOENT);
 	must_fail(execv("./none", args), ENOENT);
@@ -123,6 +125,26 @@ WORKLOAD(w_exec_failures, "exec-failures")
 	memset(name, 'n', 300);
 	name[300] = 0;
 	must_fail(execv(name, args), ENAMETOOLONG);
+	for (i = 0; i < 65; i++)
+		many[i] = "a";
+	must_fail(execv("many", many), ENOENT); /* 65 of them */
+	many[64] = 0;
+	must_fail(execv("some", many), ENOENT);
+	for (i = 0; i < 65; i++)
+		strcpy(line + 2 * i, "|a");
+	deed("exec_failures", "%d some%.128s ENOENT 1", getpid(), line);
+	deed("exec_failures", "%d many%.128s ENOENT 1 cut", getpid(), line);
+	memset(name, 'n', 4096);
+	name[4096] = 0;
+	must_fail(execv("longer", (char *[]){ name, 0 }), ENOENT);
+	name[4095] = 0;
+	must_fail(execv("long", (char *[]){ name, 0 }), ENOENT);
+	deed("exec_failures", "%d long|%s ENOENT 1", getpid(), brief(name));
+	name[4095] = 'n';
+	deed("exec_failures", "%d longer|%s ENOENT 1 cut", getpid(), brief(name));
+	name[300] = 0;
+	must_fail(execv("bare", no_args), ENOENT);
+	deed("exec_failures", "%d bare ENOENT 1", getpid());
 	deed("exec_failures", "%d none|lie|a b| ENOENT 2", getpid());
 	deed("exec_failures", "%d file|lie|a b| EACCES 1", getpid());
 	deed("exec_failures", "%d script|lie|a b| ENOENT 1", getpid());

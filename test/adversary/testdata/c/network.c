@@ -132,6 +132,115 @@ WORKLOAD(w_datagrams, "datagrams")
 	deed("sent", "%d", 1 + 9 + 9 + 4 + 4);
 }
 
+/* A copy of some bytes in memory that has to be fetched first. */
+static void *cold(const void *from, size_t size)
+{
+	int fd = must(memfd_create("cold", 0));
+	void *at;
+
+	must(write(fd, from, size));
+	at = must(mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0));
+	must(close(fd));
+	return at;
+}
+
+static void *wait_for_end(void *arg)
+{
+	pause();
+	return arg;
+}
+
+static void send_cold(void)
+{
+	int receivers[4], s = must(socket(AF_INET, SOCK_DGRAM, 0)), i;
+	struct iovec v = { "x", 1 };
+	struct sockaddr_in to[4];
+	struct mmsghdr m[3] = {};
+
+	for (i = 0; i < 4; i++) {
+		receivers[i] = bound(SOCK_DGRAM);
+		to[i] = local(port_of(receivers[i]));
+		deed("attempts", "udp 127.0.0.1:%d sent 1", ntohs(to[i].sin_port));
+	}
+	for (i = 0; i < 3; i++)
+		m[i].msg_hdr = (struct msghdr){ .msg_name = &to[i], .msg_namelen = sizeof(to[i]), .msg_iov = &v, .msg_iovlen = 1 };
+	must(sendmsg(s, cold(&m[0].msg_hdr, sizeof(struct msghdr)), 0));
+	m[1].msg_hdr.msg_name = cold(&to[1], sizeof(to[1]));
+	must(sendmsg(s, &m[1].msg_hdr, 0));
+	m[2].msg_hdr.msg_name = cold(&to[2], sizeof(to[2]));
+	must(sendmmsg(s, cold(&m[2], sizeof(m[2])), 1, 0));
+	must(sendto(s, "x", 1, 0, cold(&to[3], sizeof(to[3])), sizeof(to[3])));
+}
+
+/* Addresses that are not in memory yet when the call begins. */
+WORKLOAD(w_cold, "cold-addresses")
+{
+	struct sockaddr_un u = { AF_UNIX, "nowhere/name" };
+	struct sockaddr_in nobody = local(1);
+	pthread_t t;
+
+	must_fail(connect(must(socket(AF_INET, SOCK_STREAM, 0)), cold(&nobody, sizeof(nobody)), sizeof(nobody)), ECONNREFUSED);
+	deed("attempts", "tcp 127.0.0.1:1 refused 1");
+	must_fail(connect(must(socket(AF_UNIX, SOCK_STREAM, 0)), cold(&u, sizeof(u)), sizeof(u)), ENOENT);
+	deed("attempts", "unix unix:nowhere/name failed 1");
+	must_fail(bind(must(socket(AF_UNIX, SOCK_STREAM, 0)), cold(&u, sizeof(u)), sizeof(u)), ENOENT);
+	deed("failed", "bind nowhere/name ENOENT 1");
+	send_cold();
+	/* And where others could write them meanwhile, which is said. */
+	must(pthread_create(&t, 0, wait_for_end, 0) ? -1 : 0);
+	send_cold();
+	deed("gaps", "shared_names");
+	deed("sent", "8");
+}
+
+/* More than the 1,024 that one sendmmsg sends. */
+WORKLOAD(w_many, "many-messages")
+{
+	enum { MANY = 2500 };
+	int to = bound(SOCK_DGRAM), s = must(socket(AF_INET, SOCK_DGRAM, 0)), room = 16 << 20, i;
+	struct sockaddr_in a = local(port_of(to));
+	static struct mmsghdr m[MANY];
+	static char buf[16];
+	struct iovec v = { buf, sizeof(buf) };
+
+	must(setsockopt(to, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)));
+	must(connect(s, (struct sockaddr *)&a, sizeof(a)));
+	deed("attempts", "udp 127.0.0.1:%d connected 1", ntohs(a.sin_port));
+	for (i = 0; i < MANY; i++) {
+		must(send(s, "datagram", 8, 0));
+		m[i].msg_hdr = (struct msghdr){ .msg_iov = &v, .msg_iovlen = 1 };
+	}
+	if (must(recvmmsg(to, m, MANY, MSG_DONTWAIT, 0)) != MANY)
+		fail(__FILE__, __LINE__, "recvmmsg");
+	deed("sent", "%d", 8 * MANY);
+	deed("received", "%d", 8 * MANY);
+}
+
+/* Nothing of an earlier call's name stands behind an address that is too long. */
+WORKLOAD(w_too_long, "address-too-long")
+{
+	char name[251], expect[127];
+	union {
+		struct sockaddr_un un;
+		char bytes[128];
+	} a;
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	must(sched_setaffinity(0, sizeof(one), &one));
+	memset(name, 'n', 250);
+	name[250] = 0;
+	memset(&a, 'x', sizeof(a));
+	a.un.sun_family = AF_UNIX;
+	memset(expect, 'x', 126);
+	expect[126] = 0;
+	must_fail(open(name, O_RDONLY), ENOENT);
+	must_fail(bind(must(socket(AF_UNIX, SOCK_STREAM, 0)), (struct sockaddr *)&a, sizeof(a)), EINVAL);
+	deed("failed", "open %s ENOENT 1", name);
+	deed("failed", "bind %s EINVAL 1", expect);
+}
+
 /* Made here, connected there, used by both; and peeked at, which moves nothing. */
 WORKLOAD(w_passed, "passed-on")
 {

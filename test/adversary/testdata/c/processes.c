@@ -457,6 +457,28 @@ WORKLOAD(w_pivot, "pivot-root")
 }
 
 /* In the jail, and out of it: by a folder outside, "..", and a way back. */
+/* The same name in the same folder, for processes with another root folder. */
+WORKLOAD(w_two_roots, "two-roots")
+{
+	cpu_set_t one;
+	int child;
+
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	must(sched_setaffinity(0, sizeof(one), &one)); /* repeats are counted by CPU */
+	must(chdir("jail"));
+	if (!(child = must(fork()))) {
+		must(chroot("."));
+		must_fail(open("../nothing", O_RDONLY), ENOENT);
+		_exit(3);
+	}
+	reap(child, getpid());
+	must_fail(open("../nothing", O_RDONLY), ENOENT);
+	deed("failed", "open jail/nothing ENOENT 1");
+	deed("failed", "open nothing ENOENT 1");
+	deed("gaps", "not_recorded chroot");
+}
+
 WORKLOAD(w_chroot, "chroot")
 {
 	int child, i;

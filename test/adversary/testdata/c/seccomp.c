@@ -3,6 +3,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 
@@ -53,6 +54,62 @@ WORKLOAD(w_zero, "seccomp-zero")
 		_exit(3);
 	}
 	reap(child, getpid());
+	deed("gaps", "answered");
+}
+
+/* The same behind calls that are not asked about at their end, and while a call is under way. */
+static int listener;
+
+static void *take(void *arg)
+{
+	must(accept(listener, 0, 0));
+	return arg;
+}
+
+WORKLOAD(w_after, "seccomp-after")
+{
+	static const int numbers[] = { SYS_listen };
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int s = must(socket(AF_INET, SOCK_STREAM, 0)), child, other, pipes[2];
+
+	must(pipe(pipes));
+	must(bind(s, (struct sockaddr *)&to, sizeof(to)));
+	if (!(child = must(fork()))) {
+		filter(0, SECCOMP_RET_ERRNO, 1, numbers);
+		close(99);
+		must(listen(s, 1));
+		if (!(other = must(fork())))
+			_exit(4);
+		must(listen(s, 1));
+		must(write(pipes[1], &other, sizeof(other)));
+		must(waitpid(other, 0, 0));
+		_exit(3);
+	}
+	reap(child, getpid());
+	must(read(pipes[0], &other, sizeof(other)));
+	deed("processes", "%d %d exit 4", other, child);
+	deed("gaps", "answered");
+}
+
+/* A filter that comes while a thread waits: its call is not told, and that is said. */
+WORKLOAD(w_meanwhile, "seccomp-meanwhile")
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int s = must(socket(AF_INET, SOCK_STREAM, 0));
+	socklen_t n = sizeof(to);
+	pthread_t t;
+
+	listener = must(socket(AF_INET, SOCK_STREAM, 0));
+	must(bind(listener, (struct sockaddr *)&to, sizeof(to)));
+	must(listen(listener, 1));
+	must(getsockname(listener, (struct sockaddr *)&to, &n));
+	deed("listens", "tcp 127.0.0.1:%d", ntohs(to.sin_port));
+	must(pthread_create(&t, 0, take, 0) ? -1 : 0);
+	usleep(200000);
+	filter(SECCOMP_FILTER_FLAG_TSYNC, 0, 0, 0);
+	must(connect(s, (struct sockaddr *)&to, sizeof(to)));
+	deed("attempts", "tcp 127.0.0.1:%d connected 1", ntohs(to.sin_port));
+	pthread_join(t, 0);
 	deed("gaps", "answered");
 }
 
