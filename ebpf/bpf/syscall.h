@@ -273,8 +273,8 @@ __attribute__((noinline)) int name_keep(u32 i)
 		return 0;
 	if (memory_shared())
 		flags = SEG_SHARED;
-	else if (s->call.base_early && places_shared(s, i))
-		flags = SEG_RACED;
+	else if (places_shared(s, i))
+		flags = SEG_RACED; /* of an open that succeeds the file itself tells */
 	got = name_read(arg(s, s->call.path[i]));
 	flags |= got >> 16;
 	len = s->len;

@@ -25,6 +25,7 @@ var doorRows = []row{
 	{name: "race-listen"},
 	{name: "race-cold", files: []string{"names:victim\x00", "victim"}},
 	{name: "race-cwd", files: []string{"victim"}},
+	{name: "race-lookup", files: usual},
 	{name: "race-dirfd", files: []string{"victim", "sub/"}},
 	{name: "int80", amd64: true, prepare: func(t *testing.T, _ string) []string { return []string{echo(t)} }},
 	{name: "cold-socketcall", amd64: true},

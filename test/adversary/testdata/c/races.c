@@ -308,6 +308,26 @@ WORKLOAD(w_cwd, "race-cwd")
 	deed("gaps", "raced");
 }
 
+/* A name that leads nowhere: nothing but the folder tells where it was looked for. */
+WORKLOAD(w_lookup, "race-lookup")
+{
+	int p[3] = { 0, 0, 1 }, child;
+
+	must_fail(open("none", O_RDONLY), ENOENT);
+	deed("failed", "open none ENOENT 2");
+	must(pipe(p));
+	if (!(child = must(syscall(SYS_clone, CLONE_FS | SIGCHLD, 0, 0, 0, 0)))) {
+		wait_for_the_end(p);
+		_exit(0);
+	}
+	must(open("file", O_RDONLY));
+	deed("reads", "file");
+	must_fail(open("none", O_RDONLY), ENOENT);
+	close(p[1]);
+	reap(child, getpid());
+	deed("gaps", "raced");
+}
+
 /* The same with the descriptor of a folder. */
 WORKLOAD(w_dirfd, "race-dirfd")
 {
