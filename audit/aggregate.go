@@ -60,7 +60,7 @@ func (a *Aggregator) Add(event Event) {
 		a.repeats.track(e.ID, a.files.io(e))
 	case *Mapping:
 		a.processes.get(e.Process)
-		a.seen("mmap", e.Path, false)
+		a.seen("mmap", e.Path, e.Raced)
 		a.repeats.track(e.ID, tally{count: a.files.mapped(e)})
 	case *FileOp:
 		a.fileOp(e)

@@ -105,7 +105,7 @@ func TestFileIO(t *testing.T) {
 		&FileIO{Header: by(root, 4), ID: 5, Path: file("/w/other"), Kind: KindFile, Written: 1, Raced: true},
 		&FileIO{Header: by(root, 4), ID: 6, Path: Path{Name: "/w/a", OtherNS: true}, Kind: KindFile, Read: 2},
 		&Mapping{Header: by(root, 5), ID: 7, Path: file("/lib/c"), Exec: true},
-		&Mapping{Header: by(root, 5), ID: 8, Path: file("/w/given"), Shared: true},
+		&Mapping{Header: by(root, 5), ID: 8, Path: file("/w/given"), Shared: true, Raced: true},
 		&Repeat{ID: 8, Count: 4},
 		&Repeat{ID: 7, Count: 4}, // nothing counts these
 	)
@@ -121,6 +121,7 @@ func TestFileIO(t *testing.T) {
 	check(t, "writes", r.Filesystem.Writes, []string{"/w/given"})
 	check(t, "gaps", r.Observation.Gaps, []receipt.Gap{
 		{Kind: "mount_namespace", Detail: "read or write", Count: 1},
+		{Kind: "raced", Detail: "mmap", Count: 1},
 		{Kind: "raced", Detail: "read or write", Count: 1},
 		{Kind: "shared_mapping", Detail: "files were mapped shared and writable; writes through a mapping pass no system call", Count: 5},
 	})

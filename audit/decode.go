@@ -124,7 +124,7 @@ func (d *Decoder) decode(record []byte) (h WireHead, ev Event, err error) {
 	case wireMap:
 		b := body[WireFile](&h)
 		return h, &Mapping{
-			Header: head, ID: repeatID(&h), Path: filePath(segs[0], b.IMode, b.Ino),
+			Header: head, ID: repeatID(&h), Path: filePath(segs[0], b.IMode, b.Ino), Raced: segs[0].flags&segRaced != 0,
 			Exec: b.CallFlags&mappedExec != 0, Shared: b.CallFlags&mappedShared != 0,
 		}, nil
 	case wireConnect:

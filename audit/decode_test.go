@@ -186,8 +186,8 @@ func TestDecode(t *testing.T) {
 			&FileIO{Header: want, ID: 1, Path: Path{Name: "memfd:x"}, Kind: KindFile, Raced: true, Read: 1, Written: 2},
 		},
 		"mapping": {
-			record(with(wireMap, OpMmap, 0), WireFile{CallFlags: mappedExec | mappedShared, IMode: 0o100600}, "l\x00"),
-			&Mapping{Header: want, ID: 1, Path: Path{Name: "/l"}, Exec: true, Shared: true},
+			record(flagged(with(wireMap, OpMmap, 0), segRaced), WireFile{CallFlags: mappedExec | mappedShared, IMode: 0o100600}, "l\x00"),
+			&Mapping{Header: want, ID: 1, Path: Path{Name: "/l"}, Exec: true, Shared: true, Raced: true},
 		},
 		"tcp": {
 			record(with(wireConnect, OpConnect, -111), WireNet{Family: afInet, Type: sockStream, Protocol: protoTCP, Port: 80, Addr: [16]byte{127, 0, 0, 1}}),

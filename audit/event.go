@@ -144,6 +144,7 @@ type Mapping struct {
 	ID           RepeatID
 	Path         Path
 	Exec, Shared bool
+	Raced        bool // another thread put another file in its place during the call
 }
 
 // Repeat says that an event was seen Count more times, moving that many
