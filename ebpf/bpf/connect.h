@@ -85,7 +85,7 @@ __attribute__((noinline)) int on_connect(s64 ret)
 	s->ev.err = pending && !ret ? -EINPROGRESS : ret;
 	net_describe((u64)sk);
 	inet = is_inet(s->ev.net.family);
-	if (ret && inet && f->len[0] < (s->ev.net.family == AF_INET ? SOCKADDR_IN_LEN : SOCKADDR_IN6_LEN))
+	if (ret && inet && is_short(s))
 		return 0; /* the kernel took no address out of it: EINVAL */
 	if (*(u16 *)f->names == AF_UNSPEC && f->len[0] >= 2 && !pending &&
 	    (ret || !inet || !BPF_CORE_READ(sk, __sk_common.skc_dport)))

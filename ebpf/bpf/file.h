@@ -14,6 +14,16 @@ static __always_inline u32 open_flags(struct scratch *s)
 	return flags;
 }
 
+/* Whether an open takes the folder for the root folder. */
+static __always_inline int opens_in_root(struct scratch *s)
+{
+	u64 how[3] = {}; /* struct open_how: flags, mode, resolve */
+
+	if (s->call.flags_at)
+		bpf_probe_read_user(how, sizeof(how), (void *)arg(s, s->call.flags));
+	return how[2] & RESOLVE_IN_ROOT;
+}
+
 /* Where the file is comes from the file itself; what was asked for stands beside it. */
 __attribute__((noinline)) int on_open(int fd, u32 flags)
 {
@@ -81,11 +91,16 @@ static __always_inline void base_append(struct scratch *s, u32 i, u32 first, u32
 	u64 dentry = s->flight.dentry[i], mnt = s->flight.mnt[i];
 	u16 raced = SEG_RACED;
 
-	/* Where ".." stops climbing. */
-	s->walk.root_dentry = (u64)BPF_CORE_READ(current_task(), fs, root.dentry);
-	s->walk.root_mnt = (u64)mount_of((u64)BPF_CORE_READ(current_task(), fs, root.mnt));
 	s->walk.end_mnt = s->call.op == OP_PIVOT_ROOT ? s->flight.old_root : 0;
-	base_of(first, dirfd_of(s, i));
+	base_of(s->in_root ? 0 : first, dirfd_of(s, i));
+	/* Where ".." stops climbing. */
+	if (s->in_root) {
+		s->walk.root_dentry = s->base.dentry;
+		s->walk.root_mnt = (u64)mount_of(s->base.mnt);
+	} else {
+		s->walk.root_dentry = (u64)BPF_CORE_READ(current_task(), fs, root.dentry);
+		s->walk.root_mnt = (u64)mount_of((u64)BPF_CORE_READ(current_task(), fs, root.mnt));
+	}
 	if (!s->call.base_early || !dentry || (s->base.dentry == dentry && s->base.mnt == mnt)) {
 		dentry = s->base.dentry;
 		mnt = s->base.mnt;
@@ -129,7 +144,7 @@ __attribute__((noinline)) int failure_known(s32 ret)
 	if (!s)
 		return 0;
 	name_append(0, 1);
-	base_of(s->len ? s->data[0] : 0, dirfd_of(s, 0));
+	base_of(s->len && !s->in_root ? s->data[0] : 0, dirfd_of(s, 0));
 	d = (void *)s->base.dentry;
 	s->key.a = (u64)d;
 	s->key.b = s->base.mnt;
@@ -138,7 +153,7 @@ __attribute__((noinline)) int failure_known(s32 ret)
 	/* The process's root ends what ".." climbs. */
 	s->key.e = data_hash(s->len) + s->ev.seg[1].flags + (u64)BPF_CORE_READ(current_task(), fs, root.mnt);
 	s->key.f = s->ev.seg[1].len | (u64)BPF_CORE_READ(current_task(), fs, root.dentry) << 16;
-	s->key.op = s->ev.op;
+	s->key.op = s->ev.op | s->in_root << 8;
 	s->key.err = ret;
 	return fold_known(0, 0);
 }

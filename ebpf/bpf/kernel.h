@@ -356,6 +356,8 @@ struct io_kiocb___v518 {
 
 struct open_how {
 	u64 flags;
+	u64 mode;
+	u64 resolve;
 };
 
 struct io_open {
@@ -508,6 +510,9 @@ struct pt_regs {
 #define AT_REMOVEDIR 0x200
 #define AT_SYMLINK_NOFOLLOW 0x100
 #define AT_SYMLINK_FOLLOW 0x400
+
+/* include/uapi/linux/openat2.h */
+#define RESOLVE_IN_ROOT 0x10
 
 /* include/uapi/linux/fs.h; the second for 32-bit callers */
 #define FS_IOC_SETFLAGS 0x40086602

@@ -52,8 +52,11 @@ static __always_inline void send_tell(struct scratch *s, u64 sock, long ret, u32
 		return;
 	}
 	s->ev.seg[0].flags = flags;
-	if (is_inet(s->ev.net.family))
+	if (is_inet(s->ev.net.family)) {
+		if (ret < 0 && is_short(s))
+			return; /* the kernel took no address out of it: EINVAL */
 		peer_from_address();
+	}
 	net_fold_send(s);
 }
 
@@ -170,7 +173,9 @@ __attribute__((noinline)) int on_message(u64 sock, s64 ret, u32 how)
 	if (family == AF_INET6 && *(u16 *)s->flight.names == AF_UNSPEC)
 		s->flight.len[0] = 0; /* which the kernel takes for none */
 	if (how & MESSAGE_OUT) {
-		if (s->flight.len[0] >= 2 && !is_tcp(sock)) {
+		/* Of connected sockets of the unix family the kernel does not look at it. */
+		if (s->flight.len[0] >= 2 && !is_tcp(sock) &&
+		    (family != AF_UNIX || BPF_CORE_READ(sk, sk_type) == SOCK_DGRAM)) {
 			if (ret >= 0)
 				client_found(sock);
 			send_tell(s, sock, ret, how);

@@ -196,6 +196,12 @@ __attribute__((noinline)) int address_late(void)
 	return 0;
 }
 
+/* Whether the address is too short for the socket that the event is about. */
+static __always_inline int is_short(struct scratch *s)
+{
+	return s->flight.len[0] < (s->ev.net.family == AF_INET ? SOCKADDR_IN_LEN : SOCKADDR_IN6_LEN);
+}
+
 /* What kind of socket it is, to the event. */
 __attribute__((noinline)) int net_describe(u64 sock)
 {

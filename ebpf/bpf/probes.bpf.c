@@ -281,6 +281,7 @@ __attribute__((noinline)) int call_end(s64 ret)
 	if (!s)
 		return 0;
 	if (is_file_op(&s->call, ret)) {
+		s->in_root = opens_in_root(s);
 		on_file_op(ret);
 		return 0;
 	}

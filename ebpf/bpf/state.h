@@ -274,6 +274,7 @@ struct scratch {
 	u64 file;  /* what FD_GIVEN stands for */
 	u32 more;  /* the operation in here is not over */
 	u32 raced; /* that file may be another than the one of the operation */
+	u32 in_root; /* the folder that the name is relative to stands for the root folder */
 	struct flight flight;
 	struct request request;
 	u64 filename[2]; /* struct filename, of the request */
@@ -365,6 +366,7 @@ static __always_inline struct scratch *scratch_get(const struct mark *m, const s
 	s->len = 0;
 	s->file = 0;
 	s->raced = 0;
+	s->in_root = 0;
 	s->who = *m;
 	if (call)
 		s->call = *call;

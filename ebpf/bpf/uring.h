@@ -108,6 +108,7 @@ __attribute__((noinline)) int uring_tell(void)
 			on_open(FD_GIVEN, s->args[3]);
 			break;
 		}
+		s->in_root = s->args[4] & RESOLVE_IN_ROOT;
 		/* fall through */
 	default:
 		on_file_op(res);

@@ -28,6 +28,7 @@ __attribute__((noinline)) int request_args(u64 req, u32 opcode)
 		r->args[0] = BPF_CORE_READ(o, dfd);
 		r->args[2] = BPF_CORE_READ(o, file_slot);
 		r->args[3] = BPF_CORE_READ(o, how.flags);
+		r->args[4] = BPF_CORE_READ(o, how.resolve);
 		s->filename[0] = (u64)BPF_CORE_READ(o, filename);
 		break;
 	}

@@ -13,6 +13,7 @@ var thousand = "file:" + strings.Repeat("x", 1000)
 
 var fileRows = []row{
 	{name: "mkdir", files: usual},
+	{name: "in-root", files: usual},
 	{name: "mknod", files: usual},
 	{name: "symlink", files: usual},
 	{name: "link", files: usual},

@@ -11,6 +11,7 @@ var networkRows = []row{
 	{name: "cold-addresses"},
 	{name: "many-messages"},
 	{name: "address-too-long"},
+	{name: "unused-addresses"},
 	{name: "passed-on", files: usual},
 	{name: "mapped"},
 	{name: "unix-names"},

@@ -30,6 +30,21 @@ WORKLOAD(w_mkdir, "mkdir")
 	deed("writes", "sub/by-cwd");
 }
 
+/* Opens that take a folder for the root folder, with names that are not there. */
+WORKLOAD(w_in_root, "in-root")
+{
+	struct { uint64_t flags, mode, resolve; } how = { O_RDONLY, 0, 0x10 /* RESOLVE_IN_ROOT */ };
+	int sub = must(open("sub", O_PATH));
+
+	must_fail(syscall(SYS_openat2, sub, "../none", &how, sizeof(how)), ENOENT);
+	must_fail(syscall(SYS_openat2, sub, "/none", &how, sizeof(how)), ENOENT);
+	must_fail(openat(sub, "../none", O_RDONLY), ENOENT);
+	must_fail(syscall(SYS_openat2, AT_FDCWD, "/sub/nothing", &how, sizeof(how)), ENOENT);
+	deed("failed", "open sub/none ENOENT 2");
+	deed("failed", "open none ENOENT 1");
+	deed("failed", "open sub/nothing ENOENT 1");
+}
+
 WORKLOAD(w_mknod, "mknod")
 {
 	umask(0777); /* the kind is not part of the mask */

@@ -241,6 +241,22 @@ WORKLOAD(w_too_long, "address-too-long")
 	deed("failed", "bind %s EINVAL 1", expect);
 }
 
+/* Addresses that the kernel does not look at, or takes for none. */
+WORKLOAD(w_unused, "unused-addresses")
+{
+	struct sockaddr_un path = { AF_UNIX, "nobody" };
+	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(9), .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	struct sockaddr_in four = local(9);
+	int pair[2];
+
+	must(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair));
+	must(sendto(pair[0], "x", 1, 0, (struct sockaddr *)&path, sizeof(path)));
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	must_fail(sendto(pair[0], "x", 1, 0, (struct sockaddr *)&path, sizeof(path)), EISCONN);
+	must_fail(sendto(must(socket(AF_INET, SOCK_DGRAM, 0)), "x", 1, 0, (struct sockaddr *)&four, 4), EINVAL);
+	must_fail(sendto(must(socket(AF_INET6, SOCK_DGRAM, 0)), "x", 1, 0, (struct sockaddr *)&six, 20), EINVAL);
+}
+
 /* Made here, connected there, used by both; and peeked at, which moves nothing. */
 WORKLOAD(w_passed, "passed-on")
 {
