@@ -173,7 +173,7 @@ func (t totals) sums() audit.Summary {
 	if unread > 0 {
 		s.Gaps = append(s.Gaps, audit.Gap{
 			Kind: receipt.GapNotRecorded, Count: unread,
-			Detail: "recvmmsg: messages that came by one call with more than 65,536 others",
+			Detail: "recvmmsg: messages that came by one call with more than 4,096 others",
 		})
 	}
 	if shared > 0 {

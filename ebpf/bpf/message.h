@@ -283,8 +283,8 @@ __attribute__((noinline)) int on_mmsg_one(u64 at, s64 err, u32 how)
 }
 
 /* Of recvmmsg(2) the kernel lets any number come at once. */
-#define MESSAGES_SOME 256
-#define MESSAGES_MAX (256 * MESSAGES_SOME)
+#define MESSAGES_SOME 64
+#define MESSAGES_MAX (64 * MESSAGES_SOME)
 
 /* Some of count messages, from the first of these on. */
 __attribute__((noinline)) int on_mmsg_some(u32 first, u32 count, u32 how)
@@ -310,7 +310,7 @@ static __always_inline void on_mmsg(struct scratch *s, s64 ret, u32 how)
 {
 	struct file *now = file_of(s->args[0]), *file = file_at_entry(now, how & MESSAGE_OUT);
 	struct counters *c;
-	u32 i;
+	u32 count = ret, i;
 
 	s->io.sock = (u64)sock_of_file((u64)file);
 	if (!s->io.sock)
@@ -323,11 +323,11 @@ static __always_inline void on_mmsg(struct scratch *s, s64 ret, u32 how)
 		return;
 	}
 	for (i = 0; i < MESSAGES_MAX; i += MESSAGES_SOME) {
-		if (i >= ret)
+		if (i >= count)
 			break;
-		on_mmsg_some(i, ret, how);
+		on_mmsg_some(i, count, how);
 	}
 	c = the_counters();
-	if (c && ret > MESSAGES_MAX)
-		c->unread_messages += ret - MESSAGES_MAX;
+	if (c && count > MESSAGES_MAX)
+		c->unread_messages += count - MESSAGES_MAX;
 }
