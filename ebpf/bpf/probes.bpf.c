@@ -223,8 +223,11 @@ int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
 			m->exit_rss = peak_of(current_task());
 		return 0;
 	}
-	if (may_be_answered() && bpf_map_update_elem(&entered, &tid, &index, BPF_ANY))
-		count_map_full();
+	if (may_be_answered()) {
+		m->in_entered = 1;
+		if (bpf_map_update_elem(&entered, &tid, &index, BPF_ANY))
+			count_map_full();
+	}
 	/* Of a place where an open may find room while another thread gives it up. */
 	gives_up = call->op == OP_CLOSE && !call->in && descriptors_shared();
 	on_descriptors = has_descriptors(call);
@@ -240,9 +243,10 @@ int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
 		names_keep(index);
 	else if (gives_up)
 		places_change();
-	else if (on_descriptors)
+	else if (on_descriptors) {
+		m->in_movements = 1;
 		movement_keep();
-	else
+	} else
 		address_keep();
 	scratch_put(s);
 	return 0;
@@ -399,12 +403,13 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 	if (has_address(s->call.op) && (!f || s->flight.flags[0] & SEG_UNREADABLE))
 		address_late();
 	call_end(ret);
-	if (has_descriptors(&s->call))
+	if (m->in_movements)
 		movement_end(tid);
 	scratch_put(s);
 out:
 	if (f)
 		flight_end(tid);
-	entered_end(tid);
+	if (m->in_entered)
+		entered_end(tid);
 	return 0;
 }

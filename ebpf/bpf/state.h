@@ -44,6 +44,8 @@ struct mark {
 	u32 armed; /* forked by the launcher, not yet the command: say nothing */
 	u32 borrows; /* runs in its creator's memory until it execs; enum borrowing */
 	u32 shares;  /* has memory that other processes can write to, until it execs */
+	/* Whether any of its threads has had a place in these tables: most never have. */
+	u32 in_entered, in_movements;
 	u32 pad;
 	u64 borrowed_rss; /* signal->maxrss that this left behind, in pages */
 	u64 exit_rss; /* what a process with borrowed_rss held when it asked to exit */
@@ -472,7 +474,6 @@ static __always_inline void entered_end(u32 tid)
 
 static __always_inline void movement_end(u32 tid)
 {
-	/* Most have none, and a look is cheaper than an attempt to delete. */
 	if (bpf_map_lookup_elem(&movements, &tid))
 		bpf_map_delete_elem(&movements, &tid);
 }

@@ -429,8 +429,12 @@ __attribute__((noinline)) int movement_keep(void)
  */
 static __always_inline struct file *file_at_entry(struct file *now, u32 which)
 {
+	struct scratch *s = the_scratch();
 	u32 tid = current_tid();
-	struct movement *mv = bpf_map_lookup_elem(&movements, &tid);
+	struct movement *mv;
 
+	if (!s || !s->who.in_movements)
+		return now;
+	mv = bpf_map_lookup_elem(&movements, &tid);
 	return mv ? (void *)mv->file[which & 1] : now;
 }

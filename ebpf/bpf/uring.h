@@ -45,6 +45,7 @@ static __always_inline void uring_splice(struct scratch *s, s64 res)
 		return;
 	}
 	mv.file[0] = s->args[3];
+	s->who.in_movements = 1;
 	if (bpf_map_update_elem(&movements, &tid, &mv, BPF_ANY))
 		count_map_full();
 	on_moved(s->args[0], res, 0);
