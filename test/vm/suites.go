@@ -64,12 +64,14 @@ var suites = []suite{
 		files:   []string{"docs/COVERAGE.md", "test/adversary/*_test.go", "test/truth/*_test.go"},
 		helpers: []helper{{name: "adversary", dir: "test/adversary/testdata/c", c: true}},
 		maySkip: map[string]string{
+			"6.12-arm64/TestSideDoors/cold-socketcall": amd64Only,
 			"6.12-arm64/TestSideDoors/dirty-number":    amd64Only,
 			"6.12-arm64/TestSideDoors/int80":           amd64Only,
 			"6.12-arm64/TestSideDoors/ptrace-changed":  amd64Only,
 			"6.12-arm64/TestSideDoors/ptrace-emulated": amd64Only,
 			"6.12-arm64/TestSideDoors/ptrace-inside":   amd64Only,
 			"6.12-arm64/TestSideDoors/ptrace-outside":  amd64Only,
+			"6.12-arm64/TestSideDoors/race-socketcall": amd64Only,
 		},
 	},
 }
