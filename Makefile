@@ -1,7 +1,7 @@
 # The embedded BPF objects are committed: only "generate" needs clang.
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-vm generate lint check clean
+.PHONY: help build test test-vm bench generate lint check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ test: ## all tests that this machine can run; as root those of the probes too
 
 test-vm: ## the tests of the probes on several kernels, in virtual machines
 	@go run ./test/vm -kernels '$(KERNELS)' -suites '$(SUITES)' -run '$(TEST)' -skip '$(SKIP)' $(VMFLAGS)
+
+bench: ## what it costs to be recorded, as a table; takes root, gcc and some minutes
+	@go run ./test/bench $(BENCHFLAGS)
 
 generate: ## the BPF objects and the Go code that goes with them, from ebpf/bpf
 	scripts/build-ebpf.sh
