@@ -33,7 +33,7 @@ type counters struct {
 type mark struct {
 	Start, ParentStart             uint64
 	PID, ParentPID, Armed, Borrows uint32
-	Shares, InEntered, InMovements uint32
+	Shares                         uint32
 	_                              uint32
 	BorrowedRSS, ExitRSS           uint64
 }

@@ -19,16 +19,16 @@ const (
 	probesMapCallCounts          = "call_counts"
 	probesMapConnecting          = "connecting"
 	probesMapCounters            = "counters"
-	probesMapEntered             = "entered"
-	probesMapFlights             = "flights"
+	probesMapEntries             = "entries"
 	probesMapFolds               = "folds"
 	probesMapLongNames           = "long_names"
 	probesMapMarks               = "marks"
-	probesMapMovements           = "movements"
 	probesMapRequests            = "requests"
 	probesMapRequestsByData      = "requests_by_data"
 	probesMapRing                = "ring"
 	probesMapScratches           = "scratches"
+	probesMapSeatEntries         = "seat_entries"
+	probesMapTaken               = "taken"
 	probesMapUndecided           = "undecided"
 	probesMapUringCounts         = "uring_counts"
 	probesMapUringTellers        = "uring_tellers"
@@ -50,11 +50,13 @@ const (
 	probesVarHashSeed            = "hash_seed"
 	probesVarHomeDentry          = "home_dentry"
 	probesVarHomeMnt             = "home_mnt"
+	probesVarKeyAboveStack       = "key_above_stack"
 	probesVarLauncherTid         = "launcher_tid"
 	probesVarMarked              = "marked"
 	probesVarMntnsInum           = "mntns_inum"
 	probesVarMoves               = "moves"
 	probesVarPidnsInum           = "pidns_inum"
+	probesVarSeats               = "seats"
 	probesVarTypedTask           = "typed_task"
 	probesVarUringOpens          = "uring_opens"
 	probesVarUringResults        = "uring_results"
@@ -125,16 +127,16 @@ type probesMapSpecs struct {
 	CallCounts     *ebpf.MapSpec `ebpf:"call_counts"`
 	Connecting     *ebpf.MapSpec `ebpf:"connecting"`
 	Counters       *ebpf.MapSpec `ebpf:"counters"`
-	Entered        *ebpf.MapSpec `ebpf:"entered"`
-	Flights        *ebpf.MapSpec `ebpf:"flights"`
+	Entries        *ebpf.MapSpec `ebpf:"entries"`
 	Folds          *ebpf.MapSpec `ebpf:"folds"`
 	LongNames      *ebpf.MapSpec `ebpf:"long_names"`
 	Marks          *ebpf.MapSpec `ebpf:"marks"`
-	Movements      *ebpf.MapSpec `ebpf:"movements"`
 	Requests       *ebpf.MapSpec `ebpf:"requests"`
 	RequestsByData *ebpf.MapSpec `ebpf:"requests_by_data"`
 	Ring           *ebpf.MapSpec `ebpf:"ring"`
 	Scratches      *ebpf.MapSpec `ebpf:"scratches"`
+	SeatEntries    *ebpf.MapSpec `ebpf:"seat_entries"`
+	Taken          *ebpf.MapSpec `ebpf:"taken"`
 	Undecided      *ebpf.MapSpec `ebpf:"undecided"`
 	UringCounts    *ebpf.MapSpec `ebpf:"uring_counts"`
 	UringTellers   *ebpf.MapSpec `ebpf:"uring_tellers"`
@@ -150,11 +152,13 @@ type probesVariableSpecs struct {
 	HashSeed       *ebpf.VariableSpec `ebpf:"hash_seed"`
 	HomeDentry     *ebpf.VariableSpec `ebpf:"home_dentry"`
 	HomeMnt        *ebpf.VariableSpec `ebpf:"home_mnt"`
+	KeyAboveStack  *ebpf.VariableSpec `ebpf:"key_above_stack"`
 	LauncherTid    *ebpf.VariableSpec `ebpf:"launcher_tid"`
 	Marked         *ebpf.VariableSpec `ebpf:"marked"`
 	MntnsInum      *ebpf.VariableSpec `ebpf:"mntns_inum"`
 	Moves          *ebpf.VariableSpec `ebpf:"moves"`
 	PidnsInum      *ebpf.VariableSpec `ebpf:"pidns_inum"`
+	Seats          *ebpf.VariableSpec `ebpf:"seats"`
 	TypedTask      *ebpf.VariableSpec `ebpf:"typed_task"`
 	UringOpens     *ebpf.VariableSpec `ebpf:"uring_opens"`
 	UringResults   *ebpf.VariableSpec `ebpf:"uring_results"`
@@ -185,16 +189,16 @@ type probesMaps struct {
 	CallCounts     *ebpf.Map `ebpf:"call_counts"`
 	Connecting     *ebpf.Map `ebpf:"connecting"`
 	Counters       *ebpf.Map `ebpf:"counters"`
-	Entered        *ebpf.Map `ebpf:"entered"`
-	Flights        *ebpf.Map `ebpf:"flights"`
+	Entries        *ebpf.Map `ebpf:"entries"`
 	Folds          *ebpf.Map `ebpf:"folds"`
 	LongNames      *ebpf.Map `ebpf:"long_names"`
 	Marks          *ebpf.Map `ebpf:"marks"`
-	Movements      *ebpf.Map `ebpf:"movements"`
 	Requests       *ebpf.Map `ebpf:"requests"`
 	RequestsByData *ebpf.Map `ebpf:"requests_by_data"`
 	Ring           *ebpf.Map `ebpf:"ring"`
 	Scratches      *ebpf.Map `ebpf:"scratches"`
+	SeatEntries    *ebpf.Map `ebpf:"seat_entries"`
+	Taken          *ebpf.Map `ebpf:"taken"`
 	Undecided      *ebpf.Map `ebpf:"undecided"`
 	UringCounts    *ebpf.Map `ebpf:"uring_counts"`
 	UringTellers   *ebpf.Map `ebpf:"uring_tellers"`
@@ -206,16 +210,16 @@ func (m *probesMaps) Close() error {
 		m.CallCounts,
 		m.Connecting,
 		m.Counters,
-		m.Entered,
-		m.Flights,
+		m.Entries,
 		m.Folds,
 		m.LongNames,
 		m.Marks,
-		m.Movements,
 		m.Requests,
 		m.RequestsByData,
 		m.Ring,
 		m.Scratches,
+		m.SeatEntries,
+		m.Taken,
 		m.Undecided,
 		m.UringCounts,
 		m.UringTellers,
@@ -232,11 +236,13 @@ type probesVariables struct {
 	HashSeed       *ebpf.Variable `ebpf:"hash_seed"`
 	HomeDentry     *ebpf.Variable `ebpf:"home_dentry"`
 	HomeMnt        *ebpf.Variable `ebpf:"home_mnt"`
+	KeyAboveStack  *ebpf.Variable `ebpf:"key_above_stack"`
 	LauncherTid    *ebpf.Variable `ebpf:"launcher_tid"`
 	Marked         *ebpf.Variable `ebpf:"marked"`
 	MntnsInum      *ebpf.Variable `ebpf:"mntns_inum"`
 	Moves          *ebpf.Variable `ebpf:"moves"`
 	PidnsInum      *ebpf.Variable `ebpf:"pidns_inum"`
+	Seats          *ebpf.Variable `ebpf:"seats"`
 	TypedTask      *ebpf.Variable `ebpf:"typed_task"`
 	UringOpens     *ebpf.Variable `ebpf:"uring_opens"`
 	UringResults   *ebpf.Variable `ebpf:"uring_results"`

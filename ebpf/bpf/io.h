@@ -103,7 +103,7 @@ static __always_inline void count_anonymous_exec(void)
 static __always_inline int makes_code(u32 prot)
 {
 	return prot & PROT_EXEC ||
-	       (prot & PROT_READ && CURRENT_READ(personality) & READ_IMPLIES_EXEC);
+	       (prot & PROT_READ && TASK_READ(typed_current_task(), personality) & READ_IMPLIES_EXEC);
 }
 
 /*

@@ -30,9 +30,11 @@ typedef _Bool bool;
 /* include/uapi/linux/bpf.h */
 enum {
 	BPF_ANY = 0,
+	BPF_NOEXIST = 1,
 };
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
+	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PROG_ARRAY = 3,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
@@ -215,6 +217,7 @@ struct seccomp {
 
 struct task_struct {
 	struct thread_info thread_info;
+	void *stack;
 	int pid;
 	int tgid;
 	int exit_code;
@@ -527,6 +530,8 @@ struct pt_regs {
 
 /* include/uapi/linux/sched.h */
 #define CLONE_VM 0x00000100
+#define CLONE_FS 0x00000200
+#define CLONE_FILES 0x00000400
 #define CLONE_VFORK 0x00004000
 #define CLONE_THREAD 0x00010000
 

@@ -7,7 +7,6 @@
 /* The least that the kernel takes: net/ipv4/af_inet.c, include/net/ipv6.h (SIN6_LEN_RFC2133). */
 #define SOCKADDR_IN_LEN 16
 #define SOCKADDR_IN6_LEN 24
-#define SOCKADDR_MAX 128 /* struct sockaddr_storage */
 
 /* The struct socket of a file, 0 if it is none. */
 __attribute__((noinline)) u64 socket_of_file(u64 file)
@@ -138,23 +137,20 @@ static __always_inline void call_address_read(struct scratch *s)
 __attribute__((noinline)) int address_keep(void)
 {
 	struct scratch *s = the_scratch();
-	u32 tid = current_tid();
 	struct socket *sock;
 	u64 sk;
 
 	if (!s)
 		return 0;
 	call_address_read(s);
-	if (is_send(s->call.op) && !s->flight.len[0] && !s->flight.flags[0] && !descriptors_shared())
+	if (is_send(s->call.op) && !s->flight.len[0] && !s->flight.flags[0] && !descriptors_shared(s->flags))
 		return 0; /* a send without an address */
 	sock = (void *)socket_of_file(file_address(s->args[0]));
 	sk = (u64)BPF_CORE_READ(sock, sk);
 	/* The usual second connect(), to ask how the first went. */
 	s->flight.followup = sk && is_tcp(sk) && BPF_CORE_READ(sock, state) != SS_UNCONNECTED;
 	s->flight.sock = sk;
-	/* Without its entry a call that was done looks like one that never began. */
-	if (bpf_map_update_elem(&flights, &tid, &s->flight, BPF_ANY))
-		count_map_full();
+	flight_keep();
 	return 0;
 }
 
@@ -165,14 +161,12 @@ __attribute__((noinline)) int address_keep(void)
 __attribute__((noinline)) int args_missed(u32 index)
 {
 	struct scratch *s = the_scratch();
-	u32 tid = current_tid();
 
 	if (!s || !has_address(s->call.op))
 		return 0;
 	names_missed(s);
 	s->flight.index = index;
-	if (bpf_map_update_elem(&flights, &tid, &s->flight, BPF_ANY))
-		count_map_full();
+	flight_keep();
 	return 0;
 }
 

@@ -178,77 +178,116 @@ static __always_inline void count_shared_args(void)
 }
 
 /* Whether a filter, or a process that traces this one, may tell it that a call was done that never began. */
-static __always_inline int may_be_answered(void)
+static __always_inline int may_be_answered(struct task_struct *t)
 {
-	struct task_struct *t = 0;
-
-	return CURRENT_READ(ptrace) ||
-	       (bpf_core_field_exists(t->seccomp) && CURRENT_READ(seccomp.mode) == SECCOMP_MODE_FILTER);
+	return TASK_READ(t, ptrace) ||
+	       (bpf_core_field_exists(t->seccomp) && TASK_READ(t, seccomp.mode) == SECCOMP_MODE_FILTER);
 }
 
 /*
  * Whether the call never began: then its entry did not come by. Of calls that
  * keep something at their entry that can always be told.
  */
-static __always_inline int answered(const struct call *call, int kept)
+static __always_inline int answered(struct task_struct *t, const struct call *call, u32 has)
 {
-	u32 tid = bpf_get_current_pid_tgid();
-
-	if (kept)
+	if (has & ENTRY_FLIGHT)
 		return 0;
 	if (call->path[0] || call->op == OP_CONNECT || call->op == OP_BIND)
 		return 1;
-	return may_be_answered() && !bpf_map_lookup_elem(&entered, &tid);
+	return call->op != OP_CLOSE && may_be_answered(t) && !(has & ENTRY_SEEN);
 }
 
-SEC("tp_btf/sys_enter")
-int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
+/* Whether a call of that number does nothing but be counted, by whatever ABI it comes. */
+static __always_inline int is_quiet(u32 nr)
 {
-	u32 tgid = bpf_get_current_pid_tgid() >> 32, tid = bpf_get_current_pid_tgid(), index;
-	struct mark *m = mark_of(tgid);
-	struct scratch *s;
-	const struct call *call;
-	int compat, on_descriptors, gives_up;
+#if defined(__TARGET_ARCH_x86)
+	if (nr == NR_SOCKETCALL)
+		return 0;
+#endif
+	opaque(nr);
+	return nr < CALLS_X32 - CALLS_COMPAT && calls[nr].op == OP_NONE && calls[CALLS_COMPAT + nr].op == OP_NONE;
+}
 
-	if (!m)
-		return 0;
-	compat = is_compat(regs);
-	index = call_index((int)nr, compat, socketcall_of(regs));
-	call = call_row(index);
-	if (!call || call->op == OP_NONE || (m->armed && call->op != OP_EXEC))
-		return 0;
+/* The seat that the current thread may have, if it is recorded; 0 if it is not. */
+static __always_inline struct seat *seat_look(u64 key)
+{
+	struct seat *seat = seat_at(seat_of(key));
+
+	return seat->thread == key || seat->others ? seat : 0;
+}
+
+/* At the entry of a call that is more than counted. */
+static __always_inline void enter(struct task_struct *t, struct mark *m, struct pt_regs *regs, u32 index, u32 compat,
+				  u32 seat, u32 flags)
+{
+	const struct call *call = call_row(index);
+	struct scratch *s;
+	struct entry *e;
+	int on_descriptors, gives_up;
+
+	if (!call || call->op == OP_NONE || (flags & SEAT_ARMED && call->op != OP_EXEC))
+		return;
 	if (call->op == OP_NO_RETURN) {
 		count_call(index, 0);
 		if (m->borrowed_rss)
 			m->exit_rss = peak_of(current_task());
-		return 0;
+		return;
 	}
-	if (may_be_answered()) {
-		m->in_entered = 1;
-		if (bpf_map_update_elem(&entered, &tid, &index, BPF_ANY))
+	if (call->op != OP_CLOSE && call->op != OP_FORK && may_be_answered(t)) {
+		e = entry_make(seat);
+		if (e)
+			e->has = ENTRY_SEEN;
+		else
 			count_map_full();
 	}
 	/* Of a place where an open may find room while another thread gives it up. */
-	gives_up = call->op == OP_CLOSE && !call->in && descriptors_shared();
+	gives_up = call->op == OP_CLOSE && !call->in && descriptors_shared(flags);
 	on_descriptors = has_descriptors(call);
-	if (!gives_up && !call->path[0] && !has_address(call->op) && (!on_descriptors || !descriptors_shared()))
-		return 0;
+	if (!gives_up && !call->path[0] && !has_address(call->op) && (!on_descriptors || !descriptors_shared(flags)))
+		return;
 	s = scratch_get(m, call);
 	if (!s)
-		return 0;
+		return;
 	s->compat = compat;
+	s->seat = seat;
+	s->flags = flags;
 	if (call_args(s, regs, index))
 		args_missed(index);
 	else if (s->call.path[0])
 		names_keep(index);
 	else if (gives_up)
 		places_change();
-	else if (on_descriptors) {
-		m->in_movements = 1;
-		movement_keep();
-	} else
+	else if (on_descriptors)
+		files_keep();
+	else
 		address_keep();
 	scratch_put(s);
+}
+
+SEC("tp_btf/sys_enter")
+int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
+{
+	u64 key = thread_key(regs);
+	struct seat *seat = seat_look(key);
+	u32 flags, i = NO_SEAT, tgid, compat;
+	struct task_struct *t;
+	struct mark *m;
+
+	key_learn(key);
+	if (!seat || is_quiet(nr))
+		return 0;
+	tgid = bpf_get_current_pid_tgid() >> 32;
+	m = mark_of(tgid);
+	if (!m)
+		return 0;
+	flags = SEAT_SHARES | (m->armed ? SEAT_ARMED : 0);
+	if (seat->thread == key) {
+		flags = seat->flags;
+		i = seat_of(key);
+	}
+	t = typed_current_task();
+	compat = is_compat(t, regs);
+	enter(t, m, regs, call_index((int)nr, compat, socketcall_of(regs)), compat, i, flags);
 	return 0;
 }
 
@@ -272,7 +311,7 @@ static __always_inline int may_move_names(struct pt_regs *regs, long nr)
 #else
 	case 329: case 382: case 21: case 52: case 218: /* arm */
 #endif
-		return is_compat(regs);
+		return is_compat(typed_current_task(), regs);
 	}
 	return 0;
 }
@@ -353,39 +392,19 @@ __attribute__((noinline)) int call_end(s64 ret)
 	return 0;
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
+/* At the exit of a call that is more than counted. */
+static __always_inline void leave(struct task_struct *t, struct mark *m, struct pt_regs *regs, u32 index, u32 compat,
+				  u32 seat, u32 flags, s64 ret)
 {
-	u32 tgid = bpf_get_current_pid_tgid() >> 32, tid = bpf_get_current_pid_tgid(), index;
-	long nr = call_number(regs);
-	struct flight *f = 0;
+	const struct call *call = call_row(index);
+	u32 tid = bpf_get_current_pid_tgid(), has;
+	struct entry *e = entry_find(seat);
 	struct scratch *s;
-	struct mark *m;
-	const struct call *call;
-	int compat;
 
-	if (may_move_names(regs, nr))
-		__sync_fetch_and_add(&moves, 1);
-	m = mark_of(tgid);
-	if (!m)
-		return 0;
-	compat = is_compat(regs);
-	index = call_index(nr, compat, socketcall_of(regs));
-	call = call_row(index);
 	if (!call)
-		return 0;
-	if (call->op == OP_FORK && !ret)
-		return 0; /* the child, which comes out of a call that its parent made */
-	/* An exec that succeeded is counted there: on x86 an execveat comes out as an execve. */
-	if (!m->armed && call->op != OP_NO_RETURN && nr >= 0 && !(call->op == OP_EXEC && !ret))
-		count_call(index, ret);
-	if (call->op == OP_NONE || call->op == OP_NO_RETURN || (m->armed && call->op != OP_EXEC))
-		return 0;
-	if ((call->op == OP_CLOSE && !uring_opens) || call->op == OP_FORK)
-		goto out;
-	if (call->path[0] || has_address(call->op))
-		f = bpf_map_lookup_elem(&flights, &tid);
-	if (ret >= 0 && call->op != OP_EXEC && answered(call, !!f)) {
+		return;
+	has = e ? e->has : 0;
+	if (ret >= 0 && call->op != OP_EXEC && answered(t, call, has)) {
 		count_answered();
 		goto out;
 	}
@@ -393,23 +412,74 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 	if (!s)
 		goto out;
 	s->compat = compat;
+	s->seat = seat;
+	s->flags = flags;
 	call_args(s, regs, index);
 	if (args_lie_in_memory(index) && memory_shared())
 		count_shared_args();
-	if (f)
-		bpf_probe_read_kernel(&s->flight, sizeof(s->flight), f);
+	if (e && has & ENTRY_FLIGHT)
+		flight_take(s, e);
 	else
 		names_missed(s);
-	if (has_address(s->call.op) && (!f || s->flight.flags[0] & SEG_UNREADABLE))
+	if (e && has & ENTRY_FILES) {
+		s->was[0] = e->file[0];
+		s->was[1] = e->file[1];
+		s->has_was = 1;
+	}
+	if (has_address(s->call.op) && (!(has & ENTRY_FLIGHT) || s->flight.flags[0] & SEG_UNREADABLE))
 		address_late();
 	call_end(ret);
-	if (m->in_movements)
-		movement_end(tid);
 	scratch_put(s);
 out:
-	if (f)
-		flight_end(tid);
-	if (m->in_entered)
-		entered_end(tid);
+	entry_end(e, seat, tid);
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
+{
+	long nr = call_number(regs);
+	u64 key = thread_key(regs);
+	struct seat *seat = seat_look(key);
+	u32 index, flags, compat, i, tgid;
+	struct task_struct *t;
+	struct mark *m = 0;
+	const struct call *call;
+
+	if (may_move_names(regs, nr))
+		__sync_fetch_and_add(&moves, 1);
+	if (!seat)
+		return 0;
+	if (seat->thread == key) {
+		flags = seat->flags;
+		i = seat_of(key);
+	} else {
+		tgid = bpf_get_current_pid_tgid() >> 32;
+		m = mark_of(tgid);
+		if (!m)
+			return 0;
+		flags = SEAT_SHARES | (m->armed ? SEAT_ARMED : 0);
+		i = NO_SEAT;
+	}
+	t = typed_current_task();
+	compat = is_compat(t, regs);
+	index = call_index(nr, compat, socketcall_of(regs));
+	call = call_row(index);
+	if (!call)
+		return 0;
+	if (call->op == OP_FORK && !ret)
+		return 0; /* the child, which comes out of a call that its parent made */
+	/* An exec that succeeded is counted there: on x86 an execveat comes out as an execve. */
+	if (!(flags & SEAT_ARMED) && call->op != OP_NO_RETURN && nr >= 0 && !(call->op == OP_EXEC && !ret))
+		count_call(index, ret);
+	if (call->op == OP_NONE || call->op == OP_NO_RETURN || (flags & SEAT_ARMED && call->op != OP_EXEC))
+		return 0;
+	if ((call->op == OP_CLOSE && !uring_opens) || call->op == OP_FORK)
+		return 0;
+	if (!m) {
+		tgid = bpf_get_current_pid_tgid() >> 32;
+		m = mark_of(tgid);
+	}
+	if (m)
+		leave(t, m, regs, index, compat, i, flags, ret);
 	return 0;
 }

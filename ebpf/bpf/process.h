@@ -53,6 +53,13 @@ static __always_inline void fork_send(struct scratch *s, struct task_struct *chi
 	event_send(current_tid());
 }
 
+/* What a task and one that it creates with these flags may change for each other. */
+static __always_inline u32 clone_shares(u64 flags)
+{
+	return (flags & CLONE_VM ? SEAT_MEMORY : 0) | (flags & CLONE_FILES ? SEAT_DESCRIPTORS : 0) |
+	       (flags & CLONE_FS ? SEAT_FOLDER : 0);
+}
+
 /*
  * A new task takes its creator's mark, before it can run. The creator is the
  * current task whatever CLONE_PARENT says. Unlike sched_process_fork this has
@@ -62,13 +69,18 @@ static __always_inline void fork_send(struct scratch *s, struct task_struct *chi
 static __always_inline void on_newtask(struct task_struct *child, u64 clone_flags)
 {
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	struct mark *parent, m = {};
+	struct mark *parent = mark_of(tgid), m = {};
 	struct scratch *s;
-	u32 child_tgid;
+	u32 child_tgid, flags;
 
-	if (clone_flags & CLONE_THREAD)
+	flags = clone_shares(clone_flags);
+	if (parent && flags)
+		seat_change(key_of_task(current_task()), flags, 0);
+	if (clone_flags & CLONE_THREAD) {
+		if (parent && seat_take(key_of_task(child), flags))
+			count_map_full();
 		return;
-	parent = mark_of(tgid);
+	}
 	if (!parent) {
 		struct task_struct *t = current_task();
 
@@ -90,7 +102,9 @@ static __always_inline void on_newtask(struct task_struct *child, u64 clone_flag
 	child_tgid = BPF_CORE_READ(child, tgid);
 	m.pid = pid_in_recorders_ns((u64)BPF_CORE_READ(child, thread_pid));
 	m.start = BPF_CORE_READ(child, start_boottime);
-	if (bpf_map_update_elem(&marks, &child_tgid, &m, BPF_ANY)) {
+	if (m.armed)
+		flags |= SEAT_ARMED;
+	if (bpf_map_update_elem(&marks, &child_tgid, &m, BPF_ANY) || seat_take(key_of_task(child), flags)) {
 		count_map_full();
 		return;
 	}
@@ -173,16 +187,20 @@ static __always_inline void on_exec(struct task_struct *t, u32 old_tid, struct l
 	struct scratch *s;
 	u64 from, total;
 	const char *filename, *interp;
-	struct flight *f;
-	u32 sent, n;
+	struct entry *e;
+	u32 sent, n, seat;
+	u64 key;
 
 	if (!m)
 		return;
+	key = key_of_task(t);
+	seat = seat_if_own(key);
 	/* A thread that is not the leader has just taken the leader's number. */
-	f = bpf_map_lookup_elem(&flights, &old_tid);
-	count_call(f ? f->index : NR_EXECVE, 0);
-	flight_end(old_tid);
-	entered_end(old_tid);
+	e = seat < SEATS ? bpf_map_lookup_elem(&seat_entries, &seat) : bpf_map_lookup_elem(&entries, &old_tid);
+	count_call(e && e->has & ENTRY_FLIGHT ? e->flight.index : NR_EXECVE, 0);
+	entry_end(e, seat, old_tid);
+	/* It has new memory, and descriptors of its own. */
+	seat_change(key, 0, SEAT_ARMED | SEAT_MEMORY | SEAT_DESCRIPTORS);
 	m->armed = 0;
 	m->shares = 0;
 	if (m->borrows) {
@@ -286,13 +304,16 @@ static __always_inline void on_exit(struct task_struct *t)
 	struct signal_struct *sig;
 	struct task_struct *leader;
 	struct scratch *s;
+	u32 seat;
+	u64 key;
 	s32 status;
 
 	if (!found)
 		return;
-	flight_end(pid_tgid);
-	movement_end(pid_tgid);
-	entered_end(pid_tgid);
+	key = key_of_task(t);
+	seat = seat_if_own(key);
+	entry_end(entry_find(seat), seat, pid_tgid);
+	seat_leave(key);
 	sig = BPF_CORE_READ(t, signal);
 	if (BPF_CORE_READ(sig, live.counter) != 0)
 		return;

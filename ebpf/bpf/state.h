@@ -2,11 +2,8 @@
 /* Maps, the per-CPU scratch in which an event is built, and its sending. */
 #pragma once
 
-#include "event.h"
+#include "seat.h"
 
-#include <bpf/bpf_core_read.h>
-#include <bpf/bpf_helpers.h>
-#include <bpf/bpf_tracing.h>
 #include <bpf/bpf_endian.h>
 
 /* Set by the loader before the programs are verified. */
@@ -44,8 +41,6 @@ struct mark {
 	u32 armed; /* forked by the launcher, not yet the command: say nothing */
 	u32 borrows; /* runs in its creator's memory until it execs; enum borrowing */
 	u32 shares;  /* has memory that other processes can write to, until it execs */
-	/* Whether any of its threads has had a place in these tables: most never have. */
-	u32 in_entered, in_movements;
 	u32 pad;
 	u64 borrowed_rss; /* signal->maxrss that this left behind, in pages */
 	u64 exit_rss; /* what a process with borrowed_rss held when it asked to exit */
@@ -100,12 +95,12 @@ struct {
 } call_counts SEC(".maps");
 
 /*
- * What was read at the entry of a call that is still under way, by tid. Names
- * are short as a rule and stand in the entry; long ones stand by themselves,
- * so that an entry stays cheap to write.
+ * What was read at the entry of a call that is still under way. Names are short
+ * as a rule and stand in there; long ones stand by themselves.
  */
 #define NAME_MAX_LEN 4096 /* PATH_MAX */
 #define SHORT_NAMES 256
+#define SOCKADDR_MAX 128 /* struct sockaddr_storage */
 
 struct flight {
 	u64 dentry[2]; /* base directories at entry, compared and never followed unchecked */
@@ -135,12 +130,39 @@ struct request {
 	struct flight names;
 };
 
+/* What the entry of a call left for its exit. */
+struct entry {
+	u32 has; /* enum entry_has */
+	u32 pad;
+	/*
+	 * What bytes come from, or what is changed; what they go to: another thread
+	 * may put other files behind these descriptors before the exit.
+	 */
+	u64 file[2];
+	struct flight flight;
+};
+
+enum entry_has {
+	ENTRY_SEEN = 1 << 0, /* noted where a call may be answered by others than the kernel; see answered() */
+	ENTRY_FILES = 1 << 1,
+	ENTRY_FLIGHT = 1 << 2,
+};
+
+/* By seat, */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SEATS);
+	__type(key, u32);
+	__type(value, struct entry);
+} seat_entries SEC(".maps");
+
+/* and by tid of a thread that has none. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 8192);
 	__type(key, u32);
-	__type(value, struct flight);
-} flights SEC(".maps");
+	__type(value, struct entry);
+} entries SEC(".maps");
 
 struct names {
 	u8 bytes[2 * NAME_MAX_LEN];
@@ -179,33 +201,6 @@ struct {
 	__type(key, struct fold_key);
 	__type(value, struct fold);
 } folds SEC(".maps");
-
-/*
- * The files that a call's descriptors stood for at its entry, by tid:
- * another thread may put others in their place before its exit. Kept only
- * where threads or processes share the table of descriptors.
- */
-struct movement {
-	u64 file[2]; /* what bytes come from, or what is changed; what they go to */
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 8192);
-	__type(key, u32);
-	__type(value, struct movement);
-} movements SEC(".maps");
-
-/*
- * Calls whose entry was seen, by tid, for threads whose calls may be answered
- * by others than the kernel; see answered().
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 8192);
-	__type(key, u32);
-	__type(value, u32);
-} entered SEC(".maps");
 
 /* Sockets whose connect is in progress, by address of the struct sock. */
 struct connecting {
@@ -249,6 +244,8 @@ struct scratch {
 	struct mark who;
 	struct call call; /* its row of `calls` */
 	u32 compat; /* the caller's addresses have 32 bits */
+	u32 seat;   /* the caller's, or NO_SEAT */
+	u32 flags;  /* enum seat_flags; all that it may share if that is not known */
 	u64 args[8]; /* 6 in use; 8 so that a mask bounds the index */
 	struct {
 		u64 dentry, mnt;
@@ -277,7 +274,10 @@ struct scratch {
 	u32 more;  /* the operation in here is not over */
 	u32 raced; /* that file may be another than the one of the operation */
 	u32 in_root; /* the folder that the name is relative to stands for the root folder */
+	u32 has_was;
+	u64 was[2]; /* the files of the call's descriptors at its entry, see struct entry */
 	struct flight flight;
+	struct entry empty; /* never written to */
 	struct request request;
 	u64 filename[2]; /* struct filename, of the request */
 	u64 req;	 /* struct io_kiocb, of the request, */
@@ -369,6 +369,9 @@ static __always_inline struct scratch *scratch_get(const struct mark *m, const s
 	s->file = 0;
 	s->raced = 0;
 	s->in_root = 0;
+	s->has_was = 0;
+	s->seat = NO_SEAT;
+	s->flags = SEAT_SHARES;
 	s->who = *m;
 	if (call)
 		s->call = *call;
@@ -456,26 +459,41 @@ static __always_inline void long_names_end(u64 key)
 		bpf_map_delete_elem(&long_names, &key);
 }
 
-static __always_inline void flight_end(u32 tid)
+/* What the entry of the current thread's call left, for one that has that seat; 0 if there is nothing. */
+static __always_inline struct entry *entry_find(u32 seat)
 {
-	struct flight *f = bpf_map_lookup_elem(&flights, &tid);
+	u32 tid = bpf_get_current_pid_tgid();
 
-	if (!f)
+	if (seat < SEATS)
+		return bpf_map_lookup_elem(&seat_entries, &seat);
+	return bpf_map_lookup_elem(&entries, &tid);
+}
+
+/* As that, and there is always something, but where no room is left. */
+static __always_inline struct entry *entry_make(u32 seat)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+	struct entry *e = entry_find(seat);
+	struct scratch *s;
+
+	if (e)
+		return e;
+	s = the_scratch();
+	if (!s || bpf_map_update_elem(&entries, &tid, &s->empty, BPF_ANY))
+		return 0;
+	return bpf_map_lookup_elem(&entries, &tid);
+}
+
+/* Forgets it. */
+static __always_inline void entry_end(struct entry *e, u32 seat, u32 tid)
+{
+	if (!e)
 		return;
-	long_names_end(f->long_names);
-	bpf_map_delete_elem(&flights, &tid);
-}
-
-static __always_inline void entered_end(u32 tid)
-{
-	if (bpf_map_lookup_elem(&entered, &tid))
-		bpf_map_delete_elem(&entered, &tid);
-}
-
-static __always_inline void movement_end(u32 tid)
-{
-	if (bpf_map_lookup_elem(&movements, &tid))
-		bpf_map_delete_elem(&movements, &tid);
+	if (e->has & ENTRY_FLIGHT)
+		long_names_end(e->flight.long_names);
+	e->has = 0;
+	if (seat >= SEATS)
+		bpf_map_delete_elem(&entries, &tid);
 }
 
 static __always_inline struct task_struct *current_task(void)
@@ -483,11 +501,16 @@ static __always_inline struct task_struct *current_task(void)
 	return (void *)bpf_get_current_task();
 }
 
+/* The current task, of which TASK_READ reads. */
+static __always_inline struct task_struct *typed_current_task(void)
+{
+	return typed_task ? bpf_get_current_task_btf() : current_task();
+}
+
 /*
- * What a member of the current task holds, if that is a number: a load that the
+ * What a member of typed_current_task() holds, if that is a number: a load that the
  * verifier has seen to instead of a call, where the kernel tells it the type.
  * Not by way of pointers: to verify one of these, Linux 6.2 and later look
  * through all their types.
  */
-#define CURRENT_READ(member) \
-	(typed_task ? bpf_get_current_task_btf()->member : BPF_CORE_READ(current_task(), member))
+#define TASK_READ(t, member) (typed_task ? (t)->member : BPF_CORE_READ(t, member))

@@ -11,10 +11,10 @@
 #define NR_OLD_MMAP 90		   /* and so do this one's */
 #define X32_SYSCALL_BIT 0x40000000 /* arch/x86/include/uapi/asm/unistd.h */
 
-static __always_inline int is_compat(struct pt_regs *regs)
+static __always_inline int is_compat(struct task_struct *t, struct pt_regs *regs)
 {
 	/* Set for the length of a call that came by int $0x80 or 32-bit sysenter. */
-	return CURRENT_READ(thread_info.status) & TS_COMPAT;
+	return TASK_READ(t, thread_info.status) & TS_COMPAT;
 }
 
 /* Only the lower half of the register counts: entry_64.S. */
@@ -79,7 +79,7 @@ static __always_inline u32 socketcall_of(struct pt_regs *regs)
 #else
 #define PSR_MODE32_BIT 0x00000010 /* arch/arm64/include/uapi/asm/ptrace.h */
 
-static __always_inline int is_compat(struct pt_regs *regs)
+static __always_inline int is_compat(struct task_struct *t, struct pt_regs *regs)
 {
 	return regs->pstate & PSR_MODE32_BIT;
 }
@@ -113,9 +113,8 @@ static __always_inline u32 socketcall_of(struct pt_regs *regs)
 }
 #endif
 
-__attribute__((noinline)) u32 call_index(s64 nr, u32 compat, u32 socketcall)
+static __always_inline u32 call_index(s64 nr, u32 compat, u32 socketcall)
 {
-	opaque(socketcall); /* else clang passes nothing where it is not used, which verifiers refuse */
 #if defined(__TARGET_ARCH_x86)
 	if (compat && nr == NR_SOCKETCALL)
 		return CALLS_SOCKETCALL + (socketcall & 31);
@@ -204,8 +203,12 @@ __attribute__((noinline)) int memory_shared(void)
 {
 	struct scratch *s = the_scratch();
 
-	return s && (s->who.shares ||
-		     BPF_CORE_READ(current_task(), mm, mm_users.counter) > (s->who.borrows == BORROWS_ALONE ? 2 : 1));
+	if (!s)
+		return 0;
+	if (s->who.shares)
+		return 1;
+	return s->flags & SEAT_MEMORY &&
+	       BPF_CORE_READ(current_task(), mm, mm_users.counter) > (s->who.borrows == BORROWS_ALONE ? 2 : 1);
 }
 
 /* The process has memory from now on that others can write to. */
@@ -219,10 +222,10 @@ __attribute__((noinline)) int memory_shares(void)
 	return 0;
 }
 
-/* Whether another thread or process can change the caller's descriptors. */
-static __always_inline int descriptors_shared(void)
+/* Whether another thread or process can change the descriptors of the caller, whose seat has these flags. */
+static __always_inline int descriptors_shared(u32 flags)
 {
-	return BPF_CORE_READ(current_task(), files, count.counter) > 1;
+	return flags & SEAT_DESCRIPTORS && BPF_CORE_READ(current_task(), files, count.counter) > 1;
 }
 
 /* The descriptor that name i of the call is relative to, or AT_FDCWD. */
@@ -241,9 +244,9 @@ static __always_inline int places_shared(struct scratch *s, u32 i)
 {
 	struct fs_struct *fs = 0;
 
-	if (bpf_core_field_exists(fs->users) && BPF_CORE_READ(current_task(), fs, users) > 1)
+	if (s->flags & SEAT_FOLDER && bpf_core_field_exists(fs->users) && BPF_CORE_READ(current_task(), fs, users) > 1)
 		return 1;
-	return dirfd_of(s, i) != AT_FDCWD && descriptors_shared();
+	return dirfd_of(s, i) != AT_FDCWD && descriptors_shared(s->flags);
 }
 
 /*
@@ -289,6 +292,19 @@ __attribute__((noinline)) int name_keep(u32 i)
 	return 0;
 }
 
+/* The bytes of a flight that mean something: its names, or an address and the zeroes behind it, come last. */
+static __always_inline u32 flight_size(const struct flight *f)
+{
+	u32 names = f->long_names ? 0 : f->len[0] + f->len[1];
+
+	opaque(names);
+	if (names < SOCKADDR_MAX)
+		names = SOCKADDR_MAX;
+	if (names > SHORT_NAMES)
+		names = SHORT_NAMES;
+	return __builtin_offsetof(struct flight, names) + names;
+}
+
 /*
  * Puts the names in front of data[], as long as s->len, into s->flight, or under
  * that key if they are long. Returns 0 if there was room.
@@ -311,6 +327,36 @@ __attribute__((noinline)) int names_pack(u64 key)
 	return 0;
 }
 
+/* At entry: keeps the flight that the scratch holds until the exit. */
+__attribute__((noinline)) int flight_keep(void)
+{
+	struct scratch *s = the_scratch();
+	struct entry *e;
+	u32 size;
+
+	if (!s)
+		return 0;
+	e = entry_make(s->seat);
+	if (!e) {
+		/* Without it a call that was done looks like one that never began. */
+		count_map_full();
+		long_names_end(s->flight.long_names);
+		return 0;
+	}
+	size = flight_size(&s->flight);
+	bpf_probe_read_kernel(&e->flight, size, &s->flight);
+	e->has = (e->has & ENTRY_SEEN) | ENTRY_FLIGHT;
+	return 0;
+}
+
+/* At exit: what that left, to the scratch. */
+static __always_inline void flight_take(struct scratch *s, const struct entry *e)
+{
+	u32 size = flight_size(&e->flight);
+
+	bpf_probe_read_kernel(&s->flight, size, &e->flight);
+}
+
 /*
  * At entry: the names, which nothing but the caller's memory holds, and for
  * calls that leave no object behind the directory that they are relative to.
@@ -318,7 +364,6 @@ __attribute__((noinline)) int names_pack(u64 key)
 __attribute__((noinline)) int names_keep(u32 index)
 {
 	struct scratch *s = the_scratch();
-	u32 tid = current_tid();
 	struct flight *f;
 
 	if (!s)
@@ -329,22 +374,18 @@ __attribute__((noinline)) int names_keep(u32 index)
 	f->index = index;
 	if (s->call.op == OP_PIVOT_ROOT)
 		f->old_root = (u64)mount_of((u64)BPF_CORE_READ(current_task(), fs, root.mnt));
-	else if (s->call.op == OP_OPEN && descriptors_shared())
+	else if (s->call.op == OP_OPEN && descriptors_shared(s->flags))
 		f->begun = bpf_ktime_get_boot_ns();
 	if (s->call.path[0])
 		name_keep(0);
 	if (s->call.path[1])
 		name_keep(1);
-	if (names_pack(tid)) {
+	if (names_pack(current_tid())) {
 		/* They are read again at exit, and that is said. */
 		f->len[0] = f->len[1] = 0;
 		f->flags[0] = f->flags[1] = SEG_UNREADABLE;
 	}
-	if (bpf_map_update_elem(&flights, &tid, f, BPF_ANY)) {
-		/* No room: if the call succeeds, it looks as if it had not been made. */
-		count_map_full();
-		long_names_end(f->long_names);
-	}
+	flight_keep();
 	return 0;
 }
 
@@ -398,27 +439,31 @@ static __always_inline int sets_flags(u32 command)
 }
 
 /* At entry: the files that the descriptors of the call stand for, where that can change. */
-__attribute__((noinline)) int movement_keep(void)
+__attribute__((noinline)) int files_keep(void)
 {
 	struct scratch *s = the_scratch();
-	u32 tid = current_tid();
-	struct movement mv = {};
+	struct entry *e;
 
-	if (!s || !descriptors_shared())
+	if (!s || !descriptors_shared(s->flags))
 		return 0;
 	if (s->call.op == OP_MMAP && s->args[3] & MAP_ANONYMOUS)
 		return 0;
 	if (s->call.op == OP_IOCTL && !sets_flags(s->args[1]))
 		return 0;
-	if (s->call.fd)
-		mv.file[0] = file_address(arg(s, s->call.fd));
-	if (s->call.in)
-		mv.file[0] = file_address(arg(s, s->call.in));
-	if (s->call.out)
-		mv.file[1] = file_address(arg(s, s->call.out));
-	/* Without it a file that was put in another's place would pass for that. */
-	if (bpf_map_update_elem(&movements, &tid, &mv, BPF_ANY))
+	e = entry_make(s->seat);
+	if (!e) {
+		/* Without it a file that was put in another's place would pass for that. */
 		count_map_full();
+		return 0;
+	}
+	e->file[0] = e->file[1] = 0;
+	if (s->call.fd)
+		e->file[0] = file_address(arg(s, s->call.fd));
+	if (s->call.in)
+		e->file[0] = file_address(arg(s, s->call.in));
+	if (s->call.out)
+		e->file[1] = file_address(arg(s, s->call.out));
+	e->has = (e->has & ENTRY_SEEN) | ENTRY_FILES;
 	return 0;
 }
 
@@ -430,11 +475,6 @@ __attribute__((noinline)) int movement_keep(void)
 static __always_inline struct file *file_at_entry(struct file *now, u32 which)
 {
 	struct scratch *s = the_scratch();
-	u32 tid = current_tid();
-	struct movement *mv;
 
-	if (!s || !s->who.in_movements)
-		return now;
-	mv = bpf_map_lookup_elem(&movements, &tid);
-	return mv ? (void *)mv->file[which & 1] : now;
+	return s && s->has_was ? (void *)s->was[which & 1] : now;
 }

@@ -33,9 +33,6 @@ __attribute__((noinline)) int uring_refused(u64 req)
 /* Bytes that were spliced: to the request's file, from one that is looked for again. */
 static __always_inline void uring_splice(struct scratch *s, s64 res)
 {
-	struct movement mv = {};
-	u32 tid = current_tid();
-
 	if (res <= 0)
 		return;
 	on_moved(FD_GIVEN, res, MESSAGE_OUT);
@@ -44,12 +41,10 @@ static __always_inline void uring_splice(struct scratch *s, s64 res)
 		on_moved(FD_GIVEN, res, 0);
 		return;
 	}
-	mv.file[0] = s->args[3];
-	s->who.in_movements = 1;
-	if (bpf_map_update_elem(&movements, &tid, &mv, BPF_ANY))
-		count_map_full();
+	s->was[0] = s->args[3];
+	s->has_was = 1;
 	on_moved(s->args[0], res, 0);
-	movement_end(tid);
+	s->has_was = 0;
 }
 
 /* What came of the operation that the scratch holds. */
