@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 
@@ -60,20 +61,24 @@ type request struct {
 }
 
 type flight struct {
-	Dentry, Mnt     [2]uint64
-	LongNames, What uint64 // What is one of several, by the kind of call
-	Followup, Index uint32
-	Len, Flags      [2]uint16
-	Names           [256]byte
+	Dentry, Mnt            [2]uint64
+	LongNames, What, Hash  uint64 // What is one of several, by the kind of call
+	Followup, First, Index uint32
+	Len, Flags             [2]uint16
+	_                      uint32
+	Names                  [256]byte
 }
 
 type foldKey struct {
 	A, B, C, D, E, F uint64
-	Op, CPU          uint16
+	Op               uint32
 	Err              int32
 }
 
-type fold struct{ ID, Count, Moves, Read, Written uint64 }
+type fold struct {
+	Key                             foldKey
+	ID, Count, Moves, Read, Written uint64
+}
 
 // totals are the counters of each possible CPU.
 type totals []counters
@@ -230,11 +235,21 @@ func (p *probes) alive() ([]audit.ProcessID, error) {
 
 // eachFold calls f for each event that was seen again.
 func (p *probes) eachFold(f func(*audit.Repeat)) error {
-	return each(p.Folds, func(_ foldKey, v fold) {
+	memory, err := p.Folds.Memory()
+	if err != nil {
+		return fmt.Errorf("read map %s: %w", p.Folds, err)
+	}
+	var v fold
+	b := unsafe.Slice((*byte)(unsafe.Pointer(&v)), unsafe.Sizeof(v))
+	for at := int64(0); at < int64(p.Folds.MaxEntries())*int64(len(b)); at += int64(len(b)) {
+		if _, err := memory.ReadAt(b, at); err != nil {
+			return fmt.Errorf("read map %s: %w", p.Folds, err)
+		}
 		if v.Count > 0 {
 			f(&audit.Repeat{ID: audit.RepeatID(v.ID), Count: v.Count, Read: v.Read, Written: v.Written})
 		}
-	})
+	}
+	return nil
 }
 
 func (p *probes) callCounts() ([]audit.SyscallCount, error) {

@@ -20,6 +20,7 @@ const (
 	probesMapConnecting          = "connecting"
 	probesMapCounters            = "counters"
 	probesMapEntries             = "entries"
+	probesMapFolders             = "folders"
 	probesMapFolds               = "folds"
 	probesMapLongNames           = "long_names"
 	probesMapMarks               = "marks"
@@ -47,6 +48,7 @@ const (
 	probesProgTaskNewtask        = "task_newtask"
 	probesVarCalls               = "calls"
 	probesVarCaptureArgv         = "capture_argv"
+	probesVarFoldPlaces          = "fold_places"
 	probesVarHashSeed            = "hash_seed"
 	probesVarHomeDentry          = "home_dentry"
 	probesVarHomeMnt             = "home_mnt"
@@ -128,6 +130,7 @@ type probesMapSpecs struct {
 	Connecting     *ebpf.MapSpec `ebpf:"connecting"`
 	Counters       *ebpf.MapSpec `ebpf:"counters"`
 	Entries        *ebpf.MapSpec `ebpf:"entries"`
+	Folders        *ebpf.MapSpec `ebpf:"folders"`
 	Folds          *ebpf.MapSpec `ebpf:"folds"`
 	LongNames      *ebpf.MapSpec `ebpf:"long_names"`
 	Marks          *ebpf.MapSpec `ebpf:"marks"`
@@ -149,6 +152,7 @@ type probesMapSpecs struct {
 type probesVariableSpecs struct {
 	Calls          *ebpf.VariableSpec `ebpf:"calls"`
 	CaptureArgv    *ebpf.VariableSpec `ebpf:"capture_argv"`
+	FoldPlaces     *ebpf.VariableSpec `ebpf:"fold_places"`
 	HashSeed       *ebpf.VariableSpec `ebpf:"hash_seed"`
 	HomeDentry     *ebpf.VariableSpec `ebpf:"home_dentry"`
 	HomeMnt        *ebpf.VariableSpec `ebpf:"home_mnt"`
@@ -190,6 +194,7 @@ type probesMaps struct {
 	Connecting     *ebpf.Map `ebpf:"connecting"`
 	Counters       *ebpf.Map `ebpf:"counters"`
 	Entries        *ebpf.Map `ebpf:"entries"`
+	Folders        *ebpf.Map `ebpf:"folders"`
 	Folds          *ebpf.Map `ebpf:"folds"`
 	LongNames      *ebpf.Map `ebpf:"long_names"`
 	Marks          *ebpf.Map `ebpf:"marks"`
@@ -211,6 +216,7 @@ func (m *probesMaps) Close() error {
 		m.Connecting,
 		m.Counters,
 		m.Entries,
+		m.Folders,
 		m.Folds,
 		m.LongNames,
 		m.Marks,
@@ -233,6 +239,7 @@ func (m *probesMaps) Close() error {
 type probesVariables struct {
 	Calls          *ebpf.Variable `ebpf:"calls"`
 	CaptureArgv    *ebpf.Variable `ebpf:"capture_argv"`
+	FoldPlaces     *ebpf.Variable `ebpf:"fold_places"`
 	HashSeed       *ebpf.Variable `ebpf:"hash_seed"`
 	HomeDentry     *ebpf.Variable `ebpf:"home_dentry"`
 	HomeMnt        *ebpf.Variable `ebpf:"home_mnt"`

@@ -57,6 +57,13 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 	}
 	spec.Maps[probesMapRing].MaxEntries = uint32(ring)
 
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return fmt.Errorf("count the CPUs: %w", err)
+	}
+	folds := foldsOfCPU(cpus)
+	spec.Maps[probesMapFolds].MaxEntries = uint32(cpus) * folds
+
 	pidns, err := namespace("pid")
 	if err != nil {
 		return err
@@ -80,12 +87,23 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 		probesVarWakeupBytes: uint64(wakeMark(ring)),
 		probesVarHashSeed:    binary.LittleEndian.Uint64(seed[:]) | 1,
 		probesVarCalls:       callRows(),
+		probesVarFoldPlaces:  folds,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return fmt.Errorf("set %s: %w", name, err)
 		}
 	}
 	return nil
+}
+
+// foldsOfCPU is how many events of one CPU can be folded at a time: a power of
+// two. All CPUs together have as many as two would have, and each at least some.
+func foldsOfCPU(cpus int) uint32 {
+	n := uint32(16384)
+	for n > 1024 && int(n)*cpus > 2*16384 {
+		n /= 2
+	}
+	return n
 }
 
 // namespace is the number of the recorder's namespace of that kind.

@@ -29,53 +29,50 @@ __attribute__((noinline)) int on_open(int fd, u32 flags)
 {
 	struct scratch *s = the_scratch();
 	struct file *file = file_of(fd);
-	struct dentry *d;
-	struct inode *inode;
-	u32 at, shared, alone;
+	u32 late, shared, alone;
 
 	if (!s)
 		return 0;
-	event_begin(EV_OPEN, s->call.op);
-	name_append(0, 1);
 	if (!file) {
 		/* Closed by another thread before the call had returned. */
+		event_begin(EV_OPEN, s->call.op);
+		name_append(0, 1);
 		s->ev.seg[0].flags = SEG_UNREADABLE;
 		event_send(current_tid());
 		return 0;
 	}
-	d = BPF_CORE_READ(file, f_path.dentry);
-	inode = BPF_CORE_READ(file, f_inode);
-	s->ev.file.call_flags = flags;
-	s->ev.file.f_mode = BPF_CORE_READ(file, f_mode);
-	s->ev.file.f_flags = BPF_CORE_READ(file, f_flags);
-	s->ev.file.i_mode = BPF_CORE_READ(inode, i_mode);
-	s->ev.file.ino = BPF_CORE_READ(inode, i_ino);
-
-	s->key.a = (u64)d;
-	s->key.b = (u64)BPF_CORE_READ(file, f_path.mnt);
-	s->key.c = (u64)BPF_CORE_READ(d, d_parent);
-	s->key.d = BPF_CORE_READ(d, d_name.hash_len);
-	s->key.e = data_hash(s->ev.seg[1].len) + s->ev.seg[1].flags + s->ev.file.ino;
+	file_copy(s, (u64)file);
+	dentry_copy(s);
+	/* The place tells one file from another, where it is one. */
+	if (s->seen.unhashed)
+		inode_copy(s);
+	else
+		s->seen.ino = s->seen.inode;
+	key_seen(s, s->call.op);
+	s->key.e += name_key();
+	late = s->ev.seg[1].flags;
 	/* The file's own flags do not tell that it was truncated. */
-	s->key.f = (u64)s->ev.file.f_mode << 32 | s->ev.file.f_flags | (flags & O_TRUNC);
-	s->key.op = s->call.op | (u32)!BPF_CORE_READ(d, d_hash.pprev) << 8;
-	s->key.err = 0;
+	s->key.f = (u64)s->seen.f_mode << 32 | s->seen.f_flags | (flags & O_TRUNC);
 	/*
 	 * A file that this call has just opened has one holder. If it has more,
 	 * another thread may have put it in the place of the one opened.
 	 */
-	shared = is_shared(file) || s->raced;
+	shared = s->seen.shared || s->raced;
 	/* Every creation is told: the file may have been deleted in between. */
-	alone = shared || s->ev.file.f_mode & FMODE_CREATED;
+	alone = shared || s->seen.f_mode & FMODE_CREATED;
 	if (!alone && fold_known(0, 0))
 		return 0;
 
-	/* Segments go out in order: the path first, then the name again. */
-	at = s->ev.seg[1].flags;
-	s->len = 0;
-	path_append_file(file, 0);
+	event_begin(EV_OPEN, s->call.op);
+	inode_copy(s);
+	s->ev.file.call_flags = flags;
+	s->ev.file.f_mode = s->seen.f_mode;
+	s->ev.file.f_flags = s->seen.f_flags;
+	s->ev.file.i_mode = s->seen.i_mode;
+	s->ev.file.ino = s->seen.ino;
+	path_append_seen(s, 0);
 	name_append(0, 1);
-	s->ev.seg[1].flags |= at;
+	s->ev.seg[1].flags |= late;
 	if (shared)
 		s->ev.seg[0].flags |= SEG_RACED;
 	if (alone)
@@ -98,8 +95,9 @@ static __always_inline void base_append(struct scratch *s, u32 i, u32 first, u32
 		s->walk.root_dentry = s->base.dentry;
 		s->walk.root_mnt = (u64)mount_of(s->base.mnt);
 	} else {
-		s->walk.root_dentry = (u64)BPF_CORE_READ(current_task(), fs, root.dentry);
-		s->walk.root_mnt = (u64)mount_of((u64)BPF_CORE_READ(current_task(), fs, root.mnt));
+		folder_look(s);
+		s->walk.root_dentry = s->folder.root_dentry;
+		s->walk.root_mnt = (u64)mount_of(s->folder.root_mnt);
 	}
 	if (!s->call.base_early || !dentry || (s->base.dentry == dentry && s->base.mnt == mnt)) {
 		dentry = s->base.dentry;
@@ -140,19 +138,21 @@ __attribute__((noinline)) int failure_known(s32 ret)
 {
 	struct scratch *s = the_scratch();
 	struct dentry *d;
+	u64 name;
 
 	if (!s)
 		return 0;
-	name_append(0, 1);
-	base_of(s->len && !s->in_root ? s->data[0] : 0, dirfd_of(s, 0));
-	d = (void *)s->base.dentry;
-	s->key.a = (u64)d;
+	name = name_key();
+	base_of(!s->in_root ? s->flight.first : 0, dirfd_of(s, 0));
+	folder_look(s);
+	s->key.a = s->base.dentry;
 	s->key.b = s->base.mnt;
-	s->key.c = (u64)BPF_CORE_READ(d, d_parent);
-	s->key.d = BPF_CORE_READ(d, d_name.hash_len);
+	d = copy_of(s, (void *)s->base.dentry, UP_TO(struct dentry, d_name));
+	s->key.c = (u64)d->d_parent;
+	s->key.d = d->d_name.hash_len;
 	/* The process's root ends what ".." climbs. */
-	s->key.e = data_hash(s->len) + s->ev.seg[1].flags + (u64)BPF_CORE_READ(current_task(), fs, root.mnt);
-	s->key.f = s->ev.seg[1].len | (u64)BPF_CORE_READ(current_task(), fs, root.dentry) << 16;
+	s->key.e = name + s->folder.root_mnt;
+	s->key.f = s->folder.root_dentry;
 	s->key.op = s->ev.op | s->in_root << 8;
 	s->key.err = ret;
 	return fold_known(0, 0);
@@ -200,8 +200,8 @@ static __always_inline int leads_to_descriptor(struct scratch *s)
 		return 0;
 	if (op == OP_LINK ? !(flags & AT_SYMLINK_FOLLOW) : flags & AT_SYMLINK_NOFOLLOW)
 		return 0;
-	return (u64)BPF_CORE_READ(current_task(), fs, root.dentry) == home_dentry &&
-	       (u64)BPF_CORE_READ(current_task(), fs, root.mnt) == home_mnt &&
+	folder_look(s);
+	return s->folder.root_dentry == home_dentry && s->folder.root_mnt == home_mnt &&
 	       BPF_CORE_READ(current_task(), files) == BPF_CORE_READ(current_task(), group_leader, files);
 }
 

@@ -4,6 +4,18 @@
 
 #include "state.h"
 
+static __always_inline u64 hash_step(u64 h, u64 word)
+{
+	h = (h ^ word) * 0x9e3779b97f4a7c15ULL;
+	return h ^ h >> 29;
+}
+
+static __always_inline int same_key(const struct fold_key *x, const struct fold_key *y)
+{
+	return x->a == y->a && x->b == y->b && x->c == y->c && x->d == y->d && x->e == y->e && x->f == y->f &&
+	       x->op == y->op && x->err == y->err;
+}
+
 /*
  * Counts the event if the same was sent before and no name has moved since.
  * Returns 1 then: there is nothing to send. The key is s->key.
@@ -11,16 +23,41 @@
 __attribute__((noinline)) int fold_known(u64 read, u64 written)
 {
 	struct scratch *s = the_scratch();
+	const struct fold_key *k;
+	struct fold *f, *other;
 	struct counters *c;
-	struct fold *f;
+	u32 i, beside;
+	u64 h;
 
 	if (!s)
 		return 0;
-	s->key.cpu = bpf_get_smp_processor_id();
-	f = bpf_map_lookup_elem(&folds, &s->key);
+	k = &s->key;
+	h = hash_step(hash_seed, k->a);
+	h = hash_step(h, k->b ^ k->c << 7);
+	h = hash_step(h, k->d);
+	h = hash_step(h, k->e ^ (u64)k->op << 32);
+	h = hash_step(h, k->f ^ (u64)(u32)k->err << 16);
+	i = bpf_get_smp_processor_id() * fold_places + (h & (fold_places - 1));
+	beside = i ^ 1;
 	/* Read before the path is walked: a move after this shows in the next look. */
 	s->moves = moves;
-	if (!f || f->moves != s->moves)
+	s->fold = i;
+	f = bpf_map_lookup_elem(&folds, &i);
+	other = bpf_map_lookup_elem(&folds, &beside);
+	if (!f || !other)
+		return 0;
+	if (!same_key(&f->key, k)) {
+		if (same_key(&other->key, k)) {
+			f = other;
+			s->fold = beside;
+		} else {
+			/* Neither is this event's. One that has repeated rather stays. */
+			if (f->id && (!other->id || other->count < f->count || (other->count == f->count && other->id < f->id)))
+				s->fold = beside;
+			return 0;
+		}
+	}
+	if (!f->id || f->moves != s->moves)
 		return 0;
 	f->count++;
 	f->read += read;
@@ -32,37 +69,34 @@ __attribute__((noinline)) int fold_known(u64 read, u64 written)
 }
 
 /*
- * Sends the event, and if it arrived, folds the next ones like it. An event
- * that is told again takes along what was counted for the one before.
+ * Sends the event, and if it arrived, folds the next ones like it. It takes along
+ * what was counted for the event in its place, itself or another: that is not
+ * counted any more.
  */
 __attribute__((noinline)) int fold_send(void)
 {
 	struct scratch *s = the_scratch();
-	struct fold *old, f = {};
+	struct fold *f;
 	u64 id;
+	u32 i;
 
 	if (!s)
 		return 0;
-	old = bpf_map_lookup_elem(&folds, &s->key);
-	if (old) {
-		s->ev.again.id = old->id;
-		s->ev.again.count = old->count;
-		s->ev.again.read = old->read;
-		s->ev.again.written = old->written;
+	i = s->fold;
+	f = bpf_map_lookup_elem(&folds, &i);
+	if (f && f->id) {
+		s->ev.again.id = f->id;
+		s->ev.again.count = f->count;
+		s->ev.again.read = f->read;
+		s->ev.again.written = f->written;
 	}
 	id = event_send(current_tid());
-	if (!id)
+	if (!id || !f)
 		return 0;
-	if (old) {
-		old->id = id;
-		old->count = old->read = old->written = 0;
-		old->moves = s->moves;
-		return 0;
-	}
-	f.id = id;
-	f.moves = s->moves;
-	/* A full map is no loss: the next one like it is sent as well. */
-	bpf_map_update_elem(&folds, &s->key, &f, BPF_ANY);
+	f->key = s->key;
+	f->id = id;
+	f->count = f->read = f->written = 0;
+	f->moves = s->moves;
 	return 0;
 }
 
@@ -80,8 +114,7 @@ __attribute__((noinline)) u64 data_hash_part(u64 h, u32 at, u32 len)
 	for (i = 0; i < HASH_PART / 8; i++) {
 		if (at + i * 8 >= len)
 			break;
-		h = (h ^ *(const u64 *)(s->data + at + i * 8)) * 0x9e3779b97f4a7c15ULL;
-		h ^= h >> 29;
+		h = hash_step(h, *(const u64 *)(s->data + at + i * 8));
 	}
 	return h;
 }

@@ -4,27 +4,6 @@
 
 #include "message.h"
 
-/* All that tells one file from another at one place, by which op on it is folded. */
-__attribute__((noinline)) int key_file(u64 file, u32 op)
-{
-	struct scratch *s = the_scratch();
-	struct file *f = (void *)file;
-	struct dentry *d;
-
-	if (!s)
-		return 0;
-	d = BPF_CORE_READ(f, f_path.dentry);
-	s->key.a = (u64)d;
-	s->key.b = (u64)BPF_CORE_READ(f, f_path.mnt);
-	s->key.c = (u64)BPF_CORE_READ(d, d_parent);
-	s->key.d = BPF_CORE_READ(d, d_name.hash_len);
-	s->key.e = BPF_CORE_READ(f, f_inode, i_ino);
-	s->key.f = 0;
-	s->key.op = op | (u32)!BPF_CORE_READ(d, d_hash.pprev) << 8;
-	s->key.err = 0;
-	return 0;
-}
-
 /*
  * Bytes that a call moved through a descriptor; how: MESSAGE_OUT and so on.
  * Where the bytes are is in s->io.
@@ -34,42 +13,47 @@ __attribute__((noinline)) int on_moved(u32 fd, s64 bytes, u32 how)
 	struct scratch *s = the_scratch();
 	u32 raced, out = how & MESSAGE_OUT;
 	struct file *f, *was;
+	struct socket *socket;
 	struct sock *sk;
-	u16 mode, kind;
+	u16 kind;
 
 	if (!s || bytes < 0)
 		return 0;
 	f = file_of(fd);
 	was = file_at_entry(f, out);
 	raced = was != f;
-	sk = sock_of_file((u64)was);
-	if (sk) {
-		s->flight.len[0] = 0;
-		on_message((u64)sk, bytes, how);
-		return 0;
-	}
 	/* Closed by another thread, or replaced: the bytes went through the first. */
 	if (was)
 		f = was;
-	if (!f || !bytes)
+	if (!f)
 		return 0;
-	mode = BPF_CORE_READ(f, f_inode, i_mode);
-	kind = mode & S_IFMT;
-	if (kind != S_IFREG && kind != S_IFBLK && kind != S_IFCHR)
+	file_copy(s, (u64)f);
+	inode_copy(s);
+	kind = s->seen.i_mode & S_IFMT;
+	if (kind == S_IFSOCK && was) {
+		socket = (void *)s->seen.private_data;
+		sk = BPF_CORE_READ(socket, sk);
+		s->flight.len[0] = 0;
+		if (sk)
+			on_message((u64)sk, bytes, how);
+		return 0;
+	}
+	if (!bytes || (kind != S_IFREG && kind != S_IFBLK && kind != S_IFCHR))
 		return 0; /* a pipe */
-	key_file((u64)f, OP_MOVE);
+	dentry_copy(s);
+	key_seen(s, OP_MOVE);
 	if (raced)
 		s->key.f = 1;
 	if (fold_known(out ? 0 : bytes, out ? bytes : 0))
 		return 0;
 	event_begin(EV_FILE_IO, OP_MOVE);
-	s->ev.io.ino = s->key.e;
-	s->ev.io.i_mode = mode;
+	s->ev.io.ino = s->seen.ino;
+	s->ev.io.i_mode = s->seen.i_mode;
 	if (out)
 		s->ev.io.written = bytes;
 	else
 		s->ev.io.read = bytes;
-	path_append_file(f, 0);
+	path_append_seen(s, 0);
 	if (raced)
 		s->ev.seg[0].flags |= SEG_RACED;
 	fold_send();
@@ -130,28 +114,29 @@ __attribute__((noinline)) int on_mmap(u32 prot, u32 flags, u32 fd)
 	f = file_at_entry(now, 0);
 	if (!f)
 		return 0; /* closed by another thread */
+	file_look((u64)f);
 	/* Not for reading alone: every program of the C library maps some cache so. */
-	if ((flags & MAP_TYPE) != MAP_PRIVATE && BPF_CORE_READ(f, f_mode) & FMODE_WRITE)
+	if ((flags & MAP_TYPE) != MAP_PRIVATE && s->seen.f_mode & FMODE_WRITE)
 		memory_shares();
 	if (prot & PROT_EXEC || (makes_code(prot) && !(BPF_CORE_READ(f, f_path.mnt, mnt_flags) & MNT_NOEXEC)))
 		how |= MAPPED_EXEC;
 	/* What runs there need not be what the file has. */
 	if (how && prot & PROT_WRITE && (flags & MAP_TYPE) == MAP_PRIVATE)
 		count_anonymous_exec();
-	if ((flags & MAP_TYPE) != MAP_PRIVATE && BPF_CORE_READ(f, f_mode) & FMODE_WRITE)
+	if ((flags & MAP_TYPE) != MAP_PRIVATE && s->seen.f_mode & FMODE_WRITE)
 		how |= MAPPED_SHARED;
 	if (!how)
 		return 0;
-	key_file((u64)f, OP_MMAP);
+	key_seen(s, OP_MMAP);
 	s->key.f = how | (u64)(f != now) << 32;
 	if (fold_known(0, 0))
 		return 0;
 	event_begin(EV_MMAP, OP_MMAP);
-	s->ev.file.ino = s->key.e;
-	s->ev.file.f_mode = BPF_CORE_READ(f, f_mode);
-	s->ev.file.i_mode = BPF_CORE_READ(f, f_inode, i_mode);
+	s->ev.file.ino = s->seen.ino;
+	s->ev.file.f_mode = s->seen.f_mode;
+	s->ev.file.i_mode = s->seen.i_mode;
 	s->ev.file.call_flags = how;
-	path_append_file(f, 0);
+	path_append_seen(s, 0);
 	if (f != now)
 		s->ev.seg[0].flags |= SEG_RACED;
 	fold_send();

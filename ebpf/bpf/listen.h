@@ -174,8 +174,9 @@ __attribute__((noinline)) int on_accept(s64 fd)
 			own_address(sk, family, s->ev.accept.own);
 		}
 	}
+	file_copy(s, (u64)file);
 	/* Another thread closed it already, or put another file in its place. */
-	if (!sk || is_shared(file) || s->raced)
+	if (!sk || s->seen.shared || s->raced)
 		s->ev.seg[0].flags |= SEG_RACED;
 	event_send(current_tid());
 	return 0;

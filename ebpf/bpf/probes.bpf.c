@@ -216,24 +216,20 @@ static __always_inline struct seat *seat_look(u64 key)
 	return seat->thread == key || seat->others ? seat : 0;
 }
 
-/* At the entry of a call that is more than counted. */
-static __always_inline void enter(struct task_struct *t, struct mark *m, struct pt_regs *regs, u32 index, u32 compat,
-				  u32 seat, u32 flags)
+/* At the entry of a call of a recorded thread, which has that seat and these flags. */
+static __always_inline void enter(struct pt_regs *regs, long nr, u32 seat, u32 flags)
 {
+	struct task_struct *t = typed_current_task();
+	u32 compat = is_compat(t, regs), index = call_index((int)nr, compat, socketcall_of(regs)), tgid;
 	const struct call *call = call_row(index);
+	int on_descriptors, gives_up;
 	struct scratch *s;
 	struct entry *e;
-	int on_descriptors, gives_up;
+	struct mark *m;
 
 	if (!call || call->op == OP_NONE || (flags & SEAT_ARMED && call->op != OP_EXEC))
 		return;
-	if (call->op == OP_NO_RETURN) {
-		count_call(index, 0);
-		if (m->borrowed_rss)
-			m->exit_rss = peak_of(current_task());
-		return;
-	}
-	if (call->op != OP_CLOSE && call->op != OP_FORK && may_be_answered(t)) {
+	if (call->op != OP_CLOSE && call->op != OP_FORK && call->op != OP_NO_RETURN && may_be_answered(t)) {
 		e = entry_make(seat);
 		if (e)
 			e->has = ENTRY_SEEN;
@@ -243,8 +239,19 @@ static __always_inline void enter(struct task_struct *t, struct mark *m, struct 
 	/* Of a place where an open may find room while another thread gives it up. */
 	gives_up = call->op == OP_CLOSE && !call->in && descriptors_shared(flags);
 	on_descriptors = has_descriptors(call);
-	if (!gives_up && !call->path[0] && !has_address(call->op) && (!on_descriptors || !descriptors_shared(flags)))
+	if (call->op != OP_NO_RETURN && !gives_up && !call->path[0] && !has_address(call->op) &&
+	    (!on_descriptors || !descriptors_shared(flags)))
 		return;
+	tgid = bpf_get_current_pid_tgid() >> 32;
+	m = mark_of(tgid);
+	if (!m)
+		return;
+	if (call->op == OP_NO_RETURN) {
+		count_call(index, 0);
+		if (m->borrowed_rss)
+			m->exit_rss = peak_of(current_task());
+		return;
+	}
 	s = scratch_get(m, call);
 	if (!s)
 		return;
@@ -264,30 +271,34 @@ static __always_inline void enter(struct task_struct *t, struct mark *m, struct 
 	scratch_put(s);
 }
 
+/* The flags of a recorded thread that has no seat. Returns 0 if the thread is not recorded. */
+static __always_inline u32 seatless_flags(void)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct mark *m = mark_of(tgid);
+
+	return m ? SEAT_SHARES | (m->armed ? SEAT_ARMED : 0) : 0;
+}
+
 SEC("tp_btf/sys_enter")
 int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
 {
 	u64 key = thread_key(regs);
 	struct seat *seat = seat_look(key);
-	u32 flags, i = NO_SEAT, tgid, compat;
-	struct task_struct *t;
-	struct mark *m;
+	u32 flags, i = NO_SEAT;
 
 	key_learn(key);
 	if (!seat || is_quiet(nr))
 		return 0;
-	tgid = bpf_get_current_pid_tgid() >> 32;
-	m = mark_of(tgid);
-	if (!m)
-		return 0;
-	flags = SEAT_SHARES | (m->armed ? SEAT_ARMED : 0);
 	if (seat->thread == key) {
-		flags = seat->flags;
 		i = seat_of(key);
+		flags = seat->flags;
+	} else {
+		flags = seatless_flags();
+		if (!flags)
+			return 0;
 	}
-	t = typed_current_task();
-	compat = is_compat(t, regs);
-	enter(t, m, regs, call_index((int)nr, compat, socketcall_of(regs)), compat, i, flags);
+	enter(regs, nr, i, flags);
 	return 0;
 }
 
@@ -392,16 +403,17 @@ __attribute__((noinline)) int call_end(s64 ret)
 	return 0;
 }
 
-/* At the exit of a call that is more than counted. */
-static __always_inline void leave(struct task_struct *t, struct mark *m, struct pt_regs *regs, u32 index, u32 compat,
-				  u32 seat, u32 flags, s64 ret)
+/* What came of a call that is more than counted. */
+static __always_inline void leave(struct task_struct *t, struct pt_regs *regs, u32 index, u32 compat, u32 seat, u32 flags,
+				  s64 ret)
 {
 	const struct call *call = call_row(index);
-	u32 tid = bpf_get_current_pid_tgid(), has;
+	u32 tid = bpf_get_current_pid_tgid(), tgid = bpf_get_current_pid_tgid() >> 32, has;
 	struct entry *e = entry_find(seat);
+	struct mark *m = mark_of(tgid);
 	struct scratch *s;
 
-	if (!call)
+	if (!call || !m)
 		return;
 	has = e ? e->has : 0;
 	if (ret >= 0 && call->op != OP_EXEC && answered(t, call, has)) {
@@ -431,7 +443,8 @@ static __always_inline void leave(struct task_struct *t, struct mark *m, struct 
 	call_end(ret);
 	scratch_put(s);
 out:
-	entry_end(e, seat, tid);
+	if (has)
+		entry_end(e, seat, tid);
 }
 
 SEC("tp_btf/sys_exit")
@@ -440,9 +453,8 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 	long nr = call_number(regs);
 	u64 key = thread_key(regs);
 	struct seat *seat = seat_look(key);
-	u32 index, flags, compat, i, tgid;
+	u32 index, flags, compat, i = NO_SEAT;
 	struct task_struct *t;
-	struct mark *m = 0;
 	const struct call *call;
 
 	if (may_move_names(regs, nr))
@@ -450,15 +462,12 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 	if (!seat)
 		return 0;
 	if (seat->thread == key) {
-		flags = seat->flags;
 		i = seat_of(key);
+		flags = seat->flags;
 	} else {
-		tgid = bpf_get_current_pid_tgid() >> 32;
-		m = mark_of(tgid);
-		if (!m)
+		flags = seatless_flags();
+		if (!flags)
 			return 0;
-		flags = SEAT_SHARES | (m->armed ? SEAT_ARMED : 0);
-		i = NO_SEAT;
 	}
 	t = typed_current_task();
 	compat = is_compat(t, regs);
@@ -475,11 +484,6 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 		return 0;
 	if ((call->op == OP_CLOSE && !uring_opens) || call->op == OP_FORK)
 		return 0;
-	if (!m) {
-		tgid = bpf_get_current_pid_tgid() >> 32;
-		m = mark_of(tgid);
-	}
-	if (m)
-		leave(t, m, regs, index, compat, i, flags, ret);
+	leave(t, regs, index, compat, i, flags, ret);
 	return 0;
 }

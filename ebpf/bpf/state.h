@@ -13,6 +13,7 @@ const volatile u32 mntns_inum;	   /* mount namespace of the recorder */
 const volatile u64 wakeup_bytes;   /* wake the reader when this much is waiting */
 const volatile u32 typed_task;	   /* the kernel has bpf_get_current_task_btf(), from 5.11 on */
 const volatile u64 hash_seed = 1;  /* so that nobody can choose names that collide */
+const volatile u32 fold_places = 1; /* in `folds`, of one CPU: a power of two */
 
 /* Set by the loader while it forks the command; a tid in pidns_inum. */
 u32 launcher_tid;
@@ -111,10 +112,13 @@ struct flight {
 		u64 begun;    /* of an open while others may change descriptors: when */
 		u64 old_root; /* of a pivot_root: the mount of the root */
 	};
+	u64 hash;     /* of the first name; 0: not known */
 	u32 followup; /* a further connect on a socket that is connecting or connected */
+	u32 first;    /* byte of the first name, if its hash is known */
 	u32 index; /* of the call; an exec that succeeds loses its number */
 	u16 len[2];
 	u16 flags[2];
+	u32 pad;
 	u8 names[SHORT_NAMES]; /* len[0] bytes, then len[1]; or a sockaddr */
 };
 
@@ -183,22 +187,28 @@ struct {
  */
 struct fold_key {
 	u64 a, b, c, d, e, f;
-	u16 op; /* enum op; 1 << 8 as well if the file has no name any more */
-	u16 cpu; /* so that telling again and counting need no atomics */
+	u32 op; /* enum op; 1 << 8 as well if the file has no name any more */
 	s32 err;
 };
 
 struct fold {
-	u64 id; /* of the event that told the rest, see event_send */
+	struct fold_key key;
+	u64 id; /* of the event that told the rest, see event_send; 0: there is none here */
 	u64 count;
 	u64 moves; /* when it was told */
 	u64 read, written; /* bytes */
 };
 
+/*
+ * By CPU, so that telling again and counting need no atomics, and by a hash of
+ * the key: each event has two places, and takes that of another if it finds none
+ * free. The loader makes it as large as all CPUs need.
+ */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 32768);
-	__type(key, struct fold_key);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
 	__type(value, struct fold);
 } folds SEC(".maps");
 
@@ -228,6 +238,9 @@ struct {
 	__type(value, u32);
 } undecided SEC(".maps");
 
+/* Room for a copy of a struct file, or a part of another: see file_look(). */
+#define FILE_WORDS 64
+
 /* Segments go to data[]; one may begin up to DATA_MAX and run up to SEGMENT_MAX further. */
 #define DATA_MAX 16384
 #define SEGMENT_MAX 8192
@@ -254,6 +267,8 @@ struct scratch {
 		u64 dentry, mnt;
 		u64 root_dentry, root_mnt; /* the process's root, if that matters */
 		u64 end_mnt; /* where the walk ends, though that is mounted somewhere by now */
+		u64 top;     /* the root of walk.mnt, a dentry */
+		u64 moves;   /* when it began */
 		u32 start;
 	} walk;
 	struct {
@@ -269,13 +284,26 @@ struct scratch {
 		u32 room;  /* and how many of them will be */
 	} io; /* what a call moves: a message, or bytes */
 	struct fold_key key;
-	u64 moves; /* when the key was looked up */
+	u64 moves; /* when the key was looked up, */
+	u32 fold;  /* and its place in `folds`, taken by another or not */
+	struct {
+		u64 dentry, mnt, inode, private_data;
+		u64 parent, hash_len, ino;
+		u32 f_mode, f_flags, i_mode;
+		u16 unhashed; /* it has no name any more */
+		u16 shared;   /* more than one descriptor, or another thread, holds it */
+	} seen; /* of a file, see file_look() */
+	struct {
+		u64 root_dentry, root_mnt, dentry, mnt;
+	} folder; /* the process's, see folder_look() */
+	u64 bytes[FILE_WORDS]; /* see copy_of() */
 	u64 file;  /* what FD_GIVEN stands for */
 	u32 more;  /* the operation in here is not over */
 	u32 raced; /* that file may be another than the one of the operation */
 	u32 in_root; /* the folder that the name is relative to stands for the root folder */
 	u32 has_was;
 	u64 was[2]; /* the files of the call's descriptors at its entry, see struct entry */
+	u64 names_at; /* where the names of the flight are, if they are short */
 	struct flight flight;
 	struct entry empty; /* never written to */
 	struct request request;
@@ -370,6 +398,7 @@ static __always_inline struct scratch *scratch_get(const struct mark *m, const s
 	s->raced = 0;
 	s->in_root = 0;
 	s->has_was = 0;
+	s->names_at = (u64)s->flight.names;
 	s->seat = NO_SEAT;
 	s->flags = SEAT_SHARES;
 	s->who = *m;

@@ -260,6 +260,7 @@ static __always_inline void names_missed(struct scratch *s)
 
 	f->dentry[0] = f->dentry[1] = f->mnt[0] = f->mnt[1] = f->sock = 0;
 	f->long_names = 0;
+	f->hash = 0;
 	f->followup = 0;
 	f->len[0] = f->len[1] = 0;
 	f->flags[0] = f->flags[1] = SEG_UNREADABLE;
@@ -289,20 +290,11 @@ __attribute__((noinline)) int name_keep(u32 i)
 	s->flight.flags[i] = flags;
 	s->flight.len[i] = got;
 	s->len = len + (u16)got;
+	if (!i && !(flags & SEG_UNREADABLE)) {
+		s->flight.hash = data_hash((u16)got);
+		s->flight.first = s->data[0];
+	}
 	return 0;
-}
-
-/* The bytes of a flight that mean something: its names, or an address and the zeroes behind it, come last. */
-static __always_inline u32 flight_size(const struct flight *f)
-{
-	u32 names = f->long_names ? 0 : f->len[0] + f->len[1];
-
-	opaque(names);
-	if (names < SOCKADDR_MAX)
-		names = SOCKADDR_MAX;
-	if (names > SHORT_NAMES)
-		names = SHORT_NAMES;
-	return __builtin_offsetof(struct flight, names) + names;
 }
 
 /*
@@ -327,12 +319,14 @@ __attribute__((noinline)) int names_pack(u64 key)
 	return 0;
 }
 
+#define FLIGHT_HEAD __builtin_offsetof(struct flight, names)
+
 /* At entry: keeps the flight that the scratch holds until the exit. */
 __attribute__((noinline)) int flight_keep(void)
 {
 	struct scratch *s = the_scratch();
 	struct entry *e;
-	u32 size;
+	u32 names;
 
 	if (!s)
 		return 0;
@@ -343,18 +337,26 @@ __attribute__((noinline)) int flight_keep(void)
 		long_names_end(s->flight.long_names);
 		return 0;
 	}
-	size = flight_size(&s->flight);
-	bpf_probe_read_kernel(&e->flight, size, &s->flight);
+	__builtin_memcpy(&e->flight, &s->flight, FLIGHT_HEAD);
+	names = s->flight.long_names ? 0 : s->flight.len[0] + s->flight.len[1];
+	/* Zeroes stand behind a short address. */
+	if (!s->call.path[0])
+		names = SOCKADDR_MAX;
+	opaque(names);
+	if (names <= SHORT_NAMES)
+		bpf_probe_read_kernel(e->flight.names, names, s->flight.names);
 	e->has = (e->has & ENTRY_SEEN) | ENTRY_FLIGHT;
 	return 0;
 }
 
-/* At exit: what that left, to the scratch. */
-static __always_inline void flight_take(struct scratch *s, const struct entry *e)
+/* At exit: what that left, to the scratch; but names stay where they are. */
+static __always_inline void flight_take(struct scratch *s, struct entry *e)
 {
-	u32 size = flight_size(&e->flight);
-
-	bpf_probe_read_kernel(&s->flight, size, &e->flight);
+	__builtin_memcpy(&s->flight, &e->flight, FLIGHT_HEAD);
+	if (s->call.path[0])
+		s->names_at = (u64)e->flight.names;
+	else
+		__builtin_memcpy(s->flight.names, e->flight.names, SOCKADDR_MAX);
 }
 
 /*
@@ -419,7 +421,7 @@ __attribute__((noinline)) u32 name_append(u32 i, u32 seg)
 		len = (u16)got;
 	} else if (!s->flight.long_names) {
 		if (at <= SHORT_NAMES && len <= SHORT_NAMES && at + len <= SHORT_NAMES)
-			bpf_probe_read_kernel(&s->data[to], len, s->flight.names + at);
+			bpf_probe_read_kernel(&s->data[to], len, (void *)s->names_at + at);
 	} else {
 		key = s->flight.long_names;
 		names = bpf_map_lookup_elem(&long_names, &key);
@@ -430,6 +432,29 @@ __attribute__((noinline)) u32 name_append(u32 i, u32 seg)
 	s->ev.seg[seg].flags = flags;
 	s->len = to + len;
 	return len;
+}
+
+/*
+ * At exit: a hash of the first name, and of what is not certain about it. The
+ * name itself need not be looked at, but where it has to be read late: then the
+ * flags of segment 1 say so.
+ */
+__attribute__((noinline)) u64 name_key(void)
+{
+	struct scratch *s = the_scratch();
+	u64 h;
+
+	if (!s)
+		return 0;
+	s->ev.seg[1].flags = 0;
+	s->len = 0;
+	if (s->flight.hash)
+		return s->flight.hash + s->flight.flags[0];
+	name_append(0, 1);
+	s->flight.first = s->len ? s->data[0] : 0;
+	h = data_hash(s->len) + s->ev.seg[1].flags;
+	s->len = 0;
+	return h;
 }
 
 /* Whether an ioctl sets the flags of a file. */
