@@ -108,7 +108,7 @@ __attribute__((noinline)) int on_connect(s64 ret)
 	key = (u64)sk;
 	s->ev.net.sock = tcp ? key : 0;
 	if (pending && tcp) {
-		struct connecting c = { .start = s->who.start, .pid = s->who.pid, .tid = current_tid() };
+		struct connecting c = { .start = s->start, .pid = s->pid, .tid = current_tid() };
 
 		/*
 		 * On the way the outcome may have come already, or come while

@@ -354,7 +354,7 @@ __attribute__((noinline)) int on_exec_failed(s64 ret)
 		return 0;
 	}
 	event_begin(EV_EXEC_FAILED, OP_EXEC);
-	s->ev.file.call_flags = s->who.armed;
+	s->ev.file.call_flags = s->flags & SEAT_ARMED;
 	s->ev.err = ret;
 	named_append(0);
 

@@ -103,14 +103,10 @@ __attribute__((noinline)) int fold_send(void)
 #define HASH_PART 128 /* bytes */
 
 /* Carries the hash h on over the words of data[] from at up to len, one part of them at most. */
-__attribute__((noinline)) u64 data_hash_part(u64 h, u32 at, u32 len)
+static __always_inline u64 data_hash_part(struct scratch *s, u64 h, u32 at, u32 len)
 {
-	struct scratch *s = the_scratch();
 	u32 i;
 
-	opaque(at);
-	if (!s || at > NAME_MAX_LEN)
-		return h;
 	for (i = 0; i < HASH_PART / 8; i++) {
 		if (at + i * 8 >= len)
 			break;
@@ -119,9 +115,19 @@ __attribute__((noinline)) u64 data_hash_part(u64 h, u32 at, u32 len)
 	return h;
 }
 
+__attribute__((noinline)) u64 data_hash_further(u64 h, u32 at, u32 len)
+{
+	struct scratch *s = the_scratch();
+
+	opaque(at);
+	if (!s || at > NAME_MAX_LEN)
+		return h;
+	return data_hash_part(s, h, at, len);
+}
+
 /*
- * A seeded hash of the first len bytes of data[], NAME_MAX_LEN at most. Writes
- * zeroes over the eight bytes behind them, so that it can go by words.
+ * A seeded hash of the first len bytes of data[], NAME_MAX_LEN at most; never 0.
+ * Writes zeroes over the eight bytes behind them, so that it can go by words.
  */
 __attribute__((noinline)) u64 data_hash(u32 len)
 {
@@ -130,15 +136,16 @@ __attribute__((noinline)) u64 data_hash(u32 len)
 	u32 at;
 
 	if (!s)
-		return 0;
+		return 1;
 	opaque(len);
 	if (len > NAME_MAX_LEN)
 		len = NAME_MAX_LEN;
 	*(u64 *)(s->data + len) = 0;
-	for (at = 0; at < NAME_MAX_LEN; at += HASH_PART) {
+	h = data_hash_part(s, h, 0, len);
+	for (at = HASH_PART; at < NAME_MAX_LEN; at += HASH_PART) {
 		if (at >= len)
 			break;
-		h = data_hash_part(h, at, len);
+		h = data_hash_further(h, at, len);
 	}
-	return h;
+	return h | 1;
 }

@@ -18,8 +18,8 @@ static __always_inline u32 message_flags(u32 flags)
 
 static __always_inline void net_fold_send(struct scratch *s)
 {
-	s->key.a = s->who.start;
-	s->key.b = (u64)s->ev.net.family << 48 | (u64)s->ev.net.type << 32 | s->who.pid;
+	s->key.a = s->start;
+	s->key.b = (u64)s->ev.net.family << 48 | (u64)s->ev.net.type << 32 | s->pid;
 	s->key.c = *(u64 *)s->ev.net.addr;
 	s->key.d = *(u64 *)(s->ev.net.addr + 8);
 	s->key.e = (u64)s->ev.net.scope << 32 | s->ev.net.port;

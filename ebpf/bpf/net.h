@@ -150,7 +150,7 @@ __attribute__((noinline)) int address_keep(void)
 	/* The usual second connect(), to ask how the first went. */
 	s->flight.followup = sk && is_tcp(sk) && BPF_CORE_READ(sock, state) != SS_UNCONNECTED;
 	s->flight.sock = sk;
-	flight_keep();
+	flight_keep(0);
 	return 0;
 }
 
@@ -166,7 +166,7 @@ __attribute__((noinline)) int args_missed(u32 index)
 		return 0;
 	names_missed(s);
 	s->flight.index = index;
-	flight_keep();
+	flight_keep(0);
 	return 0;
 }
 

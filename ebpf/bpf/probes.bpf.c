@@ -216,48 +216,94 @@ static __always_inline struct seat *seat_look(u64 key)
 	return seat->thread == key || seat->others ? seat : 0;
 }
 
-/* At the entry of a call of a recorded thread, which has that seat and these flags. */
-static __always_inline void enter(struct pt_regs *regs, long nr, u32 seat, u32 flags)
+/* A recorded thread. */
+struct caller {
+	u32 seat;  /* or NO_SEAT */
+	u32 flags; /* enum seat_flags */
+	u64 start; /* of its process, as in struct mark */
+	u32 pid;
+};
+
+/* The current thread, which may have that seat, or none. Returns 0 if it is not recorded. */
+static __always_inline int caller_find(struct caller *c, struct seat *seat, u64 key)
 {
-	struct task_struct *t = typed_current_task();
-	u32 compat = is_compat(t, regs), index = call_index((int)nr, compat, socketcall_of(regs)), tgid;
-	const struct call *call = call_row(index);
+	struct mark *m;
+	u32 tgid;
+
+	if (seat->thread == key) {
+		c->seat = seat_of(key);
+		c->flags = seat->flags;
+		c->start = seat->start;
+		c->pid = seat->pid;
+		return 1;
+	}
+	tgid = bpf_get_current_pid_tgid() >> 32;
+	m = mark_of(tgid);
+	if (!m)
+		return 0;
+	c->seat = NO_SEAT;
+	c->flags = SEAT_SHARES | (m->armed ? SEAT_ARMED : 0);
+	c->start = m->start;
+	c->pid = m->pid;
+	return 1;
+}
+
+/* At the entry of a call that does not return. */
+__attribute__((noinline)) int no_return(u32 index)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct mark *m = mark_of(tgid);
+
+	count_call(index, 0);
+	if (m && m->borrowed_rss)
+		m->exit_rss = peak_of(current_task());
+	return 0;
+}
+
+SEC("tp_btf/sys_enter")
+int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
+{
+	u64 key = thread_key(regs);
+	struct seat *seat = seat_look(key);
 	int on_descriptors, gives_up;
+	const struct call *call;
+	struct task_struct *t;
+	struct caller c;
 	struct scratch *s;
 	struct entry *e;
-	struct mark *m;
+	u32 compat, index;
 
-	if (!call || call->op == OP_NONE || (flags & SEAT_ARMED && call->op != OP_EXEC))
-		return;
-	if (call->op != OP_CLOSE && call->op != OP_FORK && call->op != OP_NO_RETURN && may_be_answered(t)) {
-		e = entry_make(seat);
+	key_learn(key);
+	if (!seat || is_quiet(nr) || !caller_find(&c, seat, key))
+		return 0;
+	t = typed_current_task();
+	compat = is_compat(t, regs);
+	index = call_index((int)nr, compat, socketcall_of(regs));
+	call = call_row(index);
+	if (!call || call->op == OP_NONE || (c.flags & SEAT_ARMED && call->op != OP_EXEC))
+		return 0;
+	if (call->op == OP_NO_RETURN) {
+		no_return(index);
+		return 0;
+	}
+	if (call->op != OP_CLOSE && call->op != OP_FORK && may_be_answered(t)) {
+		e = entry_make(c.seat);
 		if (e)
 			e->has = ENTRY_SEEN;
 		else
 			count_map_full();
 	}
 	/* Of a place where an open may find room while another thread gives it up. */
-	gives_up = call->op == OP_CLOSE && !call->in && descriptors_shared(flags);
+	gives_up = call->op == OP_CLOSE && !call->in && descriptors_shared(c.flags);
 	on_descriptors = has_descriptors(call);
-	if (call->op != OP_NO_RETURN && !gives_up && !call->path[0] && !has_address(call->op) &&
-	    (!on_descriptors || !descriptors_shared(flags)))
-		return;
-	tgid = bpf_get_current_pid_tgid() >> 32;
-	m = mark_of(tgid);
-	if (!m)
-		return;
-	if (call->op == OP_NO_RETURN) {
-		count_call(index, 0);
-		if (m->borrowed_rss)
-			m->exit_rss = peak_of(current_task());
-		return;
-	}
-	s = scratch_get(m, call);
+	if (!gives_up && !call->path[0] && !has_address(call->op) && (!on_descriptors || !descriptors_shared(c.flags)))
+		return 0;
+	s = scratch_get(c.start, c.pid, call);
 	if (!s)
-		return;
+		return 0;
 	s->compat = compat;
-	s->seat = seat;
-	s->flags = flags;
+	s->seat = c.seat;
+	s->flags = c.flags;
 	if (call_args(s, regs, index))
 		args_missed(index);
 	else if (s->call.path[0])
@@ -269,36 +315,6 @@ static __always_inline void enter(struct pt_regs *regs, long nr, u32 seat, u32 f
 	else
 		address_keep();
 	scratch_put(s);
-}
-
-/* The flags of a recorded thread that has no seat. Returns 0 if the thread is not recorded. */
-static __always_inline u32 seatless_flags(void)
-{
-	u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	struct mark *m = mark_of(tgid);
-
-	return m ? SEAT_SHARES | (m->armed ? SEAT_ARMED : 0) : 0;
-}
-
-SEC("tp_btf/sys_enter")
-int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
-{
-	u64 key = thread_key(regs);
-	struct seat *seat = seat_look(key);
-	u32 flags, i = NO_SEAT;
-
-	key_learn(key);
-	if (!seat || is_quiet(nr))
-		return 0;
-	if (seat->thread == key) {
-		i = seat_of(key);
-		flags = seat->flags;
-	} else {
-		flags = seatless_flags();
-		if (!flags)
-			return 0;
-	}
-	enter(regs, nr, i, flags);
 	return 0;
 }
 
@@ -403,29 +419,50 @@ __attribute__((noinline)) int call_end(s64 ret)
 	return 0;
 }
 
-/* What came of a call that is more than counted. */
-static __always_inline void leave(struct task_struct *t, struct pt_regs *regs, u32 index, u32 compat, u32 seat, u32 flags,
-				  s64 ret)
+SEC("tp_btf/sys_exit")
+int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 {
-	const struct call *call = call_row(index);
-	u32 tid = bpf_get_current_pid_tgid(), tgid = bpf_get_current_pid_tgid() >> 32, has;
-	struct entry *e = entry_find(seat);
-	struct mark *m = mark_of(tgid);
+	long nr = call_number(regs);
+	u64 key = thread_key(regs);
+	struct seat *seat = seat_look(key);
+	u32 index, compat, tid, has;
+	const struct call *call;
+	struct task_struct *t;
+	struct caller c;
 	struct scratch *s;
+	struct entry *e;
 
-	if (!call || !m)
-		return;
+	if (may_move_names(regs, nr))
+		__sync_fetch_and_add(&moves, 1);
+	if (!seat || !caller_find(&c, seat, key))
+		return 0;
+	t = typed_current_task();
+	compat = is_compat(t, regs);
+	index = call_index(nr, compat, socketcall_of(regs));
+	call = call_row(index);
+	if (!call)
+		return 0;
+	if (call->op == OP_FORK && !ret)
+		return 0; /* the child, which comes out of a call that its parent made */
+	/* An exec that succeeded is counted there: on x86 an execveat comes out as an execve. */
+	if (!(c.flags & SEAT_ARMED) && call->op != OP_NO_RETURN && nr >= 0 && !(call->op == OP_EXEC && !ret))
+		count_call(index, ret);
+	if (call->op == OP_NONE || call->op == OP_NO_RETURN || (c.flags & SEAT_ARMED && call->op != OP_EXEC))
+		return 0;
+	if ((call->op == OP_CLOSE && !uring_opens) || call->op == OP_FORK)
+		return 0;
+	e = entry_find(c.seat);
 	has = e ? e->has : 0;
 	if (ret >= 0 && call->op != OP_EXEC && answered(t, call, has)) {
 		count_answered();
 		goto out;
 	}
-	s = scratch_get(m, call);
+	s = scratch_get(c.start, c.pid, call);
 	if (!s)
 		goto out;
 	s->compat = compat;
-	s->seat = seat;
-	s->flags = flags;
+	s->seat = c.seat;
+	s->flags = c.flags;
 	call_args(s, regs, index);
 	if (args_lie_in_memory(index) && memory_shared())
 		count_shared_args();
@@ -443,47 +480,9 @@ static __always_inline void leave(struct task_struct *t, struct pt_regs *regs, u
 	call_end(ret);
 	scratch_put(s);
 out:
-	if (has)
-		entry_end(e, seat, tid);
-}
-
-SEC("tp_btf/sys_exit")
-int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
-{
-	long nr = call_number(regs);
-	u64 key = thread_key(regs);
-	struct seat *seat = seat_look(key);
-	u32 index, flags, compat, i = NO_SEAT;
-	struct task_struct *t;
-	const struct call *call;
-
-	if (may_move_names(regs, nr))
-		__sync_fetch_and_add(&moves, 1);
-	if (!seat)
-		return 0;
-	if (seat->thread == key) {
-		i = seat_of(key);
-		flags = seat->flags;
-	} else {
-		flags = seatless_flags();
-		if (!flags)
-			return 0;
+	if (has) {
+		tid = bpf_get_current_pid_tgid();
+		entry_end(e, c.seat, tid);
 	}
-	t = typed_current_task();
-	compat = is_compat(t, regs);
-	index = call_index(nr, compat, socketcall_of(regs));
-	call = call_row(index);
-	if (!call)
-		return 0;
-	if (call->op == OP_FORK && !ret)
-		return 0; /* the child, which comes out of a call that its parent made */
-	/* An exec that succeeded is counted there: on x86 an execveat comes out as an execve. */
-	if (!(flags & SEAT_ARMED) && call->op != OP_NO_RETURN && nr >= 0 && !(call->op == OP_EXEC && !ret))
-		count_call(index, ret);
-	if (call->op == OP_NONE || call->op == OP_NO_RETURN || (flags & SEAT_ARMED && call->op != OP_EXEC))
-		return 0;
-	if ((call->op == OP_CLOSE && !uring_opens) || call->op == OP_FORK)
-		return 0;
-	leave(t, regs, index, compat, i, flags, ret);
 	return 0;
 }

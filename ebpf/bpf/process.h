@@ -40,14 +40,14 @@ static __always_inline u64 start_of(struct task_struct *t)
 	return BPF_CORE_READ(t, group_leader, start_boottime);
 }
 
-/* Tells of the process that the scratch is about, in the name of the one that created it. */
-static __always_inline void fork_send(struct scratch *s, struct task_struct *child)
+/* Tells of a process in the name of the one that created it. */
+static __always_inline void fork_send(struct scratch *s, const struct mark *m, struct task_struct *child)
 {
 	event_begin(EV_FORK, OP_NONE);
-	s->ev.start = s->who.parent_start;
-	s->ev.pid = s->who.parent_pid;
-	s->ev.fork.start = s->who.start;
-	s->ev.fork.pid = s->who.pid;
+	s->ev.start = m->parent_start;
+	s->ev.pid = m->parent_pid;
+	s->ev.fork.start = m->start;
+	s->ev.fork.pid = m->pid;
 	s->ev.fork.uid = BPF_CORE_READ(child, cred, euid.val);
 	s->ev.fork.gid = BPF_CORE_READ(child, cred, egid.val);
 	event_send(current_tid());
@@ -77,7 +77,7 @@ static __always_inline void on_newtask(struct task_struct *child, u64 clone_flag
 	if (parent && flags)
 		seat_change(key_of_task(current_task()), flags, 0);
 	if (clone_flags & CLONE_THREAD) {
-		if (parent && seat_take(key_of_task(child), flags))
+		if (parent && seat_take(key_of_task(child), flags, parent->start, parent->pid))
 			count_map_full();
 		return;
 	}
@@ -102,19 +102,19 @@ static __always_inline void on_newtask(struct task_struct *child, u64 clone_flag
 	child_tgid = BPF_CORE_READ(child, tgid);
 	m.pid = pid_in_recorders_ns((u64)BPF_CORE_READ(child, thread_pid));
 	m.start = BPF_CORE_READ(child, start_boottime);
-	if (m.armed)
-		flags |= SEAT_ARMED;
-	if (bpf_map_update_elem(&marks, &child_tgid, &m, BPF_ANY) || seat_take(key_of_task(child), flags)) {
+	flags |= (m.armed ? SEAT_ARMED : 0) | (m.shares ? SEAT_MAPPING : 0);
+	if (bpf_map_update_elem(&marks, &child_tgid, &m, BPF_ANY) ||
+	    seat_take(key_of_task(child), flags, m.start, m.pid)) {
 		count_map_full();
 		return;
 	}
 	__sync_fetch_and_add(&marked[child_tgid % MARKED], 1);
 	if (m.armed)
 		return;
-	s = scratch_get(&m, 0);
+	s = scratch_get(m.start, m.pid, 0);
 	if (!s)
 		return;
-	fork_send(s, child);
+	fork_send(s, &m, child);
 	scratch_put(s);
 }
 
@@ -200,14 +200,14 @@ static __always_inline void on_exec(struct task_struct *t, u32 old_tid, struct l
 	count_call(e && e->has & ENTRY_FLIGHT ? e->flight.index : NR_EXECVE, 0);
 	entry_end(e, seat, old_tid);
 	/* It has new memory, and descriptors of its own. */
-	seat_change(key, 0, SEAT_ARMED | SEAT_MEMORY | SEAT_DESCRIPTORS);
+	seat_change(key, 0, SEAT_ARMED | SEAT_MEMORY | SEAT_DESCRIPTORS | SEAT_MAPPING);
 	m->armed = 0;
 	m->shares = 0;
 	if (m->borrows) {
 		m->borrows = 0;
 		m->borrowed_rss = BPF_CORE_READ(t, signal, maxrss);
 	}
-	s = scratch_get(m, 0);
+	s = scratch_get(m->start, m->pid, 0);
 	if (!s)
 		return;
 	event_begin(EV_EXEC, OP_EXEC);
@@ -330,11 +330,11 @@ static __always_inline void on_exit(struct task_struct *t)
 	 */
 	if (m.armed && !(status & 0x7f))
 		return;
-	s = scratch_get(&m, 0);
+	s = scratch_get(m.start, m.pid, 0);
 	if (!s)
 		return;
 	if (m.armed)
-		fork_send(s, t);
+		fork_send(s, &m, t);
 	event_begin(EV_EXIT, OP_NONE);
 	s->ev.exit.status = status;
 	/* Threads that are gone, this one, and a leader that waits for it. */

@@ -23,6 +23,7 @@ enum seat_flags {
 	SEAT_MEMORY = 1 << 1,
 	SEAT_DESCRIPTORS = 1 << 2,
 	SEAT_FOLDER = 1 << 3, /* the working directory and the root */
+	SEAT_MAPPING = 1 << 4, /* it has memory that other processes can write to */
 	/* What is not known to be its own. */
 	SEAT_SHARES = SEAT_MEMORY | SEAT_DESCRIPTORS | SEAT_FOLDER,
 };
@@ -31,6 +32,9 @@ struct seat {
 	u64 thread; /* thread_key() of whose it is; 0: nobody's */
 	u32 flags;
 	u32 others; /* recorded threads that belong here and have no seat */
+	u64 start;  /* of its process, as in struct mark */
+	u32 pid;
+	u32 pad;
 };
 
 #define SEATS 8192
@@ -85,8 +89,11 @@ static __always_inline u64 key_of_task(struct task_struct *t)
 	return (u64)BPF_CORE_READ(t, stack) + key_above_stack;
 }
 
-/* Gives a recorded thread that has not run yet a seat. Returns 0 if it will be found, with a seat or without. */
-__attribute__((noinline)) int seat_take(u64 key, u32 flags)
+/*
+ * Gives a thread of a recorded process, which has not run yet, a seat. Returns 0 if it will be found, with a seat or
+ * without.
+ */
+__attribute__((noinline)) int seat_take(u64 key, u32 flags, u64 start, u32 pid)
 {
 	u32 i = seat_of(key);
 	struct seat *seat = seat_at(i);
@@ -99,6 +106,8 @@ __attribute__((noinline)) int seat_take(u64 key, u32 flags)
 		return 0;
 	}
 	seat->flags = flags;
+	seat->start = start;
+	seat->pid = pid;
 	seat->thread = key;
 	return 0;
 }

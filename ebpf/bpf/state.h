@@ -254,7 +254,9 @@ struct {
 struct scratch {
 	u32 busy;
 	u32 len; /* bytes of data[] in use */
-	struct mark who;
+	u64 start; /* of the process, as in struct mark */
+	u32 pid;
+	u32 pad;
 	struct call call; /* its row of `calls` */
 	u32 compat; /* the caller's addresses have 32 bits */
 	u32 seat;   /* the caller's, or NO_SEAT */
@@ -377,7 +379,7 @@ static __always_inline struct scratch *the_scratch(void)
  * doing that, a second task on this CPU finds the scratch taken and its event
  * is counted as lost, instead of being mixed with the first one's.
  */
-static __always_inline struct scratch *scratch_get(const struct mark *m, const struct call *call)
+static __always_inline struct scratch *scratch_get(u64 start, u32 pid, const struct call *call)
 {
 	struct scratch *s = the_scratch();
 	struct counters *c;
@@ -401,7 +403,8 @@ static __always_inline struct scratch *scratch_get(const struct mark *m, const s
 	s->names_at = (u64)s->flight.names;
 	s->seat = NO_SEAT;
 	s->flags = SEAT_SHARES;
-	s->who = *m;
+	s->start = start;
+	s->pid = pid;
 	if (call)
 		s->call = *call;
 	return s;
@@ -421,8 +424,8 @@ __attribute__((noinline)) int event_begin(u32 type, u32 op)
 	__builtin_memset(&s->ev, 0, sizeof(s->ev));
 	s->ev.type = type;
 	s->ev.op = op;
-	s->ev.start = s->who.start;
-	s->ev.pid = s->who.pid;
+	s->ev.start = s->start;
+	s->ev.pid = s->pid;
 	s->len = 0;
 	return 0;
 }
@@ -491,29 +494,35 @@ static __always_inline void long_names_end(u64 key)
 /* What the entry of the current thread's call left, for one that has that seat; 0 if there is nothing. */
 static __always_inline struct entry *entry_find(u32 seat)
 {
-	u32 tid = bpf_get_current_pid_tgid();
+	struct entry *e;
+	u32 tid;
 
-	if (seat < SEATS)
-		return bpf_map_lookup_elem(&seat_entries, &seat);
+	if (seat < SEATS) {
+		e = bpf_map_lookup_elem(&seat_entries, &seat);
+		opaque(e); /* else clang makes one look-up of both, in a map that the JIT does not know */
+		return e;
+	}
+	tid = bpf_get_current_pid_tgid();
 	return bpf_map_lookup_elem(&entries, &tid);
 }
 
 /* As that, and there is always something, but where no room is left. */
 static __always_inline struct entry *entry_make(u32 seat)
 {
-	u32 tid = bpf_get_current_pid_tgid();
 	struct entry *e = entry_find(seat);
 	struct scratch *s;
+	u32 tid;
 
-	if (e)
+	if (e || seat < SEATS)
 		return e;
+	tid = bpf_get_current_pid_tgid();
 	s = the_scratch();
 	if (!s || bpf_map_update_elem(&entries, &tid, &s->empty, BPF_ANY))
 		return 0;
 	return bpf_map_lookup_elem(&entries, &tid);
 }
 
-/* Forgets it. */
+/* Forgets it; tid is what the thread was called when it began. */
 static __always_inline void entry_end(struct entry *e, u32 seat, u32 tid)
 {
 	if (!e)

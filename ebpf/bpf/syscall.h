@@ -203,12 +203,19 @@ __attribute__((noinline)) int memory_shared(void)
 {
 	struct scratch *s = the_scratch();
 
+	struct mark *m;
+	u32 tgid;
+
 	if (!s)
 		return 0;
-	if (s->who.shares)
+	if (s->flags & SEAT_MAPPING)
 		return 1;
-	return s->flags & SEAT_MEMORY &&
-	       BPF_CORE_READ(current_task(), mm, mm_users.counter) > (s->who.borrows == BORROWS_ALONE ? 2 : 1);
+	if (!(s->flags & SEAT_MEMORY))
+		return 0;
+	tgid = bpf_get_current_pid_tgid() >> 32;
+	m = mark_of(tgid);
+	return m && (m->shares ||
+		     BPF_CORE_READ(current_task(), mm, mm_users.counter) > (m->borrows == BORROWS_ALONE ? 2 : 1));
 }
 
 /* The process has memory from now on that others can write to. */
@@ -216,9 +223,13 @@ __attribute__((noinline)) int memory_shares(void)
 {
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	struct mark *m = mark_of(tgid);
+	struct scratch *s = the_scratch();
 
+	/* Other threads of the process have seats that say SEAT_MEMORY, and see the mark. */
 	if (m)
 		m->shares = 1;
+	if (s && s->seat < SEATS)
+		seat_at(s->seat)->flags |= SEAT_MAPPING;
 	return 0;
 }
 
@@ -297,23 +308,12 @@ __attribute__((noinline)) int name_keep(u32 i)
 	return 0;
 }
 
-/*
- * Puts the names in front of data[], as long as s->len, into s->flight, or under
- * that key if they are long. Returns 0 if there was room.
- */
-__attribute__((noinline)) int names_pack(u64 key)
+/* Keeps the names in front of data[] under that key: they are long. Returns 0 if there was room. */
+__attribute__((noinline)) int long_names_keep(u64 key)
 {
 	struct scratch *s = the_scratch();
-	u32 total;
 
-	if (!s)
-		return -1;
-	total = s->len;
-	if (total <= SHORT_NAMES) {
-		bpf_probe_read_kernel(s->flight.names, total, s->data);
-		return 0;
-	}
-	if (bpf_map_update_elem(&long_names, &key, s->data, BPF_ANY))
+	if (!s || bpf_map_update_elem(&long_names, &key, s->data, BPF_ANY))
 		return -1;
 	s->flight.long_names = key;
 	return 0;
@@ -321,12 +321,11 @@ __attribute__((noinline)) int names_pack(u64 key)
 
 #define FLIGHT_HEAD __builtin_offsetof(struct flight, names)
 
-/* At entry: keeps the flight that the scratch holds until the exit. */
-__attribute__((noinline)) int flight_keep(void)
+/* At entry: keeps the flight that the scratch holds until the exit: with its address, or that many bytes of data[], its names. */
+__attribute__((noinline)) int flight_keep(u32 names)
 {
 	struct scratch *s = the_scratch();
 	struct entry *e;
-	u32 names;
 
 	if (!s)
 		return 0;
@@ -338,13 +337,11 @@ __attribute__((noinline)) int flight_keep(void)
 		return 0;
 	}
 	__builtin_memcpy(&e->flight, &s->flight, FLIGHT_HEAD);
-	names = s->flight.long_names ? 0 : s->flight.len[0] + s->flight.len[1];
-	/* Zeroes stand behind a short address. */
-	if (!s->call.path[0])
-		names = SOCKADDR_MAX;
 	opaque(names);
-	if (names <= SHORT_NAMES)
-		bpf_probe_read_kernel(e->flight.names, names, s->flight.names);
+	if (!s->call.path[0])
+		__builtin_memcpy(e->flight.names, s->flight.names, SOCKADDR_MAX);
+	else if (names <= SHORT_NAMES)
+		bpf_probe_read_kernel(e->flight.names, names, s->data);
 	e->has = (e->has & ENTRY_SEEN) | ENTRY_FLIGHT;
 	return 0;
 }
@@ -382,12 +379,12 @@ __attribute__((noinline)) int names_keep(u32 index)
 		name_keep(0);
 	if (s->call.path[1])
 		name_keep(1);
-	if (names_pack(current_tid())) {
+	if (s->len > SHORT_NAMES && long_names_keep(current_tid())) {
 		/* They are read again at exit, and that is said. */
-		f->len[0] = f->len[1] = 0;
+		f->len[0] = f->len[1] = f->hash = s->len = 0;
 		f->flags[0] = f->flags[1] = SEG_UNREADABLE;
 	}
-	flight_keep();
+	flight_keep(f->long_names ? 0 : s->len);
 	return 0;
 }
 

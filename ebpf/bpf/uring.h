@@ -178,7 +178,7 @@ __attribute__((noinline)) int uring_begin(u64 req)
 			count_unseen(opcode);
 		return 0;
 	}
-	s = scratch_get(m, call);
+	s = scratch_get(m->start, m->pid, call);
 	if (!s)
 		return 0;
 	s->compat = request_compat(req);
@@ -260,7 +260,7 @@ __attribute__((noinline)) u64 uring_end(u64 ctx, u64 req, u64 user_data, s32 res
 	call = call_row(index);
 	if (!call || (!r && !is_bytes(call->op, opcode) && !is_send(call->op)))
 		return 0;
-	s = scratch_get(m, call);
+	s = scratch_get(m->start, m->pid, call);
 	if (!s)
 		return 0;
 	s->compat = request_compat(req);

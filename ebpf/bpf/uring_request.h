@@ -204,7 +204,9 @@ static __always_inline void request_names(struct scratch *s, u64 req)
 		request_name(0);
 	if (s->call.path[1])
 		request_name(1);
-	if (names_pack(req)) {
+	if (s->len <= SHORT_NAMES) {
+		bpf_probe_read_kernel(f->names, s->len, s->data);
+	} else if (long_names_keep(req)) {
 		f->len[0] = f->len[1] = 0;
 		f->flags[0] = f->flags[1] = SEG_CUT;
 	}
