@@ -103,26 +103,20 @@ __attribute__((noinline)) int fold_send(void)
 #define HASH_PART 128 /* bytes */
 
 /* Carries the hash h on over the words of data[] from at up to len, one part of them at most. */
-static __always_inline u64 data_hash_part(struct scratch *s, u64 h, u32 at, u32 len)
+__attribute__((noinline)) u64 data_hash_part(u64 h, u32 at, u32 len)
 {
+	struct scratch *s = the_scratch();
 	u32 i;
 
+	opaque(at);
+	if (!s || at > NAME_MAX_LEN)
+		return h;
 	for (i = 0; i < HASH_PART / 8; i++) {
 		if (at + i * 8 >= len)
 			break;
 		h = hash_step(h, *(const u64 *)(s->data + at + i * 8));
 	}
 	return h;
-}
-
-__attribute__((noinline)) u64 data_hash_further(u64 h, u32 at, u32 len)
-{
-	struct scratch *s = the_scratch();
-
-	opaque(at);
-	if (!s || at > NAME_MAX_LEN)
-		return h;
-	return data_hash_part(s, h, at, len);
 }
 
 /*
@@ -141,11 +135,10 @@ __attribute__((noinline)) u64 data_hash(u32 len)
 	if (len > NAME_MAX_LEN)
 		len = NAME_MAX_LEN;
 	*(u64 *)(s->data + len) = 0;
-	h = data_hash_part(s, h, 0, len);
-	for (at = HASH_PART; at < NAME_MAX_LEN; at += HASH_PART) {
+	for (at = 0; at < NAME_MAX_LEN; at += HASH_PART) {
 		if (at >= len)
 			break;
-		h = data_hash_further(h, at, len);
+		h = data_hash_part(h, at, len);
 	}
 	return h | 1;
 }

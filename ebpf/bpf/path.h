@@ -60,6 +60,34 @@ static __always_inline int path_cross(struct scratch *s, u32 i)
 	return 1;
 }
 
+/* Appends the name of s->walk.dentry, of which this is known, and goes to its parent. Returns 1 at the end. */
+static __always_inline int name_step(struct scratch *s, u32 i, u64 parent, u32 unhashed, u64 name)
+{
+	u32 len = s->len, start = s->walk.start;
+	int last = parent == s->walk.dentry;
+	long got;
+
+	if (last) {
+		s->ev.seg[i].flags |= SEG_DETACHED;
+		if (len != start)
+			return 1;
+	} else if (len == start && unhashed) {
+		s->ev.seg[i].flags |= SEG_DELETED;
+	}
+	if (len > DATA_MAX + SEGMENT_MAX - 256 || len - start > SEGMENT_MAX - 256) {
+		s->ev.seg[i].flags |= SEG_CUT;
+		return 1;
+	}
+	got = bpf_probe_read_kernel_str(&s->data[len], 256, (void *)name);
+	if (got <= 0) {
+		s->ev.seg[i].flags |= SEG_CUT;
+		return 1;
+	}
+	s->len = len + got;
+	s->walk.dentry = parent;
+	return last;
+}
+
 /*
  * One step of path_append: appends the name of s->walk.dentry and goes to its
  * parent, or crosses a mount point. Returns 1 at the end.
@@ -67,40 +95,16 @@ static __always_inline int path_cross(struct scratch *s, u32 i)
 __attribute__((noinline)) int path_step(u32 i)
 {
 	struct scratch *s = the_scratch();
-	struct dentry *d, *copy, *parent;
-	u32 len, start;
-	long got;
+	struct dentry *copy;
 
 	if (!s || i >= SEGMENTS)
 		return 1;
-	d = (void *)s->walk.dentry;
 	if (s->walk.root_dentry && s->walk.dentry == s->walk.root_dentry && s->walk.mnt == s->walk.root_mnt)
 		s->ev.seg[i].root = s->len - s->walk.start;
 	if (s->walk.dentry == s->walk.top)
 		return path_cross(s, i);
-	len = s->len;
-	start = s->walk.start;
-	copy = copy_of(s, d, UP_TO(struct dentry, d_name));
-	parent = copy->d_parent;
-	if (parent == d) {
-		s->ev.seg[i].flags |= SEG_DETACHED;
-		if (len != start)
-			return 1;
-	} else if (len == start && !copy->d_hash.pprev) {
-		s->ev.seg[i].flags |= SEG_DELETED;
-	}
-	if (len > DATA_MAX + SEGMENT_MAX - 256 || len - start > SEGMENT_MAX - 256) {
-		s->ev.seg[i].flags |= SEG_CUT;
-		return 1;
-	}
-	got = bpf_probe_read_kernel_str(&s->data[len], 256, copy->d_name.name);
-	if (got <= 0) {
-		s->ev.seg[i].flags |= SEG_CUT;
-		return 1;
-	}
-	s->len = len + got;
-	s->walk.dentry = (u64)parent;
-	return parent == d;
+	copy = copy_of(s, (void *)s->walk.dentry, UP_TO(struct dentry, d_name));
+	return name_step(s, i, (u64)copy->d_parent, !copy->d_hash.pprev, (u64)copy->d_name.name);
 }
 
 /* Some steps. Returns 1 at the end. */
@@ -205,40 +209,55 @@ static __always_inline void folder_keep(struct scratch *s, u64 dentry, u32 at, u
 	f->flags = flags;
 }
 
-/*
- * Appends the path of a dentry in a mount as segment i: the names from the
- * leaf up, each with its NUL, across mount points, to the root of the mount
- * namespace (a chroot does not end it). User space turns them round.
- */
-__attribute__((noinline)) int path_append(u64 dentry, u64 vfsmount, u32 i)
+/* Begins a walk for segment i. Returns 0 if there is a way to go. */
+static __always_inline int walk_begin(struct scratch *s, u64 dentry, u64 vfsmount, u32 i)
 {
-	struct scratch *s = the_scratch();
-	u32 n, at = 0;
-	u64 folder = 0;
-	u16 leaf = 0;
-
-	if (!s || i >= SEGMENTS)
-		return 0;
 	s->ev.seg[i].flags = 0;
 	s->ev.seg[i].root = NO_ROOT;
 	if (s->len > DATA_MAX) {
 		s->ev.seg[i].flags = SEG_CUT;
-		return 0;
+		return -1;
 	}
 	if (!dentry || !vfsmount) {
 		s->ev.seg[i].flags = SEG_UNREADABLE;
-		return 0;
+		return -1;
 	}
 	s->walk.moves = moves;
+	if (s->walk.last_mnt != vfsmount || s->walk.last_moves != s->walk.moves) {
+		s->walk.last_top = (u64)BPF_CORE_READ((struct vfsmount *)vfsmount, mnt_root);
+		s->walk.last_mnt = vfsmount;
+		s->walk.last_moves = s->walk.moves;
+	}
+	s->walk.top = s->walk.last_top;
 	s->walk.dentry = dentry;
 	s->walk.mnt = (u64)mount_of(vfsmount);
-	s->walk.top = (u64)BPF_CORE_READ((struct vfsmount *)vfsmount, mnt_root);
 	s->walk.start = s->len;
+	return 0;
+}
+
+/*
+ * Appends the path of a dentry in a mount as segment i: the names from the
+ * leaf up, each with its NUL, across mount points, to the root of the mount
+ * namespace (a chroot does not end it). User space turns them round. What
+ * s->seen has of the dentry, if it is of that, is not read again.
+ */
+__attribute__((noinline)) int path_append_of(u64 dentry, u64 vfsmount, u32 i, u32 seen)
+{
+	struct scratch *s = the_scratch();
+	u64 folder = 0;
+	u32 n, at = 0;
+	u16 leaf = 0;
+	int end;
+
+	if (!s || i >= SEGMENTS || walk_begin(s, dentry, vfsmount, i))
+		return 0;
 	/* Where the walk depends on more than the file, folders are walked each time. */
 	if (dentry != s->walk.top && !s->walk.root_dentry && !s->walk.end_mnt) {
-		if (path_step(i))
-			goto out;
-		if (folder_known(i))
+		if (seen)
+			end = name_step(s, i, s->seen.parent, s->seen.unhashed, s->seen.name);
+		else
+			end = path_step(i);
+		if (end || folder_known(i))
 			goto out;
 		folder = s->walk.dentry;
 		at = s->len;
@@ -254,6 +273,11 @@ __attribute__((noinline)) int path_append(u64 dentry, u64 vfsmount, u32 i)
 out:
 	s->ev.seg[i].len = s->len - s->walk.start;
 	return 0;
+}
+
+static __always_inline void path_append(u64 dentry, u64 vfsmount, u32 i)
+{
+	path_append_of(dentry, vfsmount, i, 0);
 }
 
 static __always_inline void path_append_file(struct file *f, u32 i)
@@ -311,6 +335,7 @@ static __always_inline void dentry_copy(struct scratch *s)
 
 	s->seen.parent = (u64)d->d_parent;
 	s->seen.hash_len = d->d_name.hash_len;
+	s->seen.name = (u64)d->d_name.name;
 	s->seen.unhashed = !d->d_hash.pprev;
 }
 
@@ -364,7 +389,7 @@ static __always_inline void key_seen(struct scratch *s, u32 op)
 /* Appends the path of the file that s->seen is of as segment i. */
 static __always_inline void path_append_seen(struct scratch *s, u32 i)
 {
-	path_append(s->seen.dentry, s->seen.mnt, i);
+	path_append_of(s->seen.dentry, s->seen.mnt, i, 1);
 }
 
 /* Where a name that begins so is looked up, into s->base; zeroes if nowhere. */

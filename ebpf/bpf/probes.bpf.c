@@ -260,6 +260,26 @@ __attribute__((noinline)) int no_return(u32 index)
 	return 0;
 }
 
+/* The call that the scratch holds begins; unread: its arguments are not there yet. */
+__attribute__((noinline)) int call_begin(u32 index, u32 unread)
+{
+	struct scratch *s = the_scratch();
+
+	if (!s)
+		return 0;
+	if (unread)
+		args_missed(index);
+	else if (s->call.path[0])
+		names_keep(index);
+	else if (s->call.op == OP_CLOSE)
+		places_change();
+	else if (has_address(s->call.op))
+		address_keep();
+	else
+		files_keep();
+	return 0;
+}
+
 SEC("tp_btf/sys_enter")
 int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
 {
@@ -304,16 +324,7 @@ int BPF_PROG(sys_enter, struct pt_regs *regs, long nr)
 	s->compat = compat;
 	s->seat = c.seat;
 	s->flags = c.flags;
-	if (call_args(s, regs, index))
-		args_missed(index);
-	else if (s->call.path[0])
-		names_keep(index);
-	else if (gives_up)
-		places_change();
-	else if (on_descriptors)
-		files_keep();
-	else
-		address_keep();
+	call_begin(index, call_args(s, regs, index));
 	scratch_put(s);
 	return 0;
 }
@@ -343,13 +354,18 @@ static __always_inline int may_move_names(struct pt_regs *regs, long nr)
 	return 0;
 }
 
-/* What came of the call that the scratch holds. */
-__attribute__((noinline)) int call_end(s64 ret)
+/* What came of the call that the scratch holds, and whose entry left that: enum entry_has. */
+__attribute__((noinline)) int call_end(s64 ret, u32 index, u32 has)
 {
 	struct scratch *s = the_scratch();
 
+	opaque(index);
 	if (!s)
 		return 0;
+	if (args_lie_in_memory(index) && memory_shared())
+		count_shared_args();
+	if (has_address(s->call.op) && (!(has & ENTRY_FLIGHT) || s->flight.flags[0] & SEG_UNREADABLE))
+		address_late();
 	if (is_file_op(&s->call, ret)) {
 		s->in_root = opens_in_root(s);
 		on_file_op(ret);
@@ -425,7 +441,7 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 	long nr = call_number(regs);
 	u64 key = thread_key(regs);
 	struct seat *seat = seat_look(key);
-	u32 index, compat, tid, has;
+	u32 index, compat, has;
 	const struct call *call;
 	struct task_struct *t;
 	struct caller c;
@@ -436,6 +452,9 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 		__sync_fetch_and_add(&moves, 1);
 	if (!seat || !caller_find(&c, seat, key))
 		return 0;
+	/* Read anew: all that the verifier has found out about the number above leads to nothing below. */
+	opaque(regs);
+	nr = call_number(regs);
 	t = typed_current_task();
 	compat = is_compat(t, regs);
 	index = call_index(nr, compat, socketcall_of(regs));
@@ -451,38 +470,22 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 		return 0;
 	if ((call->op == OP_CLOSE && !uring_opens) || call->op == OP_FORK)
 		return 0;
-	e = entry_find(c.seat);
-	has = e ? e->has : 0;
-	if (ret >= 0 && call->op != OP_EXEC && answered(t, call, has)) {
-		count_answered();
-		goto out;
-	}
 	s = scratch_get(c.start, c.pid, call);
 	if (!s)
-		goto out;
+		return 0;
 	s->compat = compat;
 	s->seat = c.seat;
 	s->flags = c.flags;
 	call_args(s, regs, index);
-	if (args_lie_in_memory(index) && memory_shared())
-		count_shared_args();
-	if (e && has & ENTRY_FLIGHT)
-		flight_take(s, e);
+	has = entry_take();
+	if (ret >= 0 && call->op != OP_EXEC && answered(t, call, has))
+		count_answered();
 	else
-		names_missed(s);
-	if (e && has & ENTRY_FILES) {
-		s->was[0] = e->file[0];
-		s->was[1] = e->file[1];
-		s->has_was = 1;
-	}
-	if (has_address(s->call.op) && (!(has & ENTRY_FLIGHT) || s->flight.flags[0] & SEG_UNREADABLE))
-		address_late();
-	call_end(ret);
+		call_end(ret, index, has);
+	if (has && (e = seat_entry(c.seat)) && !s->flight.long_names)
+		e->has = 0;
+	else if (has)
+		entry_drop();
 	scratch_put(s);
-out:
-	if (has) {
-		tid = bpf_get_current_pid_tgid();
-		entry_end(e, c.seat, tid);
-	}
 	return 0;
 }

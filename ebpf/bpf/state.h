@@ -271,6 +271,7 @@ struct scratch {
 		u64 end_mnt; /* where the walk ends, though that is mounted somewhere by now */
 		u64 top;     /* the root of walk.mnt, a dentry */
 		u64 moves;   /* when it began */
+		u64 last_mnt, last_top, last_moves; /* the last walk's, at its beginning */
 		u32 start;
 	} walk;
 	struct {
@@ -290,7 +291,7 @@ struct scratch {
 	u32 fold;  /* and its place in `folds`, taken by another or not */
 	struct {
 		u64 dentry, mnt, inode, private_data;
-		u64 parent, hash_len, ino;
+		u64 parent, hash_len, name, ino;
 		u32 f_mode, f_flags, i_mode;
 		u16 unhashed; /* it has no name any more */
 		u16 shared;   /* more than one descriptor, or another thread, holds it */
@@ -443,11 +444,11 @@ static __always_inline void count_map_full(void)
 
 static __always_inline int ring_output(void *data, u64 size, u32 stream, struct counters *c)
 {
-	/* A wake-up costs more than the event: only when much is waiting. */
-	u64 flags = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= wakeup_bytes ?
-			    BPF_RB_FORCE_WAKEUP :
-			    BPF_RB_NO_WAKEUP;
+	/* A wake-up costs more than the event: only when much is waiting. To ask costs too: from time to time. */
+	u64 flags = BPF_RB_NO_WAKEUP;
 
+	if (!(c->emitted[stream] % 8) && bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= wakeup_bytes)
+		flags = BPF_RB_FORCE_WAKEUP;
 	if (bpf_ringbuf_output(&ring, data, size, flags)) {
 		c->ring_full[stream]++;
 		return -1;
@@ -491,17 +492,22 @@ static __always_inline void long_names_end(u64 key)
 		bpf_map_delete_elem(&long_names, &key);
 }
 
+/* What the entry of a call left at a seat; 0 if it is none. */
+static __always_inline struct entry *seat_entry(u32 seat)
+{
+	struct entry *e = bpf_map_lookup_elem(&seat_entries, &seat);
+
+	opaque(e); /* else clang makes one look-up of this and another, in a map that the JIT does not know */
+	return e;
+}
+
 /* What the entry of the current thread's call left, for one that has that seat; 0 if there is nothing. */
 static __always_inline struct entry *entry_find(u32 seat)
 {
-	struct entry *e;
 	u32 tid;
 
-	if (seat < SEATS) {
-		e = bpf_map_lookup_elem(&seat_entries, &seat);
-		opaque(e); /* else clang makes one look-up of both, in a map that the JIT does not know */
-		return e;
-	}
+	if (seat < SEATS)
+		return seat_entry(seat);
 	tid = bpf_get_current_pid_tgid();
 	return bpf_map_lookup_elem(&entries, &tid);
 }

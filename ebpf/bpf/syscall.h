@@ -199,23 +199,22 @@ __attribute__((noinline)) u32 name_read(u64 from)
  * part, older kernels do not let a program find out. A vfork's child has it
  * for itself, unless its creator has more threads than the one that waits.
  */
-__attribute__((noinline)) int memory_shared(void)
+__attribute__((noinline)) int memory_shared_now(void)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct mark *m = mark_of(tgid);
+
+	return m && (m->shares ||
+		     BPF_CORE_READ(current_task(), mm, mm_users.counter) > (m->borrows == BORROWS_ALONE ? 2 : 1));
+}
+
+static __always_inline int memory_shared(void)
 {
 	struct scratch *s = the_scratch();
 
-	struct mark *m;
-	u32 tgid;
-
-	if (!s)
-		return 0;
-	if (s->flags & SEAT_MAPPING)
+	if (!s || s->flags & SEAT_MAPPING)
 		return 1;
-	if (!(s->flags & SEAT_MEMORY))
-		return 0;
-	tgid = bpf_get_current_pid_tgid() >> 32;
-	m = mark_of(tgid);
-	return m && (m->shares ||
-		     BPF_CORE_READ(current_task(), mm, mm_users.counter) > (m->borrows == BORROWS_ALONE ? 2 : 1));
+	return s->flags & SEAT_MEMORY && memory_shared_now();
 }
 
 /* The process has memory from now on that others can write to. */
@@ -346,14 +345,42 @@ __attribute__((noinline)) int flight_keep(u32 names)
 	return 0;
 }
 
-/* At exit: what that left, to the scratch; but names stay where they are. */
-static __always_inline void flight_take(struct scratch *s, struct entry *e)
+/* At exit: what the entry left, to the scratch; names stay where they are. Returns what there is, enum entry_has. */
+__attribute__((noinline)) u32 entry_take(void)
 {
-	__builtin_memcpy(&s->flight, &e->flight, FLIGHT_HEAD);
-	if (s->call.path[0])
-		s->names_at = (u64)e->flight.names;
-	else
-		__builtin_memcpy(s->flight.names, e->flight.names, SOCKADDR_MAX);
+	struct scratch *s = the_scratch();
+	struct entry *e;
+	u32 has;
+
+	if (!s)
+		return 0;
+	e = entry_find(s->seat);
+	has = e ? e->has : 0;
+	if (!e || !(has & ENTRY_FLIGHT)) {
+		names_missed(s);
+	} else {
+		__builtin_memcpy(&s->flight, &e->flight, FLIGHT_HEAD);
+		if (s->call.path[0])
+			s->names_at = (u64)e->flight.names;
+		else
+			__builtin_memcpy(s->flight.names, e->flight.names, SOCKADDR_MAX);
+	}
+	if (e && has & ENTRY_FILES) {
+		s->was[0] = e->file[0];
+		s->was[1] = e->file[1];
+		s->has_was = 1;
+	}
+	return has;
+}
+
+/* At exit: that is not needed any more. */
+__attribute__((noinline)) int entry_drop(void)
+{
+	struct scratch *s = the_scratch();
+
+	if (s)
+		entry_end(entry_find(s->seat), s->seat, current_tid());
+	return 0;
 }
 
 /*
