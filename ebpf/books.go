@@ -69,15 +69,10 @@ type flight struct {
 	Names                  [256]byte
 }
 
-type foldKey struct {
-	A, B, C, D, E, F uint64
-	Op               uint32
-	Err              int32
-}
-
 type fold struct {
-	Key                             foldKey
+	Key                             [2]uint64
 	ID, Count, Moves, Read, Written uint64
+	_                               uint64
 }
 
 // totals are the counters of each possible CPU.

@@ -34,7 +34,6 @@ var layouts = []struct {
 	{"event.accept", audit.WireAccept{}},
 	{"counters", counters{}},
 	{"mark", mark{}},
-	{"fold_key", foldKey{}},
 	{"fold", fold{}},
 	{"call", call{}},
 	{"call_count", callCount{}},

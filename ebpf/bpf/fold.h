@@ -10,10 +10,9 @@ static __always_inline u64 hash_step(u64 h, u64 word)
 	return h ^ h >> 29;
 }
 
-static __always_inline int same_key(const struct fold_key *x, const struct fold_key *y)
+static __always_inline int is_of(const struct fold *f, u64 h, u64 g)
 {
-	return x->a == y->a && x->b == y->b && x->c == y->c && x->d == y->d && x->e == y->e && x->f == y->f &&
-	       x->op == y->op && x->err == y->err;
+	return f->key[0] == h && f->key[1] == g;
 }
 
 /*
@@ -27,16 +26,22 @@ __attribute__((noinline)) int fold_known(u64 read, u64 written)
 	struct fold *f, *other;
 	struct counters *c;
 	u32 i, beside;
-	u64 h;
+	u64 h, g;
 
 	if (!s)
 		return 0;
 	k = &s->key;
 	h = hash_step(hash_seed, k->a);
-	h = hash_step(h, k->b ^ k->c << 7);
-	h = hash_step(h, k->d);
-	h = hash_step(h, k->e ^ (u64)k->op << 32);
-	h = hash_step(h, k->f ^ (u64)(u32)k->err << 16);
+	g = hash_step(~hash_seed, k->b);
+	h = hash_step(h, k->c);
+	g = hash_step(g, k->d);
+	h = hash_step(h, k->e);
+	g = hash_step(g, k->f);
+	h = hash_step(h, (u64)k->op << 32 | (u32)k->err);
+	g = hash_step(g, h);
+	h = hash_step(h, g);
+	s->hash[0] = h;
+	s->hash[1] = g;
 	i = bpf_get_smp_processor_id() * fold_places + (h & (fold_places - 1));
 	beside = i ^ 1;
 	/* Read before the path is walked: a move after this shows in the next look. */
@@ -46,8 +51,8 @@ __attribute__((noinline)) int fold_known(u64 read, u64 written)
 	other = bpf_map_lookup_elem(&folds, &beside);
 	if (!f || !other)
 		return 0;
-	if (!same_key(&f->key, k)) {
-		if (same_key(&other->key, k)) {
+	if (!is_of(f, h, g)) {
+		if (is_of(other, h, g)) {
 			f = other;
 			s->fold = beside;
 		} else {
@@ -93,7 +98,8 @@ __attribute__((noinline)) int fold_send(void)
 	id = event_send(current_tid());
 	if (!id || !f)
 		return 0;
-	f->key = s->key;
+	f->key[0] = s->hash[0];
+	f->key[1] = s->hash[1];
 	f->id = id;
 	f->count = f->read = f->written = 0;
 	f->moves = s->moves;

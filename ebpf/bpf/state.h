@@ -191,12 +191,14 @@ struct fold_key {
 	s32 err;
 };
 
+/* As long as a cache line. */
 struct fold {
-	struct fold_key key;
+	u64 key[2]; /* a seeded hash of 128 bits of it: what falls together by chance is not to be expected in any life */
 	u64 id; /* of the event that told the rest, see event_send; 0: there is none here */
 	u64 count;
 	u64 moves; /* when it was told */
 	u64 read, written; /* bytes */
+	u64 pad;
 };
 
 /*
@@ -287,7 +289,8 @@ struct scratch {
 		u32 room;  /* and how many of them will be */
 	} io; /* what a call moves: a message, or bytes */
 	struct fold_key key;
-	u64 moves; /* when the key was looked up, */
+	u64 hash[2]; /* of the key */
+	u64 moves; /* when it was looked up, */
 	u32 fold;  /* and its place in `folds`, taken by another or not */
 	struct {
 		u64 dentry, mnt, inode, private_data;
