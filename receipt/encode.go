@@ -1,107 +1,70 @@
 package receipt
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"reflect"
-	"strings"
+	"sync"
 )
 
 // Encode normalises r and writes it as JSON: indented by two spaces, without
 // HTML escaping, with a newline at the end. The same receipt always gives the
 // same bytes.
 //
-// Lists are written one element at a time, so a receipt of a million files
-// needs little more memory than the receipt itself.
+// Long lists are encoded in parts, on all cores, and written as they are done:
+// a receipt of a million files needs little more memory than the receipt itself.
 func Encode(w io.Writer, r *Receipt) error {
 	r.Normalize()
-	out := bufio.NewWriterSize(w, 64<<10)
-	e := encoder{w: out}
-	if err := e.value(reflect.ValueOf(r).Elem(), 0); err != nil {
+	e := encoder{parts: &pipeline{w: w}}
+	receiptPlan()(&e, reflect.ValueOf(r).Elem())
+	e.buf = append(e.buf, '\n')
+	writeErr := e.parts.finish(e.buf)
+	if err := e.parts.failed(e.err); err != nil {
 		return fmt.Errorf("encode receipt: %w", err)
 	}
-	out.WriteByte('\n') // bufio keeps the first error for Flush
-	if err := out.Flush(); err != nil {
-		return fmt.Errorf("write receipt: %w", err)
+	if writeErr != nil {
+		return fmt.Errorf("write receipt: %w", writeErr)
 	}
 	return nil
 }
 
-// encoder writes the receipt's sections and their lists piece by piece, and
-// leaves each piece to encoding/json.
+// receiptPlan is made by the first who needs it.
+var receiptPlan = sync.OnceValue(func() plan { return planOf(reflect.TypeFor[Receipt](), 0) })
+
+// encoder gathers JSON.
 type encoder struct {
-	w      *bufio.Writer
-	buf    bytes.Buffer
-	levels []*json.Encoder // by depth of indentation
+	buf []byte
+	err error // the first
+
+	// parts takes what can be written and made apart; nil in a part.
+	parts *pipeline
 }
 
-// sectionDepth is how deep value looks into structs for lists. Below it a
-// value is one piece.
-const sectionDepth = 2
+// partLen is how many elements of a long list are one part.
+const partLen = 1024
 
-func (e *encoder) value(v reflect.Value, depth int) error {
-	switch {
-	case v.Kind() == reflect.Struct && v.Type() != timeType && depth < sectionDepth:
-		return e.object(v, depth)
-	case v.Kind() == reflect.Slice && v.Len() > 0:
-		return e.list(v, depth)
-	default:
-		return e.piece(v, depth)
-	}
-}
-
-func (e *encoder) object(v reflect.Value, depth int) error {
-	e.w.WriteByte('{')
-	for i := range v.NumField() {
-		name := v.Type().Field(i).Tag.Get("json")
-		e.newline(i, depth+1)
-		fmt.Fprintf(e.w, "%q: ", name)
-		if err := e.value(v.Field(i), depth+1); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+// elements appends the elements of a list, each after the text between.
+func (e *encoder) elements(list reflect.Value, from, to int, between string, element plan) {
+	for i := from; i < to; i++ {
+		if i > 0 {
+			e.buf = append(e.buf, ',')
 		}
-	}
-	e.newline(0, depth)
-	return e.w.WriteByte('}')
-}
-
-func (e *encoder) list(v reflect.Value, depth int) error {
-	e.w.WriteByte('[')
-	for i := range v.Len() {
-		e.newline(i, depth+1)
-		if err := e.piece(v.Index(i), depth+1); err != nil {
-			return err
-		}
-	}
-	e.newline(0, depth)
-	return e.w.WriteByte(']')
-}
-
-// newline ends the line, after a comma if something of the same object or
-// list came before.
-func (e *encoder) newline(before, depth int) {
-	if before > 0 {
-		e.w.WriteByte(',')
-	}
-	e.w.WriteByte('\n')
-	for range depth {
-		e.w.WriteString("  ")
+		e.buf = append(e.buf, between...)
+		element(e, list.Index(i))
 	}
 }
 
-func (e *encoder) piece(v reflect.Value, depth int) error {
-	for len(e.levels) <= depth {
-		enc := json.NewEncoder(&e.buf)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent(strings.Repeat("  ", len(e.levels)), "  ")
-		e.levels = append(e.levels, enc)
+// list is elements for the whole list, in parts if it is long.
+func (e *encoder) list(list reflect.Value, between string, element plan) {
+	n := list.Len()
+	if e.parts == nil || n < 2*partLen {
+		e.elements(list, 0, n, between, element)
+		return
 	}
-	e.buf.Reset()
-	if err := e.levels[depth].Encode(v.Addr().Interface()); err != nil {
-		return err
+	e.buf = e.parts.put(e.buf)
+	for from := 0; from < n; from += partLen {
+		e.parts.make(func(part *encoder) {
+			part.elements(list, from, min(from+partLen, n), between, element)
+		})
 	}
-	_, err := e.w.Write(bytes.TrimSuffix(e.buf.Bytes(), []byte("\n")))
-	return err
 }

@@ -10,24 +10,22 @@ import (
 // Normalize brings r into the one form in which receipts are written: no nil
 // lists, all strings in text form, lists in their documented order, sets
 // without doubles, and the keys of v0.2 derived from the new ones. It works in
-// place. Doing it again changes nothing.
+// place. Doing it again changes nothing, and takes a look at each element.
 func (r *Receipt) Normalize() {
 	if r.ReceiptVersion == "" {
 		r.ReceiptVersion = Version
 	}
-	for i := range r.Filesystem.Files {
-		r.Filesystem.Files[i].keepBytes()
-	}
-	tidy(reflect.ValueOf(r).Elem())
+	r.Processes, r.Filesystem.Read, r.Filesystem.Written = nil, nil, nil // see legacy
+	receiptTidy()(reflect.ValueOf(r).Elem())
 
 	r.Observation.normalize()
 	r.Filesystem.normalize()
 	r.Network.normalize()
 	r.Syscalls.normalize()
-	slices.SortStableFunc(r.ProcessTree, func(a, b Process) int {
+	sortList(r.ProcessTree, func(a, b *Process) int {
 		return cmp.Or(cmp.Compare(a.StartTime, b.StartTime), cmp.Compare(a.PID, b.PID))
 	})
-	slices.SortStableFunc(r.ExecFailures, func(a, b ExecFail) int {
+	sortList(r.ExecFailures, func(a, b *ExecFail) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Errno, b.Errno),
 			slices.Compare(a.Argv, b.Argv), cmp.Compare(a.PID, b.PID), cmp.Compare(a.Count, b.Count))
 	})
@@ -53,65 +51,80 @@ func (r *Receipt) legacy() {
 	for _, a := range r.Network.Attempts {
 		r.Network.Connections = append(r.Network.Connections, Connection{a.Dst, a.Protocol, true})
 	}
-	sortSet(&r.Network.Connections, func(a, b Connection) int {
+	sortSet(&r.Network.Connections, func(a, b *Connection) int {
 		return cmp.Or(cmp.Compare(a.Dst, b.Dst), cmp.Compare(a.Protocol, b.Protocol))
 	})
 }
 
 func (o *Observation) normalize() {
-	slices.SortStableFunc(o.Hooks, func(a, b Hook) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortStableFunc(o.Gaps, func(a, b Gap) int {
+	sortList(o.Hooks, func(a, b *Hook) int { return cmp.Compare(a.Name, b.Name) })
+	sortList(o.Gaps, func(a, b *Gap) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Detail, b.Detail), cmp.Compare(a.Count, b.Count))
 	})
-	slices.SortStableFunc(o.Survivors, func(a, b Survivor) int {
+	sortList(o.Survivors, func(a, b *Survivor) int {
 		return cmp.Or(cmp.Compare(a.PID, b.PID), cmp.Compare(a.Exe, b.Exe))
 	})
 }
 
 func (f *Filesystem) normalize() {
 	for _, list := range []*[]string{&f.Reads, &f.Writes, &f.Deletes, &f.PolicyViolations} {
-		sortSet(list, cmp.Compare[string])
+		sortSet(list, compareText)
 	}
-	sortSet(&f.Renames, func(a, b Rename) int {
-		return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To), cmp.Compare(a.Source, b.Source))
+	sortSet(&f.Renames, func(a, b *Rename) int {
+		if a.From != b.From {
+			return cmp.Compare(a.From, b.From)
+		}
+		return cmp.Or(cmp.Compare(a.To, b.To), cmp.Compare(a.Source, b.Source))
 	})
-	slices.SortStableFunc(f.Created, func(a, b Created) int {
-		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Kind, b.Kind),
-			cmp.Compare(deref(a.Target), deref(b.Target)), cmp.Compare(a.Source, b.Source))
+	sortList(f.Created, func(a, b *Created) int {
+		if a.Path != b.Path {
+			return cmp.Compare(a.Path, b.Path)
+		}
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(deref(a.Target), deref(b.Target)), cmp.Compare(a.Source, b.Source))
 	})
-	sortSet(&f.Changed, func(a, b Changed) int {
-		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.What, b.What), cmp.Compare(a.Source, b.Source))
+	sortSet(&f.Changed, func(a, b *Changed) int {
+		if a.Path != b.Path {
+			return cmp.Compare(a.Path, b.Path)
+		}
+		return cmp.Or(cmp.Compare(a.What, b.What), cmp.Compare(a.Source, b.Source))
 	})
-	sortSet(&f.Mounts, func(a, b Mount) int {
+	sortSet(&f.Mounts, func(a, b *Mount) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Op, b.Op),
 			cmp.Compare(deref(a.From), deref(b.From)), cmp.Compare(a.Source, b.Source))
 	})
-	slices.SortStableFunc(f.Failed, func(a, b FailedOp) int {
-		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Op, b.Op), cmp.Compare(a.To, b.To),
-			cmp.Compare(a.Errno, b.Errno), cmp.Compare(a.Count, b.Count))
+	sortList(f.Failed, func(a, b *FailedOp) int {
+		if a.Path != b.Path {
+			return cmp.Compare(a.Path, b.Path)
+		}
+		return cmp.Or(cmp.Compare(a.Op, b.Op), cmp.Compare(a.To, b.To), cmp.Compare(a.Errno, b.Errno), cmp.Compare(a.Count, b.Count))
 	})
-	slices.SortStableFunc(f.Files, func(a, b FileEntry) int {
-		return cmp.Or(cmp.Compare(a.Path, b.Path), slices.Compare(a.PathBytes, b.PathBytes), compareBool(a.PathCut, b.PathCut),
+	sortList(f.Files, func(a, b *FileEntry) int {
+		if a.Path != b.Path {
+			return cmp.Compare(a.Path, b.Path)
+		}
+		return cmp.Or(slices.Compare(a.PathBytes, b.PathBytes), compareBool(a.PathCut, b.PathCut),
 			compareBool(a.OtherMounts, b.OtherMounts))
 	})
 	for i := range f.Files {
-		sortSet(&f.Files[i].Requested, cmp.Compare[string])
+		if names := &f.Files[i].Requested; len(*names) > 1 {
+			sortSet(names, compareText)
+		}
 	}
 }
 
 func (n *Network) normalize() {
-	slices.SortStableFunc(n.Attempts, func(a, b Attempt) int {
+	sortList(n.Attempts, func(a, b *Attempt) int {
 		return cmp.Or(cmp.Compare(a.Dst, b.Dst), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Result, b.Result),
 			cmp.Compare(a.PID, b.PID), cmp.Compare(deref(a.Host), deref(b.Host)), cmp.Compare(a.Count, b.Count))
 	})
-	sortSet(&n.Listens, func(a, b Listen) int {
+	sortSet(&n.Listens, func(a, b *Listen) int {
 		return cmp.Or(cmp.Compare(a.Addr, b.Addr), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.PID, b.PID))
 	})
-	slices.SortStableFunc(n.Accepts, func(a, b Accept) int {
+	sortList(n.Accepts, func(a, b *Accept) int {
 		return cmp.Or(cmp.Compare(a.Addr, b.Addr), cmp.Compare(a.Src, b.Src), cmp.Compare(a.Protocol, b.Protocol),
 			cmp.Compare(a.PID, b.PID), cmp.Compare(a.Count, b.Count))
 	})
-	slices.SortStableFunc(n.DNS, func(a, b DNSQuery) int {
+	sortList(n.DNS, func(a, b *DNSQuery) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Server, b.Server),
 			cmp.Compare(a.PID, b.PID), cmp.Compare(a.Count, b.Count))
 	})
@@ -123,60 +136,32 @@ func (s *Syscalls) normalize() {
 			s.Counts[name] = 0
 		}
 	}
-	sortSet(&s.Denied, cmp.Compare[string])
+	sortSet(&s.Denied, compareText)
 }
 
-// keepBytes moves a path that is not text to path_bytes. What has a text form
-// alone already stays as it was.
-func (f *FileEntry) keepBytes() {
-	if !IsText(f.Path) {
-		f.PathBytes = []byte(f.Path)
-	}
-}
-
-// tidy walks all of v: nil lists and maps become empty ones, strings get their
-// text form.
-func tidy(v reflect.Value) {
-	switch v.Kind() {
-	case reflect.String:
-		if !IsText(v.String()) {
-			v.SetString(Text(v.String()))
-		}
-	case reflect.Pointer:
-		if !v.IsNil() {
-			tidy(v.Elem())
-		}
-	case reflect.Struct:
-		if v.Type() == timeType {
-			return
-		}
-		for i := range v.NumField() {
-			tidy(v.Field(i))
-		}
-	case reflect.Slice:
-		if v.Type().Elem().Kind() == reflect.Uint8 {
-			return
-		}
-		if v.IsNil() {
-			v.Set(reflect.MakeSlice(v.Type(), 0, 0))
-		}
-		for i := range v.Len() {
-			tidy(v.Index(i))
-		}
-	case reflect.Map:
-		if v.IsNil() {
-			v.Set(reflect.MakeMap(v.Type()))
+// sortList sorts the list, which mostly is sorted already, and returns how many
+// elements compare equal to the one before them.
+func sortList[T any](list []T, compare func(a, b *T) int) (doubles int) {
+	for i := 1; i < len(list); i++ {
+		switch c := compare(&list[i-1], &list[i]); {
+		case c > 0:
+			slices.SortStableFunc(list, func(a, b T) int { return compare(&a, &b) })
+			return sortList(list, compare)
+		case c == 0:
+			doubles++
 		}
 	}
+	return doubles
 }
-
-var timeType = reflect.TypeFor[Time]()
 
 // sortSet sorts the list and drops what compares equal.
-func sortSet[T any](list *[]T, compare func(a, b T) int) {
-	slices.SortStableFunc(*list, compare)
-	*list = slices.CompactFunc(*list, func(a, b T) bool { return compare(a, b) == 0 })
+func sortSet[T any](list *[]T, compare func(a, b *T) int) {
+	if sortList(*list, compare) > 0 {
+		*list = slices.CompactFunc(*list, func(a, b T) bool { return compare(&a, &b) == 0 })
+	}
 }
+
+func compareText(a, b *string) int { return cmp.Compare(*a, *b) }
 
 func deref(s *string) string {
 	if s == nil {
