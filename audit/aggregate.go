@@ -8,8 +8,8 @@ import (
 )
 
 // Aggregator folds events into what a receipt says. It keeps sums and sets,
-// not events: its memory grows with the receipt, apart from one number for
-// each event that a Repeat may name. It does no I/O.
+// not events: its memory grows with the receipt, apart from one entry for
+// each event that a Repeat may yet name. It does no I/O.
 //
 // Events of one CPU come in order. Between CPUs the order does not matter:
 // what depends on order is decided by the events' times.

@@ -4,12 +4,6 @@ import "glasshouse/receipt"
 
 // What operations on names, and on open files, make of the files.
 
-// metadata says what an operation changes, as the receipt names it.
-var metadata = map[string]string{
-	"truncate": "size", "fallocate": "size", "chmod": "mode", "chown": "owner", "utimes": "times", "xattr": "xattr",
-	"flags": "flags",
-}
-
 // changed folds an operation that took place. It returns false if a name of it
 // is not wholly known: then it is not known what was changed.
 func (t *fileTable) changed(e *FileOp) bool {
@@ -20,7 +14,7 @@ func (t *fileTable) changed(e *FileOp) bool {
 		if partial(e.To) {
 			return false
 		}
-		t.create(e.To, e.Time, fileCreated{kind: "hardlink", target: e.Path.Name(), hasTarget: !partial(e.Path)})
+		t.make(e.To, e.Time, fileCreated{kind: "hardlink", target: e.Path.Name(), hasTarget: !partial(e.Path)})
 		return !partial(e.Path)
 	case "mount", "umount", "move_mount", "mount_setattr", "pivot_root":
 		return t.mount(e)
@@ -32,21 +26,22 @@ func (t *fileTable) changed(e *FileOp) bool {
 	case "unlink", "rmdir":
 		t.remove(e.Path, e.Time)
 	case "mkdir":
-		t.create(e.Path, e.Time, fileCreated{kind: string(KindDir)})
+		t.make(e.Path, e.Time, fileCreated{kind: string(KindDir)})
 	case "mknod":
-		t.create(e.Path, e.Time, fileCreated{kind: string(e.Kind)})
+		t.make(e.Path, e.Time, fileCreated{kind: string(e.Kind)})
 	case "symlink":
-		t.create(e.Path, e.Time, fileCreated{kind: string(KindSymlink), target: e.To.Requested, hasTarget: !e.To.Cut})
+		t.make(e.Path, e.Time, fileCreated{kind: string(KindSymlink), target: e.To.Requested, hasTarget: !e.To.Cut})
 	default:
 		t.change(e)
 	}
 	return true
 }
 
-func (t *fileTable) create(target Target, time uint64, c fileCreated) {
+// make notes what an operation made at the target.
+func (t *fileTable) make(target Target, time uint64, c fileCreated) {
 	c.file = t.arrive(target, time)
 	c.source = source(target)
-	t.created[c] = struct{}{}
+	t.create(c)
 }
 
 func (t *fileTable) change(e *FileOp) {
@@ -56,13 +51,13 @@ func (t *fileTable) change(e *FileOp) {
 	}
 	f := t.named(e.Path)
 	if what == "size" {
-		f.written = true
+		f.flags |= fileWritten
 	}
 	if !e.Path.Base.Deleted || !e.Path.Kernel() {
-		f.seen = max(f.seen, e.Time)
+		f.seen(e.Time)
 	}
 	if !e.KeepSize {
-		t.changes[fileChange{f, what, source(e.Path)}] = struct{}{}
+		f.changes.add(what, source(e.Path))
 	}
 }
 
@@ -97,7 +92,7 @@ func (t *fileTable) rename(e *FileOp) bool {
 			t.remove(e.Path, e.Time)
 		}
 		if e.Whiteout {
-			t.create(e.Path, e.Time+1, fileCreated{kind: string(KindDevice)})
+			t.make(e.Path, e.Time+1, fileCreated{kind: string(KindDevice)})
 		}
 	}
 	if whole {
@@ -113,21 +108,21 @@ func (t *fileTable) rename(e *FileOp) bool {
 func (t *fileTable) named(target Target) *file {
 	name := target.Name()
 	f := t.get(fileName{path: name, otherNS: target.Base.OtherNS})
-	f.kernel = f.kernel || target.Kernel()
-	t.request(f, name, target.Requested)
+	f.set(fileKernel, target.Kernel())
+	t.request(f, target.Requested)
 	return f
 }
 
 func (t *fileTable) remove(target Target, time uint64) {
 	f := t.named(target)
-	f.removed = true
+	f.flags |= fileRemoved
 	f.vanish(time)
 }
 
 func (t *fileTable) arrive(target Target, time uint64) *file {
 	f := t.named(target)
-	f.written = true
-	f.seen = max(f.seen, time)
+	f.flags |= fileWritten
+	f.seen(time)
 	return f
 }
 

@@ -7,10 +7,12 @@ import (
 )
 
 type fileTable struct {
-	byName    map[fileName]*file
+	whole     map[string]*file   // by names that are wholly known and of the recorder's mount namespace
+	other     map[fileName]*file // by all other names
+	files     [][]file           // all of them, in the order in which they were met
 	requested map[fileRequest]struct{}
+	shared    map[*file]*uint64 // mappings through which the file's bytes could be changed
 	created   map[fileCreated]struct{}
-	changes   map[fileChange]struct{}
 	mounts    map[mountChange]struct{}
 	renames   map[fileRename]struct{}
 	failures  map[fileFailure]*uint64
@@ -18,10 +20,11 @@ type fileTable struct {
 
 func newFileTable() fileTable {
 	return fileTable{
-		byName:    map[fileName]*file{},
+		whole:     map[string]*file{},
+		other:     map[fileName]*file{},
 		requested: map[fileRequest]struct{}{},
+		shared:    map[*file]*uint64{},
 		created:   map[fileCreated]struct{}{},
-		changes:   map[fileChange]struct{}{},
 		mounts:    map[mountChange]struct{}{},
 		renames:   map[fileRename]struct{}{},
 		failures:  map[fileFailure]*uint64{},
@@ -36,24 +39,44 @@ type fileName struct {
 	otherNS bool // likewise: of another mount namespace
 }
 
-// listed tells whether the name has a place in the lists of absolute paths.
-func (n fileName) listed() bool { return !n.cut && strings.HasPrefix(n.path, "/") }
-
 // file is what is known of one name. There can be millions, so what few files
 // have stands in the table's other maps.
 type file struct {
-	opens      uint64
-	ioRead     uint64 // bytes
-	ioWritten  uint64
-	shared     uint64 // mappings through which its bytes could be changed
-	seen, gone uint64 // the last times when the name was there, and was not
-
-	read, written, executed bool
-	mappedExec              bool
-	removed                 bool // by an operation of the run
-	kernel                  bool // the kernel showed the path at least once
-	wasGone                 bool // gone is set
+	path              string
+	opens             uint64
+	ioRead, ioWritten uint64 // bytes
+	seenAt, goneAt    uint64 // the last times when the name was there, and was not
+	asked             uint32 // a name that was passed is the path's last so many bytes; 0: none is
+	flags             fileFlags
+	changes           fileChanges
 }
+
+type fileFlags uint16
+
+const (
+	fileRead fileFlags = 1 << iota
+	fileWritten
+	fileExecuted
+	fileMappedExec
+	fileMade    // by an open
+	fileRemoved // by an operation of the run
+	fileKernel  // the kernel showed the path at least once
+	fileWasGone // goneAt is set
+	fileCutName // of the name
+	fileOtherNS // likewise
+)
+
+func (f *file) is(flag fileFlags) bool { return f.flags&flag != 0 }
+
+// set sets the flag if that is so.
+func (f *file) set(flag fileFlags, so bool) {
+	if so {
+		f.flags |= flag
+	}
+}
+
+// listed tells whether the name has a place in the lists of absolute paths.
+func (f *file) listed() bool { return !f.is(fileCutName) && strings.HasPrefix(f.path, "/") }
 
 type (
 	fileRequest struct {
@@ -65,10 +88,6 @@ type (
 		kind           string
 		target, source string
 		hasTarget      bool
-	}
-	fileChange struct {
-		file         *file
-		what, source string
 	}
 	mountChange struct {
 		op, path, from, source string
@@ -83,33 +102,69 @@ type (
 )
 
 func (t *fileTable) get(name fileName) *file {
-	f := t.byName[name]
-	if f == nil {
-		f = new(file)
-		t.byName[name] = f
+	odd := name.cut || name.otherNS
+	var f *file
+	if odd {
+		f = t.other[name]
+	} else {
+		f = t.whole[name.path]
+	}
+	if f != nil {
+		return f
+	}
+	f = t.add()
+	f.path = name.path
+	f.set(fileCutName, name.cut)
+	f.set(fileOtherNS, name.otherNS)
+	if odd {
+		t.other[name] = f
+	} else {
+		t.whole[name.path] = f
 	}
 	return f
+}
+
+// add makes room for many files at a time.
+func (t *fileTable) add() *file {
+	const some = 128
+	last := len(t.files) - 1
+	if last < 0 || len(t.files[last]) == some {
+		t.files = append(t.files, make([]file, 0, some))
+		last++
+	}
+	t.files[last] = append(t.files[last], file{})
+	return &t.files[last][len(t.files[last])-1]
 }
 
 // kernelFile is the file at a path that the kernel showed.
 func (t *fileTable) kernelFile(p Path, time uint64) *file {
 	f := t.get(fileName{p.Name, p.Cut, p.OtherNS})
-	f.kernel = true
+	f.flags |= fileKernel
 	if p.Deleted {
 		f.vanish(time)
 	} else {
-		f.seen = max(f.seen, time)
+		f.seen(time)
 	}
 	return f
 }
 
+func (f *file) seen(time uint64) { f.seenAt = max(f.seenAt, time) }
+
 func (f *file) vanish(time uint64) {
-	f.wasGone = true
-	f.gone = max(f.gone, time)
+	f.flags |= fileWasGone
+	f.goneAt = max(f.goneAt, time)
 }
 
-func (t *fileTable) request(f *file, path, requested string) {
-	if requested != "" && requested != path {
+// request takes note of the name that was passed. Most files are asked for by
+// one name only, which is how their path ends.
+func (t *fileTable) request(f *file, requested string) {
+	if requested == "" || requested == f.path {
+		return
+	}
+	if f.asked == 0 && strings.HasSuffix(f.path, requested) {
+		f.asked = uint32(len(requested))
+	}
+	if uint32(len(requested)) != f.asked || !strings.HasSuffix(f.path, requested) {
 		t.requested[fileRequest{f, requested}] = struct{}{}
 	}
 }
@@ -118,16 +173,25 @@ func (t *fileTable) request(f *file, path, requested string) {
 func (t *fileTable) open(e *Open) *uint64 {
 	f := t.kernelFile(e.Path, e.Time)
 	f.opens = addSat(f.opens, 1)
-	t.request(f, e.Path.Name, e.Requested)
+	t.request(f, e.Requested)
 	if e.Mode.PathOnly {
 		return &f.opens
 	}
-	f.read = f.read || e.Mode.Read
-	f.written = f.written || e.Mode.Write || e.Mode.Created || e.Mode.Truncated
+	f.set(fileRead, e.Mode.Read)
+	f.set(fileWritten, e.Mode.Write || e.Mode.Created || e.Mode.Truncated)
 	if e.Mode.Created {
-		t.created[fileCreated{file: f, kind: string(e.Kind), source: receipt.SourceKernel}] = struct{}{}
+		t.create(fileCreated{file: f, kind: string(e.Kind), source: receipt.SourceKernel})
 	}
 	return &f.opens
+}
+
+// create notes what was made. Most of it is files that an open made.
+func (t *fileTable) create(c fileCreated) {
+	if c == (fileCreated{file: c.file, kind: string(KindFile), source: receipt.SourceKernel}) {
+		c.file.flags |= fileMade
+		return
+	}
+	t.created[c] = struct{}{}
 }
 
 // io returns the tally for repeats. Bytes that went through a descriptor which
@@ -138,8 +202,8 @@ func (t *fileTable) io(e *FileIO) tally {
 	f.ioRead = addSat(f.ioRead, e.Read)
 	f.ioWritten = addSat(f.ioWritten, e.Written)
 	if e.Kind == KindFile && !e.Raced {
-		f.read = f.read || e.Read > 0
-		f.written = f.written || e.Written > 0
+		f.set(fileRead, e.Read > 0)
+		f.set(fileWritten, e.Written > 0)
 	}
 	return tally{read: &f.ioRead, written: &f.ioWritten}
 }
@@ -147,12 +211,17 @@ func (t *fileTable) io(e *FileIO) tally {
 // mapped returns the counter for repeats.
 func (t *fileTable) mapped(e *Mapping) *uint64 {
 	f := t.kernelFile(e.Path, e.Time)
-	f.mappedExec = f.mappedExec || e.Exec
+	f.set(fileMappedExec, e.Exec)
 	if !e.Shared {
 		return nil
 	}
-	f.shared = addSat(f.shared, 1)
-	return &f.shared
+	n := t.shared[f]
+	if n == nil {
+		n = new(uint64)
+		t.shared[f] = n
+	}
+	*n = addSat(*n, 1)
+	return n
 }
 
 // bound notes the file that the bind of a unix socket made.
@@ -161,15 +230,15 @@ func (t *fileTable) bound(e *Bind) {
 		return
 	}
 	f := t.kernelFile(e.File, e.Time)
-	f.written = true
-	t.created[fileCreated{file: f, kind: string(KindSocket), source: receipt.SourceKernel}] = struct{}{}
+	f.flags |= fileWritten
+	t.create(fileCreated{file: f, kind: string(KindSocket), source: receipt.SourceKernel})
 }
 
 func (t *fileTable) executed(e *Exec) {
 	if e.Exe.Name == "" {
 		return
 	}
-	t.kernelFile(e.Exe, e.Time).executed = true
+	t.kernelFile(e.Exe, e.Time).flags |= fileExecuted
 }
 
 // failed returns the counter for repeats.
@@ -193,114 +262,4 @@ func (t *fileTable) failed(e *FileOp) *uint64 {
 	}
 	*n = addSat(*n, 1)
 	return n
-}
-
-func (t *fileTable) fill(fs *receipt.Filesystem, gaps gapSet) {
-	requested := make(map[*file][]string)
-	for r := range t.requested {
-		requested[r.file] = append(requested[r.file], r.name)
-	}
-	created := make(map[*file][]fileCreated)
-	for c := range t.created {
-		created[c.file] = append(created[c.file], c)
-	}
-	changes := make(map[*file][]fileChange)
-	for c := range t.changes {
-		changes[c.file] = append(changes[c.file], c)
-	}
-
-	fs.Reads, fs.Writes, fs.Deletes = nil, nil, nil
-	fs.Created, fs.Changed, fs.Mounts, fs.Renames, fs.Failed = nil, nil, nil, nil, nil
-	fs.Files = make([]receipt.FileEntry, 0, len(t.byName))
-	for name, f := range t.byName {
-		fs.Files = append(fs.Files, receipt.FileEntry{
-			Path: name.path, PathCut: name.cut, Requested: requested[f], Opens: f.opens,
-			Read: f.read, Written: f.written, Executed: f.executed,
-			MappedExec: f.mappedExec, MappedShared: f.shared > 0,
-			BytesRead: f.ioRead, BytesWritten: f.ioWritten,
-			Source:      f.source(),
-			Deleted:     f.wasGone && f.gone >= f.seen,
-			OtherMounts: name.otherNS,
-		})
-		if f.shared > 0 {
-			gaps.add(receipt.GapSharedMapping, "files were mapped shared and writable; writes through a mapping pass no system call", f.shared)
-		}
-		if !name.listed() {
-			continue
-		}
-		if f.read {
-			fs.Reads = append(fs.Reads, name.path)
-		}
-		if f.written {
-			fs.Writes = append(fs.Writes, name.path)
-		}
-		if f.removed {
-			fs.Deletes = append(fs.Deletes, name.path)
-		}
-		for _, c := range created[f] {
-			row := receipt.Created{Path: name.path, Kind: c.kind, Source: c.source}
-			if c.hasTarget {
-				row.Target = &c.target
-			}
-			fs.Created = append(fs.Created, row)
-		}
-		for _, c := range changes[f] {
-			fs.Changed = append(fs.Changed, receipt.Changed{Path: name.path, What: c.what, Source: c.source})
-		}
-	}
-	for m := range t.mounts {
-		row := receipt.Mount{Op: m.op, Path: m.path, Source: m.source}
-		if m.hasFrom {
-			row.From = &m.from
-		}
-		fs.Mounts = append(fs.Mounts, row)
-	}
-	linked := t.linked()
-	for r := range t.renames {
-		if linked[r.from] && linked[r.to] {
-			gaps.add(receipt.GapLinks, "renames between names that the run had linked: if both are of one file, nothing was done", 1)
-		}
-		fs.Renames = append(fs.Renames, receipt.Rename{From: r.from, To: r.to, Source: receipt.SourceLexical})
-	}
-	for k, n := range t.failures {
-		if k.errno == eIOCBQUEUED {
-			what := k.op + " " + k.path
-			if k.to != "" {
-				what += ", " + k.to
-			}
-			gaps.add(receipt.GapIOUring, what+": not to be reported if it is done", *n)
-			continue
-		}
-		fs.Failed = append(fs.Failed, receipt.FailedOp{
-			Op: k.op, Path: k.path, To: k.to, PathCut: k.cut, Errno: errnoName(k.errno), Count: *n,
-		})
-	}
-}
-
-// linked are the names that became, or were, one of several of a file.
-func (t *fileTable) linked() map[string]bool {
-	names := map[string]bool{}
-	paths := map[*file]bool{}
-	for c := range t.created {
-		if c.kind == "hardlink" {
-			names[c.target] = true
-			paths[c.file] = true
-		}
-	}
-	if len(paths) == 0 {
-		return names
-	}
-	for name, f := range t.byName {
-		if paths[f] {
-			names[name.path] = true
-		}
-	}
-	return names
-}
-
-func (f *file) source() string {
-	if f.kernel {
-		return receipt.SourceKernel
-	}
-	return receipt.SourceLexical
 }

@@ -11,6 +11,7 @@ import (
 
 type processTable struct {
 	byID     map[ProcessID]*process
+	latest   *process // the last that was looked up: mostly the next as well
 	failed   map[execFailure]uint64
 	failArgv map[string][]string // by its joined form in execFailure
 	argvLeft int                 // bytes of arguments that may still be kept
@@ -79,11 +80,15 @@ func (t *processTable) get(id ProcessID) *process {
 	if id.PID <= 0 {
 		return nil
 	}
+	if t.latest != nil && t.latest.id == id {
+		return t.latest
+	}
 	p := t.byID[id]
 	if p == nil {
 		p = &process{id: id}
 		t.byID[id] = p
 	}
+	t.latest = p
 	return p
 }
 

@@ -18,9 +18,14 @@ func addTo(p *uint64, n uint64) {
 }
 
 // repeated is what the repeats of an event sum up to.
-type repeated struct{ count, read, written uint64 }
+type repeated struct {
+	count, read, written uint64
+	last                 bool // no more follow
+}
 
-// repeatTable joins repeats to the tallies of the events that they repeat.
+// repeatTable joins repeats to the tallies of the events that they repeat. It
+// forgets an event with the last of its repeats: what it holds is bounded by
+// how many events the collector can repeat at a time.
 type repeatTable struct {
 	tallies map[RepeatID]tally
 	early   map[RepeatID]repeated // repeats whose event has not come yet
@@ -30,22 +35,28 @@ func (t *repeatTable) track(id RepeatID, to tally) {
 	if id == 0 {
 		return
 	}
-	t.tallies[id] = to
-	if r, ok := t.early[id]; ok {
+	r, early := t.early[id]
+	if early {
 		to.add(r)
 		delete(t.early, id)
+	}
+	if !r.last {
+		t.tallies[id] = to
 	}
 }
 
 func (t *repeatTable) add(e *Repeat) {
-	r := repeated{e.Count, e.Read, e.Written}
+	r := repeated{e.Count, e.Read, e.Written, e.Last}
 	if to, ok := t.tallies[e.ID]; ok {
 		to.add(r)
+		if r.last {
+			delete(t.tallies, e.ID)
+		}
 		return
 	}
 	old := t.early[e.ID]
 	t.early[e.ID] = repeated{
-		addSat(old.count, r.count), addSat(old.read, r.read), addSat(old.written, r.written),
+		addSat(old.count, r.count), addSat(old.read, r.read), addSat(old.written, r.written), r.last || old.last,
 	}
 }
 

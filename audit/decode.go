@@ -3,7 +3,6 @@ package audit
 import (
 	"bytes"
 	"fmt"
-	"strings"
 	"unsafe"
 )
 
@@ -14,16 +13,41 @@ type MalformedError struct{ Reason string }
 func (e *MalformedError) Error() string { return "malformed record: " + e.Reason }
 
 // Decoder turns the ring's records into events. It holds no more than one
-// unfinished argv a process, for each stream the next sequence number, and the
-// beginnings of DNS messages over TCP.
+// unfinished argv a process, for each stream the next sequence number, the
+// paths of some folders, and the beginnings of DNS messages over TCP.
 // It is for one goroutine.
 type Decoder struct {
 	pageKiB uint64
-	next    map[uint16]uint64
+	next    []uint64 // by stream
 	missing uint64
 	pending map[ProcessID]*pendingExec
 	streams map[streamKey]*dnsStream
+	folders folders
 	more    []Event // to be handed over before the record's own event
+
+	// The record at hand.
+	head WireHead
+	segs [wireSegments]segment
+
+	// Of these there are many.
+	opens    batch[Open]
+	fileOps  batch[FileOp]
+	fileIOs  batch[FileIO]
+	mappings batch[Mapping]
+	repeats  batch[Repeat]
+}
+
+// batch makes events many at a time. Each can be kept, and keeps the others of
+// its batch.
+type batch[T any] struct{ left []T }
+
+func (b *batch[T]) next() *T {
+	if len(b.left) == 0 {
+		b.left = make([]T, 32)
+	}
+	next := &b.left[0]
+	b.left = b.left[1:]
+	return next
 }
 
 type pendingExec struct {
@@ -36,9 +60,9 @@ type pendingExec struct {
 func NewDecoder(pageSize int) *Decoder {
 	return &Decoder{
 		pageKiB: uint64(pageSize) / 1024,
-		next:    make(map[uint16]uint64),
 		pending: make(map[ProcessID]*pendingExec),
 		streams: make(map[streamKey]*dnsStream),
+		folders: make(folders),
 	}
 }
 
@@ -47,18 +71,25 @@ func NewDecoder(pageSize int) *Decoder {
 func (d *Decoder) Missing() uint64 { return d.missing }
 
 // Next is the sequence number that the stream's next record should have.
-func (d *Decoder) Next(stream uint16) uint64 { return d.next[stream] }
+func (d *Decoder) Next(stream uint16) uint64 {
+	if int(stream) >= len(d.next) {
+		return 0
+	}
+	return d.next[stream]
+}
 
 // Decode hands the events of one record to sink: none where more records are
 // needed first, and two where the record closes the count of an earlier one.
 // It does not keep record.
 func (d *Decoder) Decode(record []byte, sink Sink) error {
-	h, ev, err := d.decode(record)
+	ev, err := d.decode(record)
 	if err != nil {
 		return err
 	}
-	if a := h.Again; a.ID != 0 && a.Count != 0 {
-		sink(&Repeat{ID: RepeatID(a.ID), Count: a.Count, Read: a.Read, Written: a.Written})
+	if a := &d.head.Again; a.ID != 0 {
+		r := d.repeats.next()
+		r.ID, r.Count, r.Read, r.Written, r.Last = RepeatID(a.ID), a.Count, a.Read, a.Written, true
+		sink(r)
 	}
 	for _, e := range d.more {
 		sink(e)
@@ -70,17 +101,17 @@ func (d *Decoder) Decode(record []byte, sink Sink) error {
 	return nil
 }
 
-func (d *Decoder) decode(record []byte) (h WireHead, ev Event, err error) {
-	if len(record) < int(unsafe.Sizeof(WireHead{})) {
-		return h, nil, &MalformedError{fmt.Sprintf("%d bytes", len(record))}
+func (d *Decoder) decode(record []byte) (Event, error) {
+	h, segs := &d.head, &d.segs
+	if len(record) < int(unsafe.Sizeof(*h)) {
+		return nil, &MalformedError{fmt.Sprintf("%d bytes", len(record))}
 	}
-	h = read[WireHead](record)
-	segs, err := segments(&h, record[unsafe.Sizeof(h):])
-	if err != nil {
-		return h, nil, err
+	*h = read[WireHead](record)
+	if err := d.segments(record[unsafe.Sizeof(*h):]); err != nil {
+		return nil, err
 	}
-	if err := d.sequence(&h); err != nil {
-		return h, nil, err
+	if err := d.sequence(h); err != nil {
+		return nil, err
 	}
 	head := Header{
 		Seq: h.Seq, CPU: h.Stream, Time: h.Time, TID: int32(h.TID),
@@ -88,61 +119,52 @@ func (d *Decoder) decode(record []byte) (h WireHead, ev Event, err error) {
 	}
 	errno := -h.Err
 	if errno < 0 {
-		return h, nil, &MalformedError{"a result that is no error"}
+		return nil, &MalformedError{"a result that is no error"}
 	}
 
 	switch h.Type {
 	case wireFork:
-		b := body[WireFork](&h)
-		return h, &Fork{Header: head, Child: ProcessID{int32(b.PID), b.Start}, UID: b.UID, GID: b.GID}, nil
+		b := body[WireFork](h)
+		return &Fork{Header: head, Child: ProcessID{int32(b.PID), b.Start}, UID: b.UID, GID: b.GID}, nil
 	case wireExec:
-		return h, d.exec(head, body[WireExec](&h), segs), nil
+		return d.exec(head, body[WireExec](h)), nil
 	case wireArgv:
-		return h, d.argv(head, body[WireArgv](&h), segs[0]), nil
+		return d.argv(head, body[WireArgv](h), segs[0]), nil
 	case wireExecFailed:
 		argv, cut := splitArgv(segs[2].data)
-		return h, &ExecFailed{
-			Header: head, Errno: errno, Launch: body[WireFile](&h).CallFlags != 0, Path: target(segs[0], segs[1]), Argv: argv,
+		return &ExecFailed{
+			Header: head, Errno: errno, Launch: body[WireFile](h).CallFlags != 0, Path: d.folders.target(segs[0], segs[1]), Argv: argv,
 			Truncated: cut || segs[2].flags&(segCut|segUnreadable) != 0,
 		}, nil
 	case wireExit:
-		b := body[WireExit](&h)
-		return h, &Exit{
+		b := body[WireExit](h)
+		return &Exit{
 			Header: head, Status: b.Status, CPUTime: b.CPU, MaxRSS: b.MaxRSS * d.pageKiB,
 			ReadBytes: b.ReadBytes, WriteBytes: b.WriteBytes,
 		}, nil
 	case wireOpen:
-		return h, open(head, repeatID(&h), body[WireFile](&h), segs), nil
+		return d.open(head), nil
 	case wireFileOp:
-		return fileOp(h, head, segs)
+		return d.fileOp(head)
 	case wireFileIO:
-		b := body[WireIO](&h)
-		return h, &FileIO{
-			Header: head, ID: repeatID(&h), Path: filePath(segs[0], b.IMode, b.Ino), Kind: fileKinds[b.IMode&sIFMT],
-			Raced: segs[0].flags&segRaced != 0, Read: b.Read, Written: b.Written,
-		}, nil
+		return d.fileIO(head), nil
 	case wireMap:
-		b := body[WireFile](&h)
-		return h, &Mapping{
-			Header: head, ID: repeatID(&h), Path: filePath(segs[0], b.IMode, b.Ino), Raced: segs[0].flags&segRaced != 0,
-			Exec: b.CallFlags&mappedExec != 0, Shared: b.CallFlags&mappedShared != 0,
-		}, nil
+		return d.mapping(head), nil
 	case wireConnect:
-		d.dnsReset(body[WireNet](&h).Sock)
-		return h, connect(head, &h, segs), nil
+		d.dnsReset(body[WireNet](h).Sock)
+		return connect(head, h, segs), nil
 	case wireConnectDone:
-		b := body[WireNet](&h)
-		return h, &ConnectDone{Header: head, Socket: b.Sock, Result: result(errno), Errno: errno}, nil
+		b := body[WireNet](h)
+		return &ConnectDone{Header: head, Socket: b.Sock, Result: result(errno), Errno: errno}, nil
 	case wireListen:
-		e, err := listen(head, &h, segs)
-		return h, e, err
+		return listen(head, h, segs)
 	case wireAccept:
-		return h, accept(head, &h, segs), nil
+		return accept(head, h, segs), nil
 	case wireDNS:
-		d.dns(head, &h, segs[0])
-		return h, nil, nil
+		d.dns(head, h, segs[0])
+		return nil, nil
 	}
-	return h, nil, &MalformedError{fmt.Sprintf("type %d", h.Type)}
+	return nil, &MalformedError{fmt.Sprintf("type %d", h.Type)}
 }
 
 // Flush hands over the execs whose argv did not arrive whole, and DNS messages likewise.
@@ -156,12 +178,15 @@ func (d *Decoder) Flush(sink Sink) {
 
 // sequence books the record's number. Numbers of a stream only rise.
 func (d *Decoder) sequence(h *WireHead) error {
-	next := d.next[h.Stream]
-	if h.Seq < next {
-		return &MalformedError{fmt.Sprintf("sequence number %d of stream %d after %d", h.Seq, h.Stream, next-1)}
+	if n := int(h.Stream); n >= len(d.next) {
+		d.next = append(d.next, make([]uint64, n+1-len(d.next))...)
 	}
-	d.missing += h.Seq - next
-	d.next[h.Stream] = h.Seq + 1
+	next := &d.next[h.Stream]
+	if h.Seq < *next {
+		return &MalformedError{fmt.Sprintf("sequence number %d of stream %d after %d", h.Seq, h.Stream, *next-1)}
+	}
+	d.missing += h.Seq - *next
+	*next = h.Seq + 1
 	return nil
 }
 
@@ -176,62 +201,24 @@ type segment struct {
 	root  uint16
 }
 
-func segments(h *WireHead, data []byte) (out [wireSegments]segment, err error) {
-	for i, s := range h.Seg {
+// segments finds the runs of bytes behind the head.
+func (d *Decoder) segments(data []byte) error {
+	for i, s := range d.head.Seg {
 		if int(s.Len) > len(data) {
-			return out, &MalformedError{fmt.Sprintf("segment %d has %d of %d bytes", i, len(data), s.Len)}
+			return &MalformedError{fmt.Sprintf("segment %d has %d of %d bytes", i, len(data), s.Len)}
 		}
-		out[i] = segment{data[:s.Len:s.Len], s.Flags, s.Root}
+		d.segs[i] = segment{data[:s.Len:s.Len], s.Flags, s.Root}
 		data = data[s.Len:]
 	}
 	// What is left is padding: the ring rounds up to 8 bytes.
-	return out, nil
+	return nil
 }
 
-// path turns a path segment round: the names from the leaf up, each with a
-// NUL, become a path from the root down.
-func path(s segment) Path {
-	p := Path{
-		Cut:     s.flags&(segCut|segUnreadable) != 0,
-		Deleted: s.flags&segDeleted != 0,
-		OtherNS: s.flags&segOtherNS != 0,
-	}
-	if s.flags&segUnreadable != 0 {
-		return p
-	}
-	names := bytes.Split(bytes.TrimSuffix(s.data, []byte{0}), []byte{0})
-	var b strings.Builder
-	b.Grow(len(s.data) + 1)
-	for i := len(names) - 1; i >= 0; i-- {
-		// A file of no tree (a memfd) has a name of its own, not a place.
-		if b.Len() > 0 || s.flags&segDetached == 0 {
-			b.WriteByte('/')
-		}
-		b.Write(names[i])
-	}
-	p.Name = b.String()
-	return p
-}
-
-func target(base, name segment) Target {
-	at := path(base)
-	if int(base.root) < len(base.data) {
-		// The names beyond are those of the root itself.
-		at.Root = path(segment{data: base.data[base.root:]}).Name
-	}
-	return Target{
-		Base:      at,
-		Requested: string(name.data),
-		Cut:       name.flags&(segCut|segUnreadable) != 0,
-		Raced:     base.flags&segRaced != 0 || name.flags&(segLate|segRaced) != 0,
-		Shared:    name.flags&segShared != 0,
-	}
-}
-
-func (d *Decoder) exec(head Header, b WireExec, segs [wireSegments]segment) Event {
+func (d *Decoder) exec(head Header, b WireExec) Event {
+	segs := &d.segs
 	e := &Exec{
 		Header: head, Parent: ProcessID{int32(b.ParentPID), b.ParentStart}, UID: b.UID, GID: b.GID,
-		Exe: path(segs[0]), WorkingDir: path(segs[1]),
+		Exe: d.folders.path(segs[0]), WorkingDir: d.folders.path(segs[1]),
 		Requested: string(segs[2].data), Interp: string(segs[3].data),
 	}
 	if b.ArgvLen == argvNotCaptured {

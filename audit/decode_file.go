@@ -17,17 +17,21 @@ const (
 	sIFMT          = 0o170000
 )
 
-var fileKinds = map[uint32]FileKind{
-	0o140000: KindSocket,
-	0o120000: KindSymlink,
-	0o100000: KindFile,
-	0o060000: KindDevice,
-	0o040000: KindDir,
-	0o020000: KindDevice,
-	0o010000: KindFIFO,
+// kindOf is the kind of an inode by its mode.
+func kindOf(mode uint32) FileKind { return fileKinds[mode&sIFMT>>12] }
+
+var fileKinds = [16]FileKind{
+	0o14: KindSocket,
+	0o12: KindSymlink,
+	0o10: KindFile,
+	0o06: KindDevice,
+	0o04: KindDir,
+	0o02: KindDevice,
+	0o01: KindFIFO,
 }
 
-var opNames = map[Op]string{
+// opNames are those of the operations that FileOp tells of; "" is none.
+var opNames = [256]string{
 	OpOpen: "open", OpUnlink: "unlink", OpRmdir: "rmdir", OpRename: "rename",
 	OpMkdir: "mkdir", OpMknod: "mknod", OpSymlink: "symlink", OpLink: "link",
 	OpTruncate: "truncate", OpFallocate: "fallocate", OpChmod: "chmod", OpChown: "chown", OpUtimes: "utimes", OpXattr: "xattr",
@@ -36,18 +40,18 @@ var opNames = map[Op]string{
 }
 
 // twoNames are the operations with a second name.
-var twoNames = map[Op]bool{
+var twoNames = [256]bool{
 	OpRename: true, OpSymlink: true, OpLink: true, OpMount: true, OpMoveMount: true, OpPivotRoot: true,
 }
 
 // filePath is the path of a file that is open. Pipes and sockets are in no
 // tree and get the names that the kernel makes up for them, as in /proc/self/fd.
-func filePath(s segment, mode uint32, ino uint64) Path {
-	p := path(s)
+func (d *Decoder) filePath(s segment, mode uint32, ino uint64) Path {
+	p := d.folders.path(s)
 	if s.flags&segDetached == 0 {
 		return p
 	}
-	switch fileKinds[mode&sIFMT] {
+	switch kindOf(mode) {
 	case KindFIFO:
 		p.Name = fmt.Sprintf("pipe:[%d]", ino)
 	case KindSocket:
@@ -56,33 +60,68 @@ func filePath(s segment, mode uint32, ino uint64) Path {
 	return p
 }
 
-func open(head Header, id RepeatID, b WireFile, segs [wireSegments]segment) *Open {
-	return &Open{
-		Header: head, ID: id, Path: filePath(segs[0], b.IMode, b.Ino), Raced: segs[0].flags&segRaced != 0,
-		Requested: string(segs[1].data), Kind: fileKinds[b.IMode&sIFMT],
-		Mode: OpenMode{
-			Read:      b.FMode&fmodeRead != 0,
-			Write:     b.FMode&fmodeWrite != 0,
-			Created:   b.FMode&fmodeCreated != 0 || b.FFlags&oTmpfile != 0,
-			Truncated: b.CallFlags&oTrunc != 0 && b.FMode&fmodePath == 0,
-			PathOnly:  b.FMode&fmodePath != 0,
-		},
+func (d *Decoder) open(head Header) *Open {
+	b := body[WireFile](&d.head)
+	e := d.opens.next()
+	e.Header = head
+	e.Path = d.filePath(d.segs[0], b.IMode, b.Ino)
+	e.Raced = d.segs[0].flags&segRaced != 0
+	e.Requested = requested(e.Path.Name, d.segs[1].data)
+	e.Kind = kindOf(b.IMode)
+	e.Mode = OpenMode{
+		Read:      b.FMode&fmodeRead != 0,
+		Write:     b.FMode&fmodeWrite != 0,
+		Created:   b.FMode&fmodeCreated != 0 || b.FFlags&oTmpfile != 0,
+		Truncated: b.CallFlags&oTrunc != 0 && b.FMode&fmodePath == 0,
+		PathOnly:  b.FMode&fmodePath != 0,
 	}
+	// The kernel side tells every creation, and every open that is not certain.
+	if !e.Raced && b.FMode&fmodeCreated == 0 {
+		e.ID = repeatID(&d.head)
+	}
+	return e
 }
 
-func fileOp(h WireHead, head Header, segs [wireSegments]segment) (WireHead, Event, error) {
+func (d *Decoder) fileIO(head Header) *FileIO {
+	b := body[WireIO](&d.head)
+	e := d.fileIOs.next()
+	e.Header, e.ID = head, repeatID(&d.head)
+	e.Path = d.filePath(d.segs[0], b.IMode, b.Ino)
+	e.Kind = kindOf(b.IMode)
+	e.Raced = d.segs[0].flags&segRaced != 0
+	e.Read, e.Written = b.Read, b.Written
+	return e
+}
+
+func (d *Decoder) mapping(head Header) *Mapping {
+	b := body[WireFile](&d.head)
+	e := d.mappings.next()
+	e.Header, e.ID = head, repeatID(&d.head)
+	e.Path = d.filePath(d.segs[0], b.IMode, b.Ino)
+	e.Raced = d.segs[0].flags&segRaced != 0
+	e.Exec, e.Shared = b.CallFlags&mappedExec != 0, b.CallFlags&mappedShared != 0
+	return e
+}
+
+func (d *Decoder) fileOp(head Header) (Event, error) {
+	h, segs := &d.head, &d.segs
 	op := Op(h.Op)
-	name, ok := opNames[op]
-	if !ok {
-		return h, nil, &MalformedError{fmt.Sprintf("operation %d on a name", h.Op)}
+	if opNames[op] == "" {
+		return nil, &MalformedError{fmt.Sprintf("operation %d on a name", h.Op)}
 	}
-	b := body[WireFile](&h)
-	e := &FileOp{Header: head, ID: repeatID(&h), Op: name, Errno: -h.Err, Path: target(segs[0], segs[1])}
+	b := body[WireFile](h)
+	e := d.fileOps.next()
+	e.Header, e.Op, e.Errno = head, opNames[op], -h.Err
+	e.Path = d.folders.target(segs[0], segs[1])
+	// Failures on one name alone are folded.
+	if e.Errno != 0 && !twoNames[op] {
+		e.ID = repeatID(h)
+	}
 	if e.Errno == 0 && segs[1].flags&segNone != 0 {
 		e.Path.Cut = false // a call that did without a name was on the descriptor's file
 	}
 	if twoNames[op] {
-		e.To = target(segs[2], segs[3])
+		e.To = d.folders.target(segs[2], segs[3])
 	}
 	switch op {
 	case OpRename:
@@ -91,10 +130,10 @@ func fileOp(h WireHead, head Header, segs [wireSegments]segment) (WireHead, Even
 	case OpFallocate:
 		e.KeepSize = b.CallFlags&fallocKeepSize != 0
 	case OpMknod:
-		e.Kind = fileKinds[b.CallFlags&sIFMT]
+		e.Kind = kindOf(b.CallFlags)
 		if b.CallFlags&sIFMT == 0 {
 			e.Kind = KindFile // as mknod(2) has it
 		}
 	}
-	return h, e, nil
+	return e, nil
 }

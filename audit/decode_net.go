@@ -22,14 +22,17 @@ const (
 
 var families = map[uint16]string{16: "netlink", 17: "packet", 31: "bluetooth", 38: "alg", 40: "vsock"}
 
-func connect(head Header, h *WireHead, segs [wireSegments]segment) *Connect {
+func connect(head Header, h *WireHead, segs *[wireSegments]segment) *Connect {
 	b := body[WireNet](h)
 	e := &Connect{
-		Header: head, ID: repeatID(h), Errno: -h.Err, Result: result(-h.Err),
+		Header: head, Errno: -h.Err, Result: result(-h.Err),
 		Protocol: protocol(b.Family, b.Type, b.Protocol),
 		Raced:    segs[0].flags&segRaced != 0, Shared: segs[0].flags&segShared != 0,
 		OtherNS: (segs[0].flags|segs[2].flags)&segOtherNS != 0,
 		Own:     b.Own != 0,
+	}
+	if Op(h.Op) != OpConnect && b.Family != afUnix {
+		e.ID = repeatID(h) // datagrams to one address are folded
 	}
 	switch b.Family {
 	case afUnix:
@@ -97,7 +100,7 @@ func ownScope(family uint16, bytes [16]byte, iface uint32) uint32 {
 	return 0
 }
 
-func listen(head Header, h *WireHead, segs [wireSegments]segment) (Event, error) {
+func listen(head Header, h *WireHead, segs *[wireSegments]segment) (Event, error) {
 	b := body[WireNet](h)
 	name := protocol(b.Family, b.Type, b.Protocol)
 	addr := name
@@ -113,7 +116,7 @@ func listen(head Header, h *WireHead, segs [wireSegments]segment) (Event, error)
 	case OpBind:
 		e := &Bind{Header: head, Socket: b.Sock, Protocol: name, Addr: addr, Awaits: b.Type == sockDgram}
 		if b.Family == afUnix && len(segs[0].data) > 0 {
-			e.File = path(segs[0])
+			e.File = uncached.path(segs[0])
 		}
 		return e, nil
 	case OpListen:
@@ -128,7 +131,7 @@ func listen(head Header, h *WireHead, segs [wireSegments]segment) (Event, error)
 	return nil, &MalformedError{fmt.Sprintf("operation %d on a socket of one's own", h.Op)}
 }
 
-func accept(head Header, h *WireHead, segs [wireSegments]segment) *Accept {
+func accept(head Header, h *WireHead, segs *[wireSegments]segment) *Accept {
 	b := body[WireAccept](h)
 	e := &Accept{
 		Header: head, Raced: segs[0].flags&segRaced != 0, OtherNS: (segs[0].flags|segs[2].flags)&segOtherNS != 0,
@@ -153,7 +156,7 @@ func accept(head Header, h *WireHead, segs [wireSegments]segment) *Accept {
 // abstract name, or none.
 func unixName(file, name segment) string {
 	if len(file.data) > 0 {
-		return "unix:" + path(file).Name
+		return "unix:" + uncached.path(file).Name
 	}
 	if len(name.data) == 0 {
 		return "unix:"
@@ -164,7 +167,7 @@ func unixName(file, name segment) string {
 
 // unixAddress is the path that the peer was bound to (segment 0), the
 // abstract name, or what was asked for (1) from the working directory (2).
-func unixAddress(segs [wireSegments]segment) string {
+func unixAddress(segs *[wireSegments]segment) string {
 	name := segs[1].data
 	if len(segs[0].data) > 0 || len(name) == 0 || name[0] == 0 {
 		return unixName(segs[0], segs[1])
@@ -172,7 +175,7 @@ func unixAddress(segs [wireSegments]segment) string {
 	if i := bytes.IndexByte(name, 0); i >= 0 {
 		name = name[:i]
 	}
-	return "unix:" + target(segs[2], segment{data: name}).Name()
+	return "unix:" + uncached.target(segs[2], segment{data: name}).Name()
 }
 
 // From include/uapi/asm-generic/errno*.h; the values are those of amd64 and arm64.

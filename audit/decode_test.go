@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"math/rand/v2"
 	"reflect"
 	"strings"
 	"testing"
@@ -114,7 +115,7 @@ func TestDecode(t *testing.T) {
 			record(with(wireOpen, OpOpen, 0), WireFile{FMode: fmodeRead | fmodeWrite | fmodeCreated, CallFlags: oTrunc, IMode: 0o100644},
 				"a b\x00tmp\x00", "../a b"),
 			&Open{
-				Header: want, ID: 1, Path: Path{Name: "/tmp/a b"}, Requested: "../a b", Kind: KindFile,
+				Header: want, Path: Path{Name: "/tmp/a b"}, Requested: "../a b", Kind: KindFile,
 				Mode: OpenMode{Read: true, Write: true, Created: true, Truncated: true},
 			},
 		},
@@ -144,20 +145,20 @@ func TestDecode(t *testing.T) {
 		"unlink below another root": {
 			record(rooted(with(wireFileOp, OpUnlink, 0), 2), WireFile{}, "a\x00jail\x00srv\x00", "../../x"),
 			&FileOp{
-				Header: want, ID: 1, Op: "unlink",
+				Header: want, Op: "unlink",
 				Path: Target{Base: Path{Name: "/srv/jail/a", Root: "/srv/jail"}, Requested: "../../x"},
 			},
 		},
 		"rename exchange in a directory that changed": {
 			record(flagged(with(wireFileOp, OpRename, 0), segRaced, segUnreadable), WireFile{CallFlags: 2}, "d\x00", "", "e\x00", "y"),
 			&FileOp{
-				Header: want, ID: 1, Op: "rename", Exchange: true,
+				Header: want, Op: "rename", Exchange: true,
 				Path: Target{Base: Path{Name: "/d"}, Raced: true, Cut: true}, To: Target{Base: Path{Name: "/e"}, Requested: "y"},
 			},
 		},
 		"utimensat of a descriptor": {
 			record(flagged(with(wireFileOp, OpUtimes, 0), 0, segUnreadable|segNone), WireFile{}, "f\x00tmp\x00", ""),
-			&FileOp{Header: want, ID: 1, Op: "utimes", Path: Target{Base: Path{Name: "/tmp/f"}}},
+			&FileOp{Header: want, Op: "utimes", Path: Target{Base: Path{Name: "/tmp/f"}}},
 		},
 		"a name that is NULL": {
 			record(flagged(with(wireFileOp, OpUtimes, -14), 0, segUnreadable|segNone), WireFile{}, "tmp\x00", ""),
@@ -166,18 +167,18 @@ func TestDecode(t *testing.T) {
 		"mknod in memory that others write to, in another mount namespace": {
 			record(flagged(with(wireFileOp, OpMknod, 0), segOtherNS, segShared), WireFile{CallFlags: 0o010644}, "tmp\x00", "p"),
 			&FileOp{
-				Header: want, ID: 1, Op: "mknod", Kind: KindFIFO,
+				Header: want, Op: "mknod", Kind: KindFIFO,
 				Path: Target{Base: Path{Name: "/tmp", OtherNS: true}, Requested: "p", Shared: true},
 			},
 		},
 		"mknod without a type": {
 			record(with(wireFileOp, OpMknod, 0), WireFile{CallFlags: 0o644}, "tmp\x00", "p"),
-			&FileOp{Header: want, ID: 1, Op: "mknod", Kind: KindFile, Path: Target{Base: Path{Name: "/tmp"}, Requested: "p"}},
+			&FileOp{Header: want, Op: "mknod", Kind: KindFile, Path: Target{Base: Path{Name: "/tmp"}, Requested: "p"}},
 		},
 		"symlink": {
 			record(with(wireFileOp, OpSymlink, 0), WireFile{}, "tmp\x00", "l", "w\x00", "../x"),
 			&FileOp{
-				Header: want, ID: 1, Op: "symlink", Path: Target{Base: Path{Name: "/tmp"}, Requested: "l"},
+				Header: want, Op: "symlink", Path: Target{Base: Path{Name: "/tmp"}, Requested: "l"},
 				To: Target{Base: Path{Name: "/w"}, Requested: "../x"},
 			},
 		},
@@ -191,14 +192,14 @@ func TestDecode(t *testing.T) {
 		},
 		"tcp": {
 			record(with(wireConnect, OpConnect, -111), WireNet{Family: afInet, Type: sockStream, Protocol: protoTCP, Port: 80, Addr: [16]byte{127, 0, 0, 1}}),
-			&Connect{Header: want, ID: 1, Protocol: "tcp", Dst: "127.0.0.1:80", Result: ResultRefused, Errno: 111},
+			&Connect{Header: want, Protocol: "tcp", Dst: "127.0.0.1:80", Result: ResultRefused, Errno: 111},
 		},
 		"tcp to a mapped address, in progress": {
 			record(with(wireConnect, OpConnect, -115), WireNet{
 				Sock: 5, Family: afInet6, Type: sockStream, Protocol: protoTCP, Port: 80,
 				Addr: [16]byte{10: 0xff, 11: 0xff, 12: 127, 15: 1},
 			}),
-			&Connect{Header: want, ID: 1, Socket: 5, Protocol: "tcp", Dst: "127.0.0.1:80", Result: ResultInProgress, Errno: 115},
+			&Connect{Header: want, Socket: 5, Protocol: "tcp", Dst: "127.0.0.1:80", Result: ResultInProgress, Errno: 115},
 		},
 		"udp datagram": {
 			record(with(wireConnect, OpSendto, 0), WireNet{Family: afInet6, Type: sockDgram, Protocol: protoUDP, Port: 53, Addr: [16]byte{15: 1}}),
@@ -210,27 +211,27 @@ func TestDecode(t *testing.T) {
 		},
 		"unix, bound path": {
 			record(with(wireConnect, OpConnect, 0), WireNet{Family: afUnix}, "sock\x00run\x00"),
-			&Connect{Header: want, ID: 1, Protocol: "unix", Dst: "unix:/run/sock", Result: ResultConnected},
+			&Connect{Header: want, Protocol: "unix", Dst: "unix:/run/sock", Result: ResultConnected},
 		},
 		"unix, abstract": {
 			record(with(wireConnect, OpConnect, 0), WireNet{Family: afUnix}, "", "\x00a\x00b"),
-			&Connect{Header: want, ID: 1, Protocol: "unix", Dst: "unix:@a@b", Result: ResultConnected},
+			&Connect{Header: want, Protocol: "unix", Dst: "unix:@a@b", Result: ResultConnected},
 		},
 		"unix, missing": {
 			record(with(wireConnect, OpConnect, -2), WireNet{Family: afUnix}, "", "s\x00junk", "tmp\x00"),
-			&Connect{Header: want, ID: 1, Protocol: "unix", Dst: "unix:/tmp/s", Result: ResultFailed, Errno: 2},
+			&Connect{Header: want, Protocol: "unix", Dst: "unix:/tmp/s", Result: ResultFailed, Errno: 2},
 		},
 		"mptcp, in progress": {
 			record(with(wireConnect, OpConnect, -115), WireNet{Sock: 5, Family: afInet, Type: sockStream, Protocol: protoMPTCP, Port: 80, Addr: [16]byte{192, 0, 2, 1}}),
-			&Connect{Header: want, ID: 1, Socket: 5, Protocol: "mptcp", Dst: "192.0.2.1:80", Result: ResultInProgress, Errno: 115},
+			&Connect{Header: want, Socket: 5, Protocol: "mptcp", Dst: "192.0.2.1:80", Result: ResultInProgress, Errno: 115},
 		},
 		"tcp, raced, from memory that others share": {
 			record(flagged(with(wireConnect, OpConnect, -111), segRaced|segShared), WireNet{Sock: 5, Family: afInet, Type: sockStream, Protocol: protoTCP, Port: 80}),
-			&Connect{Header: want, ID: 1, Protocol: "tcp", Dst: "0.0.0.0:80", Result: ResultRefused, Errno: 111, Raced: true, Shared: true},
+			&Connect{Header: want, Protocol: "tcp", Dst: "0.0.0.0:80", Result: ResultRefused, Errno: 111, Raced: true, Shared: true},
 		},
 		"unix, in another mount namespace": {
 			record(flagged(with(wireConnect, OpConnect, 0), segOtherNS), WireNet{Family: afUnix}, "sock\x00"),
-			&Connect{Header: want, ID: 1, Protocol: "unix", Dst: "unix:/sock", Result: ResultConnected, OtherNS: true},
+			&Connect{Header: want, Protocol: "unix", Dst: "unix:/sock", Result: ResultConnected, OtherNS: true},
 		},
 		"packets": {
 			record(with(wireConnect, OpSendto, 0), WireNet{Family: 17, Type: sockDgram}),
@@ -357,9 +358,41 @@ func TestDecodeArgvInParts(t *testing.T) {
 func TestDecodeToldAgain(t *testing.T) {
 	h := WireHead{Seq: 4, Type: wireOpen, Again: WireAgain{ID: 2, Count: 7, Read: 8, Written: 9}}
 	got := decodeAll(t, NewDecoder(4096), record(h, WireFile{FMode: fmodeRead}, "a\x00", "/a"))
-	want := []Event{&Repeat{ID: 2, Count: 7, Read: 8, Written: 9}, &Open{Header: Header{Seq: 4}, ID: 5, Path: Path{Name: "/a"}, Requested: "/a", Mode: OpenMode{Read: true}}}
+	want := []Event{&Repeat{ID: 2, Count: 7, Read: 8, Written: 9, Last: true}, &Open{Header: Header{Seq: 4}, ID: 5, Path: Path{Name: "/a"}, Requested: "/a", Mode: OpenMode{Read: true}}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// An event that was not seen again since is closed as well.
+func TestDecodeToldAgainUnseen(t *testing.T) {
+	h := WireHead{Seq: 4, Type: wireOpen, Again: WireAgain{ID: 2}}
+	got := decodeAll(t, NewDecoder(4096), record(h, WireFile{}, "a\x00", "/a"))
+	if diff := cmp.Diff(Event(&Repeat{ID: 2, Last: true}), got[0]); diff != "" || len(got) != 2 {
+		t.Errorf("%d events (-want +got):\n%s", len(got), diff)
+	}
+}
+
+// What is kept of paths changes none of them.
+func TestDecodePaths(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 10))
+	parts := []string{"a", "b", "ab", "\x00", "\x00", "\x00", "", "\xff", "a\x00"}
+	kept := make(folders)
+	for range 20000 {
+		var b []byte
+		for range rng.IntN(8) {
+			b = append(b, parts[rng.IntN(len(parts))]...)
+		}
+		want := turned(b, true)
+		if got := kept.path(segment{data: b}).Name; got != want {
+			t.Fatalf("the path of %q is %q, want %q", b, got, want)
+		}
+		if got := kept.base(b); got != want {
+			t.Fatalf("the folder %q is %q, want %q", b, got, want)
+		}
+	}
+	if len(kept) > foldersMax {
+		t.Errorf("%d folders are kept", len(kept))
 	}
 }
 

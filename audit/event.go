@@ -67,7 +67,8 @@ type Exit struct {
 	ReadBytes, WriteBytes uint64 // from and to storage (task_io_accounting)
 }
 
-// RepeatID names an event that later Repeat events count again; 0 is none.
+// RepeatID names an event that later Repeat events may count again; 0 is none:
+// an event without one is never repeated.
 type RepeatID uint64
 
 // Open is a successful open, openat, openat2 or creat.
@@ -147,13 +148,14 @@ type Mapping struct {
 	Raced        bool // another thread put another file in its place during the call
 }
 
-// Repeat says that an event was seen Count more times, moving that many
-// bytes. It comes at the end.
+// Repeat says that an event was seen Count more times, which may be none,
+// moving that many bytes.
 type Repeat struct {
 	Header
 	ID            RepeatID
 	Count         uint64
 	Read, Written uint64
+	Last          bool // no repeat of that event follows
 }
 
 // Connect is an attempt to reach a peer: connect(2), or the first datagram
