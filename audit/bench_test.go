@@ -9,13 +9,24 @@ import (
 	"glasshouse/receipt"
 )
 
-// opens are the records of a run that opens n files of one folder, one after the other.
-func opens(n int) [][]byte {
+// again has each event take the place of one that came before: the collector
+// can repeat so many at a time.
+func again(i int) WireAgain {
+	const places = 4096
+	if i < places {
+		return WireAgain{}
+	}
+	return WireAgain{ID: uint64(i - places + 1)} // see repeatID
+}
+
+// opens are the records of a run that opens n files of one folder, some of
+// them again and again.
+func opens(n, files int) [][]byte {
 	records := make([][]byte, n)
 	for i := range records {
-		name := strconv.Itoa(i)
+		name := strconv.Itoa(i % files)
 		records[i] = record(
-			WireHead{Seq: uint64(i), Time: uint64(1000 + i), Start: 3, PID: 42, TID: 42, Type: wireOpen},
+			WireHead{Seq: uint64(i), Time: uint64(1000 + i), Start: 3, PID: 42, TID: 42, Type: wireOpen, Again: again(i)},
 			WireFile{Ino: uint64(i), FMode: fmodeRead, IMode: 0o100644},
 			name+"\x00src\x00project\x00user\x00home\x00", name,
 		)
@@ -28,7 +39,7 @@ func failures(n int) [][]byte {
 	records := make([][]byte, n)
 	for i := range records {
 		records[i] = record(
-			WireHead{Seq: uint64(i), Time: uint64(1000 + i), Start: 3, PID: 42, TID: 42, Type: wireFileOp, Op: uint8(OpOpen), Err: -2},
+			WireHead{Seq: uint64(i), Time: uint64(1000 + i), Start: 3, PID: 42, TID: 42, Type: wireFileOp, Op: uint8(OpOpen), Err: -2, Again: again(i)},
 			nil, "src\x00project\x00user\x00home\x00", strconv.Itoa(i),
 		)
 	}
@@ -48,8 +59,8 @@ func add(b testing.TB, records [][]byte) *Aggregator {
 // What an event costs while the run goes on.
 func BenchmarkEvents(b *testing.B) {
 	for name, records := range map[string][][]byte{
-		"files":    opens(100_000),
-		"same":     slicesOf(opens(100), 1000),
+		"files":    opens(100_000, 100_000),
+		"same":     opens(100_000, 100),
 		"failures": failures(100_000),
 	} {
 		b.Run(name, func(b *testing.B) {
@@ -63,23 +74,11 @@ func BenchmarkEvents(b *testing.B) {
 	}
 }
 
-// slicesOf tells the records again and again.
-func slicesOf(records [][]byte, times int) (all [][]byte) {
-	for range times {
-		for _, r := range records {
-			h := read[WireHead](r)
-			h.Seq = uint64(len(all))
-			all = append(all, record(h, nil, string(r[len(r)-int(h.Seg[0].Len+h.Seg[1].Len):][:h.Seg[0].Len]), string(r[len(r)-int(h.Seg[1].Len):])))
-		}
-	}
-	return all
-}
-
 // What comes behind the end of a run, for each file.
 func BenchmarkReceipt(b *testing.B) {
 	for _, n := range []int{100_000, 1_000_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			a := add(b, opens(n))
+			a := add(b, opens(n, n))
 			b.ReportAllocs()
 			for b.Loop() {
 				r := &receipt.Receipt{}

@@ -10,6 +10,12 @@ import "strings"
 // not its parent.
 func (t Target) Name() string {
 	at := strings.TrimSuffix(t.Base.Name, "/")
+	if plainName(t.Requested) {
+		if t.Requested[0] == '/' {
+			return at + t.Requested
+		}
+		return at + "/" + t.Requested
+	}
 	var names []string
 	absolute := strings.HasPrefix(t.Requested, "/")
 	for name := range strings.SplitSeq(t.Requested, "/") {
@@ -33,4 +39,25 @@ func (t Target) Name() string {
 		return at
 	}
 	return at + "/" + strings.Join(names, "/")
+}
+
+// plainName tells that a name has no part that goes: empty, "." or "..".
+func plainName(name string) bool {
+	part := 0 // bytes of it so far
+	dots := 0 // of these
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c != '/':
+			part++
+			if c == '.' {
+				dots++
+			}
+		case i == 0: // absolute
+		case part == 0 || dots == part && part <= 2:
+			return false
+		default:
+			part, dots = 0, 0
+		}
+	}
+	return part > 0 && (dots < part || part > 2)
 }
