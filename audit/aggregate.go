@@ -153,8 +153,8 @@ func (a *Aggregator) named(op string, targets ...Target) {
 }
 
 // Fill writes what was observed into r: process_tree, exec_failures,
-// filesystem, network, syscalls, resources and observation, and normalises r.
-// Gaps that r already has stay. alive are the processes that had not exited
+// filesystem, network, syscalls, resources and observation. r has to be
+// normalised then. Gaps that r already has stay. alive are the processes that had not exited
 // when the recording ended; boot is the wall-clock time of the machine's boot,
 // to which events' times are added. r.Execution.Isolation has to be set: it
 // decides what a root process could have reached.
@@ -198,7 +198,6 @@ func (a *Aggregator) Fill(r *receipt.Receipt, sum Summary, boot time.Time) {
 	gaps.addUnrecorded(sum.Syscalls)
 	observe(&r.Observation, sum)
 	r.Observation.Gaps = gaps.rows()
-	r.Normalize()
 }
 
 // Running are the processes whose exit has not come.

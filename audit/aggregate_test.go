@@ -55,6 +55,7 @@ func fill(events []Event, sum Summary, alive []ProcessID) *receipt.Receipt {
 	r := &receipt.Receipt{Execution: receipt.Execution{Isolation: "none"}}
 	sum.Alive = alive
 	a.Fill(r, sum, boot)
+	r.Normalize()
 	return r
 }
 
@@ -431,6 +432,7 @@ func TestNetworkSettles(t *testing.T) {
 	for range 2 { // Fill changes nothing
 		r := &receipt.Receipt{}
 		a.Fill(r, Summary{}, boot)
+		r.Normalize()
 		check(t, "attempts", r.Network.Attempts, []receipt.Attempt{
 			{Dst: "1.1.1.1:1", Protocol: "tcp", Result: "connected", PID: 100, Count: n * 9 / 10},
 			{Dst: "1.1.1.1:1", Protocol: "tcp", Result: "in_progress", PID: 100, Count: n / 10},
@@ -648,6 +650,7 @@ func TestLastRepeat(t *testing.T) {
 	}
 	r := &receipt.Receipt{}
 	a.Fill(r, Summary{Mode: "ebpf"}, boot)
+	r.Normalize()
 	var opens []uint64
 	for _, f := range r.Filesystem.Files {
 		opens = append(opens, f.Opens)
@@ -684,6 +687,7 @@ func TestAggregatorGrowth(t *testing.T) {
 	}
 	r := &receipt.Receipt{}
 	a.Fill(r, Summary{}, boot)
+	r.Normalize()
 	if len(r.Filesystem.Files) != files || r.Filesystem.Files[0].Opens != 6+5*3 {
 		t.Errorf("%d files, the first with %d opens", len(r.Filesystem.Files), r.Filesystem.Files[0].Opens)
 	}

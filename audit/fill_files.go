@@ -2,6 +2,7 @@ package audit
 
 import (
 	"cmp"
+	"sync"
 
 	"glasshouse/receipt"
 )
@@ -10,9 +11,11 @@ import (
 // paths are text.
 func (t *fileTable) fill(fs *receipt.Filesystem, gaps gapSet) {
 	files := t.sorted()
+	var lists sync.WaitGroup
+	lists.Go(func() { t.fillLists(fs, files) })
 	t.fillFiles(fs, files)
-	t.fillLists(fs, files)
-	t.fillRest(fs)
+	lists.Wait()
+	t.fillMounts(fs)
 	for _, n := range t.shared {
 		gaps.add(receipt.GapSharedMapping, "files were mapped shared and writable; writes through a mapping pass no system call", *n)
 	}
@@ -124,7 +127,7 @@ func (c fileCreated) row() receipt.Created {
 	return row
 }
 
-func (t *fileTable) fillRest(fs *receipt.Filesystem) {
+func (t *fileTable) fillMounts(fs *receipt.Filesystem) {
 	fs.Mounts = nil
 	for m := range t.mounts {
 		row := receipt.Mount{Op: m.op, Path: m.path, Source: m.source}

@@ -63,6 +63,7 @@ func TestFillKeeps(t *testing.T) {
 		Reason: ptr("no right to"), Gaps: []receipt.Gap{{Kind: "x", Detail: "y", Count: 1}},
 	}}
 	NewAggregator().Fill(r, Summary{Gaps: []Gap{{"x", "y", 2}, {"x", "z", 1}}}, boot)
+	r.Normalize()
 	check(t, "observation", r.Observation, receipt.Observation{
 		Mode: "none", Reason: ptr("no right to"),
 		Gaps: []receipt.Gap{{Kind: "x", Detail: "y", Count: 3}, {Kind: "x", Detail: "z", Count: 1}},
@@ -88,6 +89,7 @@ func TestRootGap(t *testing.T) {
 		}
 		r := &receipt.Receipt{Execution: receipt.Execution{Isolation: isolation}}
 		a.Fill(r, Summary{Mode: "ebpf"}, boot)
+		r.Normalize()
 		check(t, isolation, r.Observation.Gaps, want)
 	}
 }

@@ -11,7 +11,7 @@ import (
 // time, from where they differ on: comparing whole strings, which lie
 // anywhere in memory, takes several times as long.
 func sortByPath[T any](list []T, path func(*T) string, compare func(a, b *T) int) {
-	s := pathSorter[T]{list, path, compare}
+	s := pathSorter[T]{list, path, compare, make([]place, len(list))}
 	places := make([]place, len(list))
 	for i := range places {
 		places[i].at = uint32(i)
@@ -28,6 +28,7 @@ type pathSorter[T any] struct {
 	list    []T
 	path    func(*T) string
 	compare func(a, b *T) int
+	spare   []place
 }
 
 // place is an element of the list, and eight bytes of its path.
@@ -58,7 +59,7 @@ func (s *pathSorter[T]) sort(places []place, depth int) {
 	for i, p := range places {
 		places[i].word = word(s.at(p)[alike:])
 	}
-	slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.word, b.word) })
+	s.sortWords(places)
 	for len(places) > 0 {
 		n := 1
 		ended := len(s.at(places[0])) < alike+8
@@ -75,6 +76,42 @@ func (s *pathSorter[T]) sort(places []place, depth int) {
 		}
 		places = places[n:]
 	}
+}
+
+// sortWords sorts by the words: by one byte after the other, from the last on,
+// of those in which they differ.
+func (s *pathSorter[T]) sortWords(places []place) {
+	const few = 256
+	if len(places) <= few {
+		slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.word, b.word) })
+		return
+	}
+	var differ uint64
+	for _, p := range places {
+		differ |= p.word ^ places[0].word
+	}
+	from, to := places, s.spare[:len(places)]
+	for shift := 0; shift < 64; shift += 8 {
+		if differ>>shift&0xff == 0 {
+			continue
+		}
+		var next [256]int // where the next place with that byte goes
+		for _, p := range from {
+			next[byte(p.word>>shift)]++
+		}
+		sum := 0
+		for i, n := range next {
+			next[i] = sum
+			sum += n
+		}
+		for _, p := range from {
+			n := &next[byte(p.word>>shift)]
+			to[*n] = p
+			*n++
+		}
+		from, to = to, from
+	}
+	copy(places, from) // onto themselves after an even number of rounds
 }
 
 func (s *pathSorter[T]) compareAll(places []place) {

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Normalize brings r into the one form in which receipts are written: no nil
@@ -16,6 +17,8 @@ func (r *Receipt) Normalize() {
 		r.ReceiptVersion = Version
 	}
 	r.Processes, r.Filesystem.Read, r.Filesystem.Written = nil, nil, nil // see legacy
+	var files sync.WaitGroup                                             // which are most of a large receipt
+	files.Go(r.Filesystem.normalizeFiles)
 	receiptTidy()(reflect.ValueOf(r).Elem())
 
 	r.Observation.normalize()
@@ -30,6 +33,7 @@ func (r *Receipt) Normalize() {
 			slices.Compare(a.Argv, b.Argv), cmp.Compare(a.PID, b.PID), cmp.Compare(a.Count, b.Count))
 	})
 	r.legacy()
+	files.Wait()
 }
 
 // legacy derives the keys that v0.2 had in other places.
@@ -98,6 +102,15 @@ func (f *Filesystem) normalize() {
 		}
 		return cmp.Or(cmp.Compare(a.Op, b.Op), cmp.Compare(a.To, b.To), cmp.Compare(a.Errno, b.Errno), cmp.Compare(a.Count, b.Count))
 	})
+}
+
+func (f *Filesystem) normalizeFiles() {
+	if f.Files == nil {
+		f.Files = []FileEntry{}
+	}
+	for i := range f.Files {
+		f.Files[i].tidy()
+	}
 	sortList(f.Files, func(a, b *FileEntry) int {
 		if a.Path != b.Path {
 			return cmp.Compare(a.Path, b.Path)
@@ -105,11 +118,20 @@ func (f *Filesystem) normalize() {
 		return cmp.Or(slices.Compare(a.PathBytes, b.PathBytes), compareBool(a.PathCut, b.PathCut),
 			compareBool(a.OtherMounts, b.OtherMounts))
 	})
-	for i := range f.Files {
-		if names := &f.Files[i].Requested; len(*names) > 1 {
-			sortSet(names, compareText)
-		}
+}
+
+// tidy also moves a path that is not text to path_bytes. What has a text form
+// alone already stays as it was.
+func (f *FileEntry) tidy() {
+	if !IsText(f.Path) {
+		f.PathBytes = []byte(f.Path)
+		f.Path = Text(f.Path)
 	}
+	tidyTexts(&f.Requested)
+	if len(f.Requested) > 1 {
+		sortSet(&f.Requested, compareText)
+	}
+	tidyText(&f.Source)
 }
 
 func (n *Network) normalize() {

@@ -79,11 +79,11 @@ func tidySlice(typ reflect.Type) tidier {
 	if typ.Elem().Kind() == reflect.Uint8 {
 		return nil
 	}
-	switch typ { // the long lists
+	switch typ {
 	case reflect.TypeFor[[]string]():
 		return func(v reflect.Value) { tidyTexts(v.Addr().Interface().(*[]string)) }
 	case reflect.TypeFor[[]FileEntry]():
-		return func(v reflect.Value) { tidyFiles(v.Addr().Interface().(*[]FileEntry)) }
+		return nil // see normalizeFiles
 	}
 	element := tidierOf(typ.Elem())
 	return func(v reflect.Value) {
@@ -105,23 +105,6 @@ func tidyTexts(list *[]string) {
 	}
 	for i := range *list {
 		tidyText(&(*list)[i])
-	}
-}
-
-// tidyFiles also moves paths that are not text to path_bytes. What has a text
-// form alone already stays as it was.
-func tidyFiles(list *[]FileEntry) {
-	if *list == nil {
-		*list = []FileEntry{}
-	}
-	for i := range *list {
-		f := &(*list)[i]
-		if !IsText(f.Path) {
-			f.PathBytes = []byte(f.Path)
-			f.Path = Text(f.Path)
-		}
-		tidyTexts(&f.Requested)
-		tidyText(&f.Source)
 	}
 }
 
