@@ -43,37 +43,41 @@ func (t *fileTable) fillFiles(fs *receipt.Filesystem, files []*file) {
 	for r := range t.requested {
 		requested[r.file] = append(requested[r.file], r.name)
 	}
-	asked := 0
-	for _, f := range files {
-		if f.asked > 0 {
-			asked++
-		}
-	}
-	names := make([]string, 0, asked) // of all files together
-
+	names := make([]string, len(files)) // of all files together
 	fs.Files = make([]receipt.FileEntry, len(files))
-	for i, f := range files {
-		row := &fs.Files[i]
-		*row = receipt.FileEntry{
-			Path: f.path, PathCut: f.is(fileCutName), Opens: f.opens,
-			Read: f.is(fileRead), Written: f.is(fileWritten), Executed: f.is(fileExecuted),
-			MappedExec:   f.is(fileMappedExec),
-			BytesRead:    f.ioRead,
-			BytesWritten: f.ioWritten,
-			Source:       f.source(),
-			Deleted:      f.is(fileWasGone) && f.goneAt >= f.seenAt,
-			OtherMounts:  f.is(fileOtherNS),
-		}
-		if f.asked > 0 {
-			names = append(names, f.path[len(f.path)-int(f.asked):])
-			row.Requested = names[len(names)-1 : len(names) : len(names)]
-		}
-		if len(requested) > 0 {
-			row.Requested = append(row.Requested, requested[f]...)
-		}
-		if len(t.shared) > 0 {
-			row.MappedShared = t.shared[f] != nil
-		}
+
+	var parts sync.WaitGroup
+	for from := 0; from < len(files); from += fillPart {
+		parts.Go(func() {
+			for i := from; i < min(from+fillPart, len(files)); i++ {
+				f, row := files[i], &fs.Files[i]
+				f.row(row, names[i:i:i+1])
+				if len(requested) > 0 {
+					row.Requested = append(row.Requested, requested[f]...)
+				}
+				if len(t.shared) > 0 {
+					row.MappedShared = t.shared[f] != nil
+				}
+			}
+		})
+	}
+	parts.Wait()
+}
+
+// fillPart is how many files are filled in by one goroutine.
+const fillPart = 1 << 16
+
+// row fills in what the file itself tells; name has room for a name that was passed
+// for it.
+func (f *file) row(row *receipt.FileEntry, name []string) {
+	row.Path, row.PathCut, row.OtherMounts = f.path, f.is(fileCutName), f.is(fileOtherNS)
+	row.Opens, row.BytesRead, row.BytesWritten = f.opens, f.ioRead, f.ioWritten
+	row.Read, row.Written = f.is(fileRead), f.is(fileWritten)
+	row.Executed, row.MappedExec = f.is(fileExecuted), f.is(fileMappedExec)
+	row.Source = f.source()
+	row.Deleted = f.is(fileWasGone) && f.goneAt >= f.seenAt
+	if f.asked > 0 {
+		row.Requested = append(name, f.path[len(f.path)-int(f.asked):])
 	}
 }
 
