@@ -5,6 +5,7 @@ import (
 	"io"
 	"reflect"
 	"sync"
+	"unsafe"
 )
 
 // Encode normalises r and writes it as JSON: indented by two spaces, without
@@ -16,7 +17,7 @@ import (
 func Encode(w io.Writer, r *Receipt) error {
 	r.Normalize()
 	e := encoder{parts: &pipeline{w: w}}
-	receiptPlan()(&e, reflect.ValueOf(r).Elem())
+	receiptPlan()(&e, unsafe.Pointer(r))
 	e.buf = append(e.buf, '\n')
 	writeErr := e.parts.finish(e.buf)
 	if err := e.parts.failed(e.err); err != nil {
@@ -43,28 +44,32 @@ type encoder struct {
 // partLen is how many elements of a long list are one part.
 const partLen = 1024
 
-// elements appends the elements of a list, each after the text between.
-func (e *encoder) elements(list reflect.Value, from, to int, between string, element plan) {
+// elements is how those of a list are written.
+type elements struct {
+	plan    plan
+	size    uintptr // of one in memory
+	between string  // before each
+}
+
+// some appends some elements of the list that begins at first.
+func (e *encoder) some(el *elements, first unsafe.Pointer, from, to int) {
 	for i := from; i < to; i++ {
 		if i > 0 {
 			e.buf = append(e.buf, ',')
 		}
-		e.buf = append(e.buf, between...)
-		element(e, list.Index(i))
+		e.buf = append(e.buf, el.between...)
+		el.plan(e, unsafe.Add(first, uintptr(i)*el.size))
 	}
 }
 
-// list is elements for the whole list, in parts if it is long.
-func (e *encoder) list(list reflect.Value, between string, element plan) {
-	n := list.Len()
+// list appends n elements, in parts if these are many.
+func (e *encoder) list(el *elements, first unsafe.Pointer, n int) {
 	if e.parts == nil || n < 2*partLen {
-		e.elements(list, 0, n, between, element)
+		e.some(el, first, 0, n)
 		return
 	}
 	e.buf = e.parts.put(e.buf)
 	for from := 0; from < n; from += partLen {
-		e.parts.make(func(part *encoder) {
-			part.elements(list, from, min(from+partLen, n), between, element)
-		})
+		e.parts.make(func(part *encoder) { part.some(el, first, from, min(from+partLen, n)) })
 	}
 }
