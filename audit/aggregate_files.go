@@ -7,9 +7,7 @@ import (
 )
 
 type fileTable struct {
-	whole     map[string]*file   // by names that are wholly known and of the recorder's mount namespace
-	other     map[fileName]*file // by all other names
-	files     [][]file           // all of them, in the order in which they were met
+	byName    fileIndex
 	requested map[fileRequest]struct{}
 	shared    map[*file]*uint64 // mappings through which the file's bytes could be changed
 	created   map[fileCreated]struct{}
@@ -20,8 +18,7 @@ type fileTable struct {
 
 func newFileTable() fileTable {
 	return fileTable{
-		whole:     map[string]*file{},
-		other:     map[fileName]*file{},
+		byName:    newFileIndex(),
 		requested: map[fileRequest]struct{}{},
 		shared:    map[*file]*uint64{},
 		created:   map[fileCreated]struct{}{},
@@ -75,6 +72,8 @@ func (f *file) set(flag fileFlags, so bool) {
 	}
 }
 
+func (f *file) name() fileName { return fileName{f.path, f.is(fileCutName), f.is(fileOtherNS)} }
+
 // listed tells whether the name has a place in the lists of absolute paths.
 func (f *file) listed() bool { return !f.is(fileCutName) && strings.HasPrefix(f.path, "/") }
 
@@ -101,44 +100,9 @@ type (
 	}
 )
 
-func (t *fileTable) get(name fileName) *file {
-	odd := name.cut || name.otherNS
-	var f *file
-	if odd {
-		f = t.other[name]
-	} else {
-		f = t.whole[name.path]
-	}
-	if f != nil {
-		return f
-	}
-	f = t.add()
-	f.path = name.path
-	f.set(fileCutName, name.cut)
-	f.set(fileOtherNS, name.otherNS)
-	if odd {
-		t.other[name] = f
-	} else {
-		t.whole[name.path] = f
-	}
-	return f
-}
-
-// add makes room for many files at a time.
-func (t *fileTable) add() *file {
-	const some = 128
-	last := len(t.files) - 1
-	if last < 0 || len(t.files[last]) == some {
-		t.files = append(t.files, make([]file, 0, some))
-		last++
-	}
-	t.files[last] = append(t.files[last], file{})
-	return &t.files[last][len(t.files[last])-1]
-}
-
 // kernelFile is the file at a path that the kernel showed.
 func (t *fileTable) kernelFile(p Path, time uint64) *file {
-	f := t.get(fileName{p.Name, p.Cut, p.OtherNS})
+	f := t.byName.get(fileName{p.Name, p.Cut, p.OtherNS})
 	f.flags |= fileKernel
 	if p.Deleted {
 		f.vanish(time)

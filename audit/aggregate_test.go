@@ -674,7 +674,7 @@ func TestAggregatorGrowth(t *testing.T) {
 		open(i, i+1)
 	}
 	full := heap()
-	if each := (full - before) / files; each > 350 {
+	if each := (full - before) / files; each > 250 {
 		t.Errorf("%d bytes for each file", each)
 	}
 	for i := range 5 * files {

@@ -25,11 +25,9 @@ func (t *fileTable) fill(fs *receipt.Filesystem, gaps gapSet) {
 
 // sorted are all files by name.
 func (t *fileTable) sorted() []*file {
-	files := make([]*file, 0, len(t.whole)+len(t.other))
-	for _, some := range t.files {
-		for i := range some {
-			files = append(files, &some[i])
-		}
+	files := make([]*file, t.byName.files.len)
+	for i := range files {
+		files[i] = t.byName.files.at(uint32(i))
 	}
 	const rest = fileCutName | fileOtherNS // of the name; no path is of both kinds often
 	sortByPath(files, func(f **file) string { return (*f).path }, func(a, b **file) int {

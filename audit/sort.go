@@ -62,20 +62,25 @@ func (s *pathSorter[T]) sort(places []place, depth int) {
 	s.sortWords(places)
 	for len(places) > 0 {
 		n := 1
-		ended := len(s.at(places[0])) < alike+8
 		for n < len(places) && places[n].word == places[0].word {
-			ended = ended || len(s.at(places[n])) < alike+8
 			n++
 		}
-		switch {
-		case n == 1:
-		case ended: // the words do not tell a path's end from a NUL
-			s.compareAll(places[:n])
-		default:
-			s.sort(places[:n], alike+8)
+		if n > 1 {
+			s.sortAlike(places[:n], alike+8)
 		}
 		places = places[n:]
 	}
+}
+
+// sortAlike sorts places whose words are equal.
+func (s *pathSorter[T]) sortAlike(places []place, depth int) {
+	for _, p := range places {
+		if len(s.at(p)) < depth { // the words do not tell a path's end from a NUL
+			s.compareAll(places)
+			return
+		}
+	}
+	s.sort(places, depth)
 }
 
 // sortWords sorts by the words: by one byte after the other, from the last on,
