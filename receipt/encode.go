@@ -42,7 +42,7 @@ type encoder struct {
 }
 
 // partLen is how many elements of a long list are one part.
-const partLen = 1024
+const partLen = 256
 
 // elements is how those of a list are written.
 type elements struct {

@@ -88,5 +88,8 @@ func (p *pipeline) buffer() []byte {
 	if b, ok := p.free.Get().(*[]byte); ok {
 		return (*b)[:0]
 	}
-	return nil
+	return make([]byte, 0, partSize)
 }
+
+// partSize is about what a part of files takes, in bytes.
+const partSize = 128 << 10
