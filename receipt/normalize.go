@@ -30,7 +30,8 @@ func (r *Receipt) Normalize() {
 	})
 	sortList(r.ExecFailures, func(a, b *ExecFail) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Errno, b.Errno),
-			slices.Compare(a.Argv, b.Argv), cmp.Compare(a.PID, b.PID), cmp.Compare(a.Count, b.Count))
+			slices.Compare(a.Argv, b.Argv), cmp.Compare(a.PID, b.PID), cmp.Compare(a.Count, b.Count),
+			compareBool(a.PathCut, b.PathCut), compareBool(a.ArgvTruncated, b.ArgvTruncated))
 	})
 	r.legacy()
 	files.Wait()
@@ -100,7 +101,8 @@ func (f *Filesystem) normalize() {
 		if a.Path != b.Path {
 			return cmp.Compare(a.Path, b.Path)
 		}
-		return cmp.Or(cmp.Compare(a.Op, b.Op), cmp.Compare(a.To, b.To), cmp.Compare(a.Errno, b.Errno), cmp.Compare(a.Count, b.Count))
+		return cmp.Or(cmp.Compare(a.Op, b.Op), cmp.Compare(a.To, b.To), cmp.Compare(a.Errno, b.Errno),
+			cmp.Compare(a.Count, b.Count), compareBool(a.PathCut, b.PathCut))
 	})
 }
 
