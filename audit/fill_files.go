@@ -7,8 +7,8 @@ import (
 	"glasshouse/receipt"
 )
 
-// fill writes all lists in their order, so that they need no sorting where all
-// paths are text.
+// fill writes the long lists in their order, so that they need no sorting where
+// all paths are text.
 func (t *fileTable) fill(fs *receipt.Filesystem, gaps gapSet) {
 	files := t.sorted()
 	var lists sync.WaitGroup
@@ -81,16 +81,18 @@ func (f *file) row(row *receipt.FileEntry, name []string) {
 
 // fillLists writes the lists of plain paths, and what was made of each.
 func (t *fileTable) fillLists(fs *receipt.Filesystem, files []*file) {
-	var reads, writes, deletes int
+	var reads, writes, deletes, made int
 	for _, f := range files {
 		reads += int(f.flags & fileRead / fileRead)
 		writes += int(f.flags & fileWritten / fileWritten)
 		deletes += int(f.flags & fileRemoved / fileRemoved)
+		made += int(f.flags & fileMade / fileMade)
 	}
 	fs.Reads = make([]string, 0, reads)
 	fs.Writes = make([]string, 0, writes)
 	fs.Deletes = make([]string, 0, deletes)
-	fs.Created, fs.Changed = nil, nil
+	fs.Created = make([]receipt.Created, 0, made+len(t.created))
+	fs.Changed = nil
 
 	created := make(map[*file][]fileCreated)
 	for c := range t.created {

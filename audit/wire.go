@@ -23,8 +23,9 @@ type WireHead struct {
 
 const wireSegments = 5
 
-// WireAgain says that the event was told before, and how often it was seen
-// since: the name of a directory above may have changed in between.
+// WireAgain closes the count of an earlier event: how often that was seen since
+// it was told, which may be never, moving how many bytes. The record's own event
+// has taken its place among those that are counted.
 type WireAgain struct{ ID, Count, Read, Written uint64 }
 
 // WireSegment describes one of the runs of bytes behind the head.
