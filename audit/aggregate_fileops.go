@@ -107,7 +107,7 @@ func (t *fileTable) rename(e *FileOp) bool {
 // named is the file of a name that the run passed, or of an open file.
 func (t *fileTable) named(target Target) *file {
 	name := target.Name()
-	f := t.byName.get(fileName{path: name, otherNS: target.Base.OtherNS})
+	f := t.get(fileName{path: name, otherNS: target.Base.OtherNS})
 	f.set(fileKernel, target.Kernel())
 	t.request(f, target.Requested)
 	return f

@@ -7,24 +7,24 @@ import (
 )
 
 type fileTable struct {
-	byName    fileIndex
+	files     index[file]
 	requested map[fileRequest]struct{}
 	shared    map[*file]*uint64 // mappings through which the file's bytes could be changed
 	created   map[fileCreated]struct{}
 	mounts    map[mountChange]struct{}
 	renames   map[fileRename]struct{}
-	failures  map[fileFailure]*uint64
+	failures  index[fileFailure]
 }
 
 func newFileTable() fileTable {
 	return fileTable{
-		byName:    newFileIndex(),
+		files:     newIndex[file](),
 		requested: map[fileRequest]struct{}{},
 		shared:    map[*file]*uint64{},
 		created:   map[fileCreated]struct{}{},
 		mounts:    map[mountChange]struct{}{},
 		renames:   map[fileRename]struct{}{},
-		failures:  map[fileFailure]*uint64{},
+		failures:  newIndex[fileFailure](),
 	}
 }
 
@@ -92,17 +92,32 @@ type (
 		op, path, from, source string
 		hasFrom                bool
 	}
-	fileRename  struct{ from, to string }
-	fileFailure struct {
+	fileRename struct{ from, to string }
+	failureKey struct {
 		op, path, to string
 		errno        int32
 		cut          bool
 	}
+	fileFailure struct {
+		failureKey
+		count uint64
+	}
 )
+
+// get returns the file of that name, a new one if there is none.
+func (t *fileTable) get(name fileName) *file {
+	f, found := t.files.get(name.path, "", func(f *file) bool { return f.name() == name })
+	if !found {
+		f.path = name.path
+		f.set(fileCutName, name.cut)
+		f.set(fileOtherNS, name.otherNS)
+	}
+	return f
+}
 
 // kernelFile is the file at a path that the kernel showed.
 func (t *fileTable) kernelFile(p Path, time uint64) *file {
-	f := t.byName.get(fileName{p.Name, p.Cut, p.OtherNS})
+	f := t.get(fileName{p.Name, p.Cut, p.OtherNS})
 	f.flags |= fileKernel
 	if p.Deleted {
 		f.vanish(time)
@@ -207,7 +222,7 @@ func (t *fileTable) executed(e *Exec) {
 
 // failed returns the counter for repeats.
 func (t *fileTable) failed(e *FileOp) *uint64 {
-	key := fileFailure{op: e.Op, path: e.Path.Name(), errno: e.Errno, cut: partial(e.Path)}
+	key := failureKey{op: e.Op, path: e.Path.Name(), errno: e.Errno, cut: partial(e.Path)}
 	if e.Errno == eNOENT && e.Path.Kernel() {
 		key.path = "" // an empty name names nothing, least of all the folder
 	}
@@ -219,11 +234,10 @@ func (t *fileTable) failed(e *FileOp) *uint64 {
 		key.to = e.To.Requested
 		key.cut = key.cut || e.To.Cut
 	}
-	n := t.failures[key]
-	if n == nil {
-		n = new(uint64)
-		t.failures[key] = n
+	f, found := t.failures.get(key.path, key.to, func(f *fileFailure) bool { return f.failureKey == key })
+	if !found {
+		f.failureKey = key
 	}
-	*n = addSat(*n, 1)
-	return n
+	f.count = addSat(f.count, 1)
+	return &f.count
 }

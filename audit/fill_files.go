@@ -25,10 +25,8 @@ func (t *fileTable) fill(fs *receipt.Filesystem, gaps gapSet) {
 
 // sorted are all files by name.
 func (t *fileTable) sorted() []*file {
-	files := make([]*file, t.byName.files.len)
-	for i := range files {
-		files[i] = t.byName.files.at(uint32(i))
-	}
+	files := make([]*file, 0, t.files.all.len)
+	t.files.all.each(func(f *file) { files = append(files, f) })
 	const rest = fileCutName | fileOtherNS // of the name; no path is of both kinds often
 	sortByPath(files, func(f **file) string { return (*f).path }, func(a, b **file) int {
 		return cmp.Compare((*a).flags&rest, (*b).flags&rest)
@@ -157,20 +155,20 @@ func (t *fileTable) fillRenames(fs *receipt.Filesystem, gaps gapSet) {
 }
 
 func (t *fileTable) fillFailures(fs *receipt.Filesystem, gaps gapSet) {
-	fs.Failed = make([]receipt.FailedOp, 0, len(t.failures))
-	for k, n := range t.failures {
-		if k.errno == eIOCBQUEUED {
-			what := k.op + " " + k.path
-			if k.to != "" {
-				what += ", " + k.to
+	fs.Failed = make([]receipt.FailedOp, 0, t.failures.all.len)
+	t.failures.all.each(func(f *fileFailure) {
+		if f.errno == eIOCBQUEUED {
+			what := f.op + " " + f.path
+			if f.to != "" {
+				what += ", " + f.to
 			}
-			gaps.add(receipt.GapIOUring, what+": not to be reported if it is done", *n)
-			continue
+			gaps.add(receipt.GapIOUring, what+": not to be reported if it is done", f.count)
+			return
 		}
 		fs.Failed = append(fs.Failed, receipt.FailedOp{
-			Op: k.op, Path: k.path, To: k.to, PathCut: k.cut, Errno: errnoName(k.errno), Count: *n,
+			Op: f.op, Path: f.path, To: f.to, PathCut: f.cut, Errno: errnoName(f.errno), Count: f.count,
 		})
-	}
+	})
 	sortByPath(fs.Failed, func(f *receipt.FailedOp) string { return f.Path }, func(a, b *receipt.FailedOp) int {
 		return cmp.Or(cmp.Compare(a.Op, b.Op), cmp.Compare(a.To, b.To), cmp.Compare(a.Errno, b.Errno), cmp.Compare(a.Count, b.Count))
 	})

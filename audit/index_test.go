@@ -7,9 +7,9 @@ import (
 )
 
 // Names are told apart, and found again however many there are.
-func TestFileIndex(t *testing.T) {
+func TestIndex(t *testing.T) {
 	rng := rand.New(rand.NewPCG(13, 14))
-	x := newFileIndex()
+	x := newFileTable()
 	known := map[fileName]*file{}
 	for range 50_000 {
 		name := fileName{fmt.Sprintf("/%d", rng.IntN(10_000)), rng.IntN(4) == 0, rng.IntN(4) == 0}
@@ -22,20 +22,19 @@ func TestFileIndex(t *testing.T) {
 		}
 		known[name] = f
 	}
-	if int(x.files.len) != len(known) || len(x.slots)/4*3 < len(known) {
-		t.Errorf("%d files for %d names, in %d slots", x.files.len, len(known), len(x.slots))
+	if int(x.files.all.len) != len(known) || len(x.files.slots)/4*3 < len(known) {
+		t.Errorf("%d files for %d names, in %d slots", x.files.all.len, len(known), len(x.files.slots))
 	}
-	// Names of one hash.
-	same := newFileIndex()
+	// Values of one hash.
+	same := newIndex[int]()
 	for i := range 100 {
-		slot := same.search(7, func(f *file) bool { return f.path == fmt.Sprint(i) })
-		if slot.file != 0 {
+		n, found := same.get("name", "", func(n *int) bool { return *n == i })
+		if found {
 			t.Fatalf("%d is there already", i)
 		}
-		same.files.add().path = fmt.Sprint(i)
-		*slot = fileSlot{7, same.files.len}
+		*n = i
 	}
-	if slot := same.search(7, func(f *file) bool { return f.path == "42" }); slot.file != 43 {
-		t.Errorf("42 is file %d", slot.file)
+	if n, found := same.get("name", "", func(n *int) bool { return *n == 42 }); !found || *n != 42 {
+		t.Errorf("42 is %d, %v", *n, found)
 	}
 }
