@@ -21,7 +21,8 @@ import (
 
 // Collector records with eBPF. See audit.Collector.
 type Collector struct {
-	opts Options
+	opts   Options
+	object object
 
 	mu      sync.Mutex // guards what follows against Stop
 	probes  *probes
@@ -42,9 +43,9 @@ type Collector struct {
 	readErr   error
 }
 
-// New returns a collector. Nothing is loaded before Attach.
+// New returns a collector, and begins to read what Attach will load.
 func New(opts Options) audit.Collector {
-	return &Collector{opts: opts}
+	return &Collector{opts: opts, object: read(opts)}
 }
 
 // TapRecords has tap called with each record of the ring. See audit.RawSource.
@@ -61,7 +62,7 @@ func (c *Collector) Attach(_ context.Context, sink audit.Sink) error {
 	if c.probes != nil || c.summary != nil {
 		return errors.New("collector is already in use")
 	}
-	p, err := load(c.opts)
+	p, err := load(c.object)
 	if err != nil {
 		return explain(err)
 	}
@@ -287,7 +288,7 @@ func (c *Collector) finishReading(ctx context.Context) error {
 
 // Trial loads and attaches the programs as a run would, and detaches them.
 func Trial(_ context.Context, opts Options) ([]audit.Hook, error) {
-	p, err := load(opts)
+	p, err := load(read(opts))
 	if err != nil {
 		return nil, explain(err)
 	}

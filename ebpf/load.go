@@ -19,19 +19,19 @@ import (
 	"glasshouse/audit"
 )
 
-// load loads what loadObject does, and says what is wrong with an object that is
-// not the embedded one.
-func load(opts Options) (p *probes, err error) {
+// load loads the object, and says what is wrong with one that is not the
+// embedded one.
+func load(o object) (p *probes, err error) {
 	err = raisingMemlock(func() (err error) {
-		p, err = loadObject(opts)
+		p, err = o.load()
 		return err
 	})
 	var refused *ebpf.VerifierError
 	var unavailable *audit.UnavailableError
 	switch {
-	case opts.ObjectDir != "" && errors.As(err, &refused):
+	case o.opts.ObjectDir != "" && errors.As(err, &refused):
 		err = &audit.UnavailableError{
-			Reason: "the kernel refused the object of " + opts.ObjectDir, Hint: objectHint, Err: err,
+			Reason: "the kernel refused the object of " + o.opts.ObjectDir, Hint: objectHint, Err: err,
 		}
 	case err != nil && !errors.As(err, &unavailable):
 		err = fmt.Errorf("load probes: %w", err)
@@ -39,50 +39,81 @@ func load(opts Options) (p *probes, err error) {
 	return p, err
 }
 
-// loadObject loads what of the object in dir, or of the embedded one, this
-// kernel can run. A kernel whose io_uring is built otherwise than the programs
-// expect refuses these, and gets the others.
-//
-// The kernel's own types take as long to read as the object and the greater
-// maps to make, and the programs need both.
-func loadObject(opts Options) (p *probes, err error) {
-	var (
-		types  = btf.NewCache()
-		fits   kernelFit
-		spec   *ebpf.CollectionSpec
-		tables map[string]*ebpf.Map
-		group  errgroup.Group
-	)
-	group.Go(func() error {
-		kernel, err := types.Kernel()
-		if err == nil {
-			fits = fitKernel(kernel)
+// object is what is read of an object and of the kernel, before anything is
+// asked of the kernel. Each may be called at any time, and waits.
+type object struct {
+	opts  Options
+	spec  func() (*ebpf.CollectionSpec, error)
+	types func() (*kernelTypes, error)
+	// lines is spec, with what that leaves out of the lines of source.
+	lines func() (*ebpf.CollectionSpec, error)
+}
+
+// read begins to read the object in Options.ObjectDir, or the embedded one.
+func read(opts Options) object {
+	o := object{opts: opts}
+	o.spec = soon(func() (*ebpf.CollectionSpec, error) { return loadSpec(opts.ObjectDir) })
+	o.lines = sync.OnceValues(func() (*ebpf.CollectionSpec, error) { return loadSpecWithLines(opts.ObjectDir) })
+	o.types = soon(func() (*kernelTypes, error) {
+		all, err := openKernelBTF()
+		if err != nil {
+			return nil, err
 		}
-		return err
+		spec, err := o.spec()
+		if err != nil {
+			return nil, err
+		}
+		names, err := kernelNames(spec)
+		if err != nil {
+			return nil, err
+		}
+		return all.cut(names)
 	})
-	group.Go(func() (err error) {
-		if spec, err = loadSpec(opts.ObjectDir); err != nil {
-			return err
-		}
-		if err = configure(spec, opts); err != nil {
-			return err
-		}
-		tables, err = makeTables(spec)
-		return err
-	})
-	err = group.Wait()
-	defer func() {
-		for _, m := range tables {
-			_ = m.Close() // the probes have their own
-		}
-	}()
+	return o
+}
+
+// soon calls f beside what goes on, and returns what waits for its result.
+func soon[T any](f func() (T, error)) func() (T, error) {
+	result := sync.OnceValues(f)
+	go result()
+	return result
+}
+
+// load loads what of the object this kernel can run. A kernel whose io_uring
+// is built otherwise than the programs expect refuses these, and gets the others.
+func (o object) load() (p *probes, err error) {
+	spec, err := o.spec()
 	if err != nil {
 		return nil, err
 	}
-	if err := fits.apply(spec); err != nil {
+	if err := configure(spec, o.opts); err != nil {
 		return nil, err
 	}
-	if p, err = loadAll(spec, tables, types); err != nil {
+	tables := soon(func() (map[string]*ebpf.Map, error) { return makeTables(spec) })
+	defer func() {
+		made, _ := tables()
+		for _, m := range made {
+			_ = m.Close() // the probes have their own
+		}
+	}()
+	types, err := o.types()
+	if err != nil {
+		return nil, err
+	}
+	if err := fitKernel(types.Spec).apply(spec); err != nil {
+		return nil, err
+	}
+	maps := soon(func() (*ebpf.Collection, error) {
+		made, err := tables()
+		if err != nil {
+			return nil, err
+		}
+		return ebpf.NewCollectionWithOptions(
+			&ebpf.CollectionSpec{Maps: spec.Maps, Variables: spec.Variables, Types: spec.Types, ByteOrder: spec.ByteOrder},
+			ebpf.CollectionOptions{MapReplacements: made},
+		)
+	})
+	if p, err = loadAll(spec, programLoader{maps, types, o.lines}); err != nil {
 		return nil, err
 	}
 	var objects struct {
@@ -97,6 +128,31 @@ func loadObject(opts Options) (p *probes, err error) {
 	return p, nil
 }
 
+// kernelNames are the names of all that is to be known of the kernel's types:
+// they are among those of the object's own.
+func kernelNames(spec *ebpf.CollectionSpec) (map[string]bool, error) {
+	names := map[string]bool{helpersType: true}
+	for t, err := range spec.Types.All() {
+		if err != nil {
+			return nil, fmt.Errorf("read the object's types: %w", err)
+		}
+		if name := t.TypeName(); name != "" {
+			names[string(essential([]byte(name)))] = true
+		}
+	}
+	for name := range spec.Programs { // they have their tracepoints' names
+		names[tracepointType(name)] = true
+	}
+	return names, nil
+}
+
+// tracepointType is the name of the type that says what a tracepoint's
+// arguments are.
+func tracepointType(tracepoint string) string { return "btf_trace_" + tracepoint }
+
+// helpersType is the enum of what programs may call.
+const helpersType = "bpf_func_id"
+
 // kernelFit says what of the programs fits a kernel.
 type kernelFit struct {
 	uring     uringFit
@@ -106,7 +162,7 @@ type kernelFit struct {
 func fitKernel(kernel *btf.Spec) kernelFit {
 	fit := kernelFit{uring: fitURing(kernel)}
 	var helpers *btf.Enum
-	if kernel.TypeByName("bpf_func_id", &helpers) == nil {
+	if kernel.TypeByName(helpersType, &helpers) == nil {
 		fit.typedTask = slices.ContainsFunc(helpers.Values, func(v btf.EnumValue) bool {
 			return v.Name == "BPF_FUNC_get_current_task_btf"
 		})
@@ -143,32 +199,25 @@ func makeTables(spec *ebpf.CollectionSpec) (map[string]*ebpf.Map, error) {
 	return tables, nil
 }
 
-// loadAll makes the other maps and then loads the programs side by side: to
-// verify them is most of what a start costs, and each is verified for itself.
-func loadAll(spec *ebpf.CollectionSpec, tables map[string]*ebpf.Map, types *btf.Cache) (*probes, error) {
-	loaded, err := ebpf.NewCollectionWithOptions(
-		&ebpf.CollectionSpec{Maps: spec.Maps, Variables: spec.Variables, Types: spec.Types, ByteOrder: spec.ByteOrder},
-		ebpf.CollectionOptions{Cache: types, MapReplacements: tables},
-	)
-	if err != nil {
-		return nil, err
-	}
-	p := &probes{loaded: loaded, programs: make(map[string]*ebpf.Program)}
+// loadAll loads the programs side by side: to verify them is most of what a
+// start costs, and each is verified for itself.
+func loadAll(spec *ebpf.CollectionSpec, loader programLoader) (*probes, error) {
 	var (
-		mu      sync.Mutex // guards what follows
-		refused error      // of the programs on io_uring
-		group   errgroup.Group
+		programs = make(map[string]*ebpf.Program)
+		mu       sync.Mutex // guards what follows
+		refused  error      // of the programs on io_uring
+		group    errgroup.Group
 	)
 	group.SetLimit(runtime.NumCPU())
 	for _, name := range bySize(spec) {
 		group.Go(func() error {
-			prog, err := loadProgram(spec.Programs[name], loaded.Maps, types)
+			prog, err := loader.load(spec.Programs[name])
 			mu.Lock()
 			defer mu.Unlock()
 			var verifier *ebpf.VerifierError
 			switch {
 			case err == nil:
-				p.programs[name] = prog
+				programs[name] = prog
 			case isURing(name) && errors.As(err, &verifier):
 				refused = err
 				err = nil
@@ -176,7 +225,13 @@ func loadAll(spec *ebpf.CollectionSpec, tables map[string]*ebpf.Map, types *btf.
 			return err
 		})
 	}
-	if err := group.Wait(); err != nil {
+	err := group.Wait()
+	loaded, mapsErr := loader.maps()
+	if mapsErr != nil {
+		return nil, mapsErr
+	}
+	p := &probes{loaded: loaded, programs: programs}
+	if err != nil {
 		p.close()
 		return nil, err
 	}
@@ -197,29 +252,6 @@ func bySize(spec *ebpf.CollectionSpec) []string {
 	return slices.SortedFunc(maps.Keys(spec.Programs), func(a, b string) int {
 		return len(spec.Programs[b].Instructions) - len(spec.Programs[a].Instructions)
 	})
-}
-
-// loadProgram loads one program with those of the maps that it names.
-func loadProgram(spec *ebpf.ProgramSpec, made map[string]*ebpf.Map, types *btf.Cache) (*ebpf.Program, error) {
-	for i := range spec.Instructions {
-		ins := &spec.Instructions[i]
-		if !ins.IsLoadFromMap() || ins.Reference() == "" {
-			continue
-		}
-		if err := ins.AssociateMap(made[ins.Reference()]); err != nil {
-			return nil, fmt.Errorf("program %s: map %s: %w", spec.Name, ins.Reference(), err)
-		}
-	}
-	// A collection, for a program alone reads the kernel's types for itself.
-	c, err := ebpf.NewCollectionWithOptions(
-		&ebpf.CollectionSpec{Programs: map[string]*ebpf.ProgramSpec{spec.Name: spec}, ByteOrder: spec.ByteOrder},
-		ebpf.CollectionOptions{Cache: types},
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	return c.DetachProgram(spec.Name), nil
 }
 
 // HaveRingBuf tells if the kernel has ring buffers, by making one.

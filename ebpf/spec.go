@@ -21,6 +21,13 @@ const objectHint = "build it with scripts/build-ebpf.sh, or unset GLASSHOUSE_BPF
 // loadSpec reads the object: the embedded one, or the one in dir.
 func loadSpec(dir string) (*ebpf.CollectionSpec, error) {
 	if dir == "" {
+		return withoutLines(_ProbesBytes)
+	}
+	return loadSpecWithLines(dir)
+}
+
+func loadSpecWithLines(dir string) (*ebpf.CollectionSpec, error) {
+	if dir == "" {
 		return loadProbes()
 	}
 	name := filepath.Join(dir, objectName())

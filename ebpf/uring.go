@@ -105,7 +105,7 @@ func (fit uringFit) apply(spec *ebpf.CollectionSpec) error {
 // tracepointArgs is the number of arguments of a tracepoint; 0 if there is none.
 func tracepointArgs(kernel *btf.Spec, name string) int {
 	var t *btf.Typedef
-	if kernel.TypeByName("btf_trace_"+name, &t) != nil {
+	if kernel.TypeByName(tracepointType(name), &t) != nil {
 		return 0
 	}
 	ptr, ok := t.Type.(*btf.Pointer)

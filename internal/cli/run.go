@@ -130,6 +130,7 @@ func runArgs(cmd *cobra.Command, args []string) error {
 
 // run checks everything that was asked for, and only then runs the command.
 func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
+	collectLate()
 	env, err := readSettings(os.Getenv, underWSL)
 	if err != nil {
 		return err
