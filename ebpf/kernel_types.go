@@ -131,7 +131,8 @@ func newKernelBTF(raw []byte) (*kernelBTF, error) {
 	if len(k.strings) == 0 || k.strings[len(k.strings)-1] != 0 {
 		return nil, errNotThisBTF
 	}
-	k.offsets = append(make([]uint32, 0, len(k.types)/20), 0) // void has no description
+	k.offsets = append(make([]uint32, 0, len(k.types)/24), 0) // void has no description
+	k.named = make([]uint32, 0, cap(k.offsets)/8)
 	for off := 0; off < len(k.types); {
 		if len(k.types)-off < headSize {
 			return nil, errNotThisBTF

@@ -4,8 +4,6 @@ package ebpf
 
 import (
 	"bytes"
-	"errors"
-	"os"
 	"testing"
 
 	"github.com/cilium/ebpf/btf"
@@ -96,26 +94,4 @@ func FuzzKernelBTF(f *testing.F) {
 		}
 		_, _ = all.cut(map[string]bool{"task_struct": true, "file": true, "io_kiocb": true, "op": true})
 	})
-}
-
-// A program that is not taken as it is loaded is loaded by the library.
-func TestLibraryLoads(t *testing.T) {
-	o := read(Options{})
-	types, err := o.types()
-	if errors.Is(err, os.ErrNotExist) {
-		t.Skip(err)
-	} else if err != nil {
-		t.Fatal(err)
-	}
-	types.ids = nil
-	p, err := load(o)
-	if errors.Is(err, os.ErrPermission) {
-		t.Skip(err)
-	} else if err != nil {
-		t.Fatal(err)
-	}
-	defer p.close()
-	if err := p.attach(); err != nil {
-		t.Error(err)
-	}
 }

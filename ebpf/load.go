@@ -8,6 +8,7 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -182,21 +183,33 @@ func (fit kernelFit) apply(spec *ebpf.CollectionSpec) error {
 	return fit.uring.apply(spec)
 }
 
-// makeTables makes the maps that begin with many free entries, or with a great
-// buffer: the kernel takes longer for these than for all others.
+// makeTables makes the maps but for those behind variables, which the kernel's
+// types have a say in. It takes some milliseconds where a map begins with many
+// free entries, or with a great buffer.
 func makeTables(spec *ebpf.CollectionSpec) (map[string]*ebpf.Map, error) {
-	tables := make(map[string]*ebpf.Map)
+	var (
+		tables = make(map[string]*ebpf.Map)
+		mu     sync.Mutex // guards tables
+		group  errgroup.Group
+	)
+	group.SetLimit(runtime.NumCPU())
 	for name, m := range spec.Maps {
-		if m.Type != ebpf.Hash && m.Type != ebpf.LRUHash && m.Type != ebpf.RingBuf {
-			continue
+		if strings.HasPrefix(name, ".") {
+			continue // a section of variables
 		}
-		table, err := ebpf.NewMap(m)
-		if err != nil {
-			return tables, fmt.Errorf("map %s: %w", name, err)
-		}
-		tables[name] = table
+		group.Go(func() error {
+			table, err := ebpf.NewMap(m)
+			if err != nil {
+				return fmt.Errorf("map %s: %w", name, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			tables[name] = table
+			return nil
+		})
 	}
-	return tables, nil
+	err := group.Wait()
+	return tables, err
 }
 
 // loadAll loads the programs side by side: to verify them is most of what a

@@ -38,21 +38,18 @@ func (l programLoader) load(spec *ebpf.ProgramSpec) (*ebpf.Program, error) {
 		return nil, err
 	}
 	spec = lines.Programs[spec.Name]
-	insns, err := l.withMaps(spec.Instructions)
-	if err != nil {
+	if err := l.addMaps(spec.Instructions); err != nil {
 		return nil, err
 	}
-	spec.Instructions = insns
 	return ebpf.NewProgram(spec)
 }
 
-// withMaps returns the instructions with the maps that they name.
-func (l programLoader) withMaps(insns asm.Instructions) (asm.Instructions, error) {
+// addMaps gives the instructions the maps that they name.
+func (l programLoader) addMaps(insns asm.Instructions) error {
 	made, err := l.maps()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	insns = slices.Clone(insns)
 	for i := range insns {
 		ins := &insns[i]
 		if !ins.IsLoadFromMap() || ins.Reference() == "" {
@@ -60,13 +57,13 @@ func (l programLoader) withMaps(insns asm.Instructions) (asm.Instructions, error
 		}
 		m := made.Maps[ins.Reference()]
 		if m == nil {
-			return nil, fmt.Errorf("map %s is missing", ins.Reference())
+			return fmt.Errorf("map %s is missing", ins.Reference())
 		}
 		if err := ins.AssociateMap(m); err != nil {
-			return nil, fmt.Errorf("map %s: %w", ins.Reference(), err)
+			return fmt.Errorf("map %s: %w", ins.Reference(), err)
 		}
 	}
-	return insns, nil
+	return nil
 }
 
 // loadRelocated loads a program with the kernel's types at hand. An error of
@@ -86,7 +83,7 @@ func (l programLoader) loadRelocated(spec *ebpf.ProgramSpec) (*ebpf.Program, err
 		return nil, err
 	}
 	defer handle.Close()
-	if insns, err = l.withMaps(insns); err != nil {
+	if err := l.addMaps(insns); err != nil {
 		return nil, fmt.Errorf("program %s: %w", spec.Name, err)
 	}
 	code := bytes.NewBuffer(make([]byte, 0, insns.Size()))
