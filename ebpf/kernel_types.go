@@ -29,6 +29,7 @@ type kernelBTF struct {
 	types, strings []byte
 	offsets        []uint32 // into types, by number
 	named          []uint32 // the numbers of structs, unions, enums and typedefs with a name
+	mapped         []byte   // nil if it was read
 }
 
 // The kinds of types.
@@ -104,15 +105,31 @@ func openKernelBTF() (*kernelBTF, error) {
 	if err != nil {
 		return nil, err
 	}
-	// It never changes, so it may stay mapped; Linux maps it from 6.16 on.
+	// It never changes, so it may be mapped; Linux does that from 6.16 on.
 	raw, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_PRIVATE)
+	mapped := raw
 	if err != nil {
 		raw, err = os.ReadFile(f.Name())
 	}
 	if err != nil {
 		return nil, err
 	}
-	return newKernelBTF(raw)
+	k, err := newKernelBTF(raw)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", f.Name(), err), unmap(mapped))
+	}
+	k.mapped = mapped
+	return k, nil
+}
+
+// close lets go of it; what was cut out of it stays.
+func (k *kernelBTF) close() { _ = unmap(k.mapped) }
+
+func unmap(mapped []byte) error {
+	if mapped == nil {
+		return nil
+	}
+	return unix.Munmap(mapped)
 }
 
 func newKernelBTF(raw []byte) (*kernelBTF, error) {

@@ -16,7 +16,7 @@ func TestKernelTypes(t *testing.T) {
 		t.Skip(err)
 	}
 	o := read(Options{})
-	cut, err := o.types()
+	cut, err := o.kernelTypes()
 	if err != nil {
 		t.Fatal(err)
 	}

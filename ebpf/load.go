@@ -23,8 +23,9 @@ import (
 // load loads the object, and says what is wrong with one that is not the
 // embedded one.
 func load(o object) (p *probes, err error) {
+	types := soon(o.kernelTypes)
 	err = raisingMemlock(func() (err error) {
-		p, err = o.load()
+		p, err = o.load(types)
 		return err
 	})
 	var refused *ebpf.VerifierError
@@ -40,37 +41,40 @@ func load(o object) (p *probes, err error) {
 	return p, err
 }
 
-// object is what is read of an object and of the kernel, before anything is
-// asked of the kernel. Each may be called at any time, and waits.
+// object is one that is being read. What its functions return they wait for.
 type object struct {
-	opts  Options
-	spec  func() (*ebpf.CollectionSpec, error)
-	types func() (*kernelTypes, error)
+	opts Options
+	spec func() (*ebpf.CollectionSpec, error)
 	// lines is spec, with what that leaves out of the lines of source.
 	lines func() (*ebpf.CollectionSpec, error)
 }
 
 // read begins to read the object in Options.ObjectDir, or the embedded one.
+// It looks at nothing else: in a guest nothing may be mounted yet.
 func read(opts Options) object {
-	o := object{opts: opts}
-	o.spec = soon(func() (*ebpf.CollectionSpec, error) { return loadSpec(opts.ObjectDir) })
-	o.lines = sync.OnceValues(func() (*ebpf.CollectionSpec, error) { return loadSpecWithLines(opts.ObjectDir) })
-	o.types = soon(func() (*kernelTypes, error) {
-		all, err := openKernelBTF()
-		if err != nil {
-			return nil, err
-		}
-		spec, err := o.spec()
-		if err != nil {
-			return nil, err
-		}
-		names, err := kernelNames(spec)
-		if err != nil {
-			return nil, err
-		}
-		return all.cut(names)
-	})
-	return o
+	return object{
+		opts:  opts,
+		spec:  soon(func() (*ebpf.CollectionSpec, error) { return loadSpec(opts.ObjectDir) }),
+		lines: sync.OnceValues(func() (*ebpf.CollectionSpec, error) { return loadSpecWithLines(opts.ObjectDir) }),
+	}
+}
+
+// kernelTypes reads of the kernel's types what the object names.
+func (o object) kernelTypes() (*kernelTypes, error) {
+	all, err := openKernelBTF()
+	if err != nil {
+		return nil, err
+	}
+	defer all.close()
+	spec, err := o.spec()
+	if err != nil {
+		return nil, err
+	}
+	names, err := kernelNames(spec)
+	if err != nil {
+		return nil, err
+	}
+	return all.cut(names)
 }
 
 // soon calls f beside what goes on, and returns what waits for its result.
@@ -82,7 +86,7 @@ func soon[T any](f func() (T, error)) func() (T, error) {
 
 // load loads what of the object this kernel can run. A kernel whose io_uring
 // is built otherwise than the programs expect refuses these, and gets the others.
-func (o object) load() (p *probes, err error) {
+func (o object) load(kernelTypes func() (*kernelTypes, error)) (p *probes, err error) {
 	spec, err := o.spec()
 	if err != nil {
 		return nil, err
@@ -97,7 +101,7 @@ func (o object) load() (p *probes, err error) {
 			_ = m.Close() // the probes have their own
 		}
 	}()
-	types, err := o.types()
+	types, err := kernelTypes()
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +118,7 @@ func (o object) load() (p *probes, err error) {
 			ebpf.CollectionOptions{MapReplacements: made},
 		)
 	})
-	if p, err = loadAll(spec, programLoader{maps, types, o.lines}); err != nil {
+	if p, err = loadAll(spec, programLoader{maps, types, o.lines, btf.NewCache()}); err != nil {
 		return nil, err
 	}
 	var objects struct {

@@ -4,7 +4,6 @@ package ebpf
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -20,7 +19,9 @@ import (
 type programLoader struct {
 	maps   func() (*ebpf.Collection, error) // a program is made ready while these are
 	kernel *kernelTypes
-	lines  func() (*ebpf.CollectionSpec, error) // the programs again, with their lines of source
+	// For the library:
+	lines func() (*ebpf.CollectionSpec, error) // the programs again, with their lines of source
+	cache *btf.Cache                           // of the kernel's types, all of them
 }
 
 // load loads one program. The library would look for its tracepoint among all
@@ -29,19 +30,30 @@ type programLoader struct {
 // that, and finds out why. What one needs may be in a module.
 func (l programLoader) load(spec *ebpf.ProgramSpec) (*ebpf.Program, error) {
 	p, err := l.loadRelocated(spec)
-	var refused unix.Errno
-	if err == nil || !errors.As(err, &refused) {
-		return p, err
+	if err == nil {
+		return p, nil
+	}
+	if _, err := l.maps(); err != nil {
+		return nil, err // no program will be taken
 	}
 	lines, err := l.lines()
 	if err != nil {
 		return nil, err
 	}
-	spec = lines.Programs[spec.Name]
+	spec = lines.Programs[spec.Name].Copy()
 	if err := l.addMaps(spec.Instructions); err != nil {
 		return nil, err
 	}
-	return ebpf.NewProgram(spec)
+	// A collection, for a program alone reads the kernel's types for itself.
+	c, err := ebpf.NewCollectionWithOptions(
+		&ebpf.CollectionSpec{Programs: map[string]*ebpf.ProgramSpec{spec.Name: spec}, ByteOrder: spec.ByteOrder},
+		ebpf.CollectionOptions{Cache: l.cache},
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return c.DetachProgram(spec.Name), nil
 }
 
 // addMaps gives the instructions the maps that they name.
@@ -66,8 +78,7 @@ func (l programLoader) addMaps(insns asm.Instructions) error {
 	return nil
 }
 
-// loadRelocated loads a program with the kernel's types at hand. An error of
-// the kernel's is an errno.
+// loadRelocated loads a program with the kernel's types at hand.
 func (l programLoader) loadRelocated(spec *ebpf.ProgramSpec) (*ebpf.Program, error) {
 	var types btf.Builder
 	insns, err := l.relocate(spec, &types)

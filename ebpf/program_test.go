@@ -13,33 +13,28 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// unloadable is the embedded object, of which the kernel takes no program on
-// tp_btf before the library has found its tracepoint.
-func unloadable(t *testing.T) object {
+// loadByLibrary loads an object of which the kernel takes no program on tp_btf
+// before the library has found its tracepoint.
+func loadByLibrary(t *testing.T, o object) (*probes, error) {
 	t.Helper()
-	o := read(Options{})
-	types, err := o.types()
+	types, err := o.kernelTypes()
 	if errors.Is(err, os.ErrNotExist) {
 		t.Skip(err)
 	} else if err != nil {
 		t.Fatal(err)
 	}
 	types.ids = nil
-	return o
-}
-
-func skipUnprivileged(t *testing.T, err error) {
-	t.Helper()
+	p, err := o.load(func() (*kernelTypes, error) { return types, nil })
 	var refused *ebpf.VerifierError
 	if errors.Is(err, os.ErrPermission) && !errors.As(err, &refused) {
 		t.Skip(err)
 	}
+	return p, err
 }
 
 // A program that is not taken as it is loaded is loaded by the library.
 func TestLibraryLoads(t *testing.T) {
-	p, err := load(unloadable(t))
-	skipUnprivileged(t, err)
+	p, err := loadByLibrary(t, read(Options{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,15 +46,14 @@ func TestLibraryLoads(t *testing.T) {
 
 // The log of the verifier names the lines of source.
 func TestRefusalNamesLines(t *testing.T) {
-	o := unloadable(t)
+	o := read(Options{})
 	lines, err := o.lines()
 	if err != nil {
 		t.Fatal(err)
 	}
 	insn := &lines.Programs[probesProgTaskNewtask].Instructions[1]
 	*insn = asm.LoadMem(asm.R1, asm.R9, 0, asm.DWord).WithMetadata(insn.Metadata) // of a register that nothing was put into
-	p, err := load(o)
-	skipUnprivileged(t, err)
+	p, err := loadByLibrary(t, o)
 	var refused *ebpf.VerifierError
 	switch {
 	case err == nil:
