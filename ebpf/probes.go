@@ -3,11 +3,11 @@
 package ebpf
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sync/errgroup"
 
 	"glasshouse/audit"
 )
@@ -85,13 +85,15 @@ func (h hook) attach() (link.Link, error) {
 	return link.AttachTracing(link.TracingOptions{Program: h.prog, AttachType: ebpf.AttachTraceRawTp})
 }
 
+// detach detaches all at once: each takes a while, in which the kernel has the
+// CPUs agree on the code of the tracepoint.
 func (p *probes) detach() error {
-	var errs []error
+	var group errgroup.Group
 	for _, l := range p.links {
-		errs = append(errs, l.Close())
+		group.Go(l.Close)
 	}
 	p.links = nil
-	return errors.Join(errs...)
+	return group.Wait()
 }
 
 func (p *probes) close() {
