@@ -155,17 +155,18 @@ static __always_inline struct folder *folder_at(u64 dentry)
 }
 
 /*
- * The walk has come to a folder: appends the rest of the path if it is known.
- * Returns 1 then; else the place in which it can be kept is made ready for it.
+ * The walk has come to a folder: appends the rest of the path if it is known,
+ * and leaves what a segment says of it in s->walk.flags. Returns 1 then; else
+ * the place in which it can be kept is made ready for it.
  */
-__attribute__((noinline)) int folder_known(u32 i)
+__attribute__((noinline)) int folder_known(void)
 {
 	struct scratch *s = the_scratch();
 	struct folder *f;
 	struct dentry *d;
 	u32 len, at;
 
-	if (!s || i >= SEGMENTS)
+	if (!s)
 		return 0;
 	f = folder_at(s->walk.dentry);
 	if (!f)
@@ -179,9 +180,9 @@ __attribute__((noinline)) int folder_known(u32 i)
 	    f->parent == (u64)d->d_parent && f->hash_len == d->d_name.hash_len && f->inode == (u64)d->d_inode && len) {
 		if (at > DATA_MAX || len > FOLDER_MAX)
 			return 0;
+		s->walk.flags = f->flags;
 		bpf_probe_read_kernel(&s->data[at], len, f->path);
 		s->len = at + len;
-		s->ev.seg[i].flags |= f->flags;
 		return 1;
 	}
 	f->len = 0;
@@ -207,6 +208,12 @@ static __always_inline void folder_keep(struct scratch *s, u64 dentry, u32 at, u
 	bpf_probe_read_kernel(f->path, len, &s->data[at]);
 	f->len = len;
 	f->flags = flags;
+}
+
+static __always_inline u16 seg_flags(struct scratch *s, u32 i)
+{
+	opaque(i);
+	return i < SEGMENTS ? s->ev.seg[i].flags : 0;
 }
 
 /* Begins a walk for segment i. Returns 0 if there is a way to go. */
@@ -245,33 +252,39 @@ __attribute__((noinline)) int path_append_of(u64 dentry, u64 vfsmount, u32 i, u3
 {
 	struct scratch *s = the_scratch();
 	u64 folder = 0;
-	u32 n, at = 0;
+	u32 n, at = 0, seg = i;
 	u16 leaf = 0;
 	int end;
 
 	if (!s || i >= SEGMENTS || walk_begin(s, dentry, vfsmount, i))
 		return 0;
+	s->walk.flags = 0;
 	/* Where the walk depends on more than the file, folders are walked each time. */
 	if (dentry != s->walk.top && !s->walk.root_dentry && !s->walk.end_mnt) {
 		if (seen)
 			end = name_step(s, i, s->seen.parent, s->seen.unhashed, s->seen.name);
 		else
 			end = path_step(i);
-		if (end || folder_known(i))
+		if (end || folder_known())
 			goto out;
 		folder = s->walk.dentry;
 		at = s->len;
-		leaf = s->ev.seg[i].flags;
+		leaf = seg_flags(s, i);
 	}
 	for (n = 0; n < STEPS_ROUNDS; n++)
 		if (path_steps(i))
 			break;
 	if (n == STEPS_ROUNDS)
-		s->ev.seg[i].flags |= SEG_CUT;
+		s->walk.flags = SEG_CUT;
 	if (folder)
-		folder_keep(s, folder, at, s->ev.seg[i].flags & ~leaf);
+		folder_keep(s, folder, at, (seg_flags(s, i) & ~leaf) | s->walk.flags);
 out:
-	s->ev.seg[i].len = s->len - s->walk.start;
+	/* Older verifiers lose sight of the number in the calls. */
+	opaque(seg);
+	if (seg >= SEGMENTS)
+		return 0;
+	s->ev.seg[seg].flags |= s->walk.flags;
+	s->ev.seg[seg].len = s->len - s->walk.start;
 	return 0;
 }
 

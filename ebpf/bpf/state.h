@@ -275,6 +275,7 @@ struct scratch {
 		u64 moves;   /* when it began */
 		u64 last_mnt, last_top, last_moves; /* the last walk's, at its beginning */
 		u32 start;
+		u16 flags;   /* of the segment, to be added at the end */
 	} walk;
 	struct {
 		u64 sock;
