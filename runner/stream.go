@@ -49,26 +49,12 @@ func (s *stream) writer() io.Writer {
 	return s
 }
 
-// hashBeside is the size from which it pays to hash on another CPU while the
-// bytes are passed on.
-const hashBeside = 64 << 10
-
 // Write counts what the command wrote, whether or not it can be passed on:
 // the receipt is about the command, not about who reads its output.
 func (s *stream) Write(p []byte) (int, error) {
+	s.hash.Write(p)
 	s.n += uint64(len(p))
-	if len(p) < hashBeside {
-		s.hash.Write(p)
-		return s.out.Write(p)
-	}
-	hashed := make(chan struct{})
-	go func() {
-		s.hash.Write(p)
-		close(hashed)
-	}()
-	n, err := s.out.Write(p)
-	<-hashed // p is the caller's again
-	return n, err
+	return s.out.Write(p)
 }
 
 // sums returns the receipt's hash and byte count. It may be called once the

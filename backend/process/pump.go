@@ -15,8 +15,8 @@ import (
 )
 
 const (
+	copyBuffer = 64 << 10
 	pipeSize   = 1 << 20 // asked for; the kernel may give less
-	copyBuffer = pipeSize
 
 	// After the root's exit: how long a held pipe may be silent, and how long
 	// it may go on talking, before the pump lets go of it.

@@ -461,12 +461,17 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 	call = call_row(index);
 	if (!call)
 		return 0;
-	if (call->op == OP_FORK && !ret)
+	if (call->op == OP_NONE) { /* most calls */
+		if (!(c.flags & SEAT_ARMED) && nr >= 0)
+			count_call(index, ret);
+		return 0;
+	}
+	if (call->op == OP_NO_RETURN || (call->op == OP_FORK && !ret))
 		return 0; /* the child, which comes out of a call that its parent made */
 	/* An exec that succeeded is counted there: on x86 an execveat comes out as an execve. */
-	if (!(c.flags & SEAT_ARMED) && call->op != OP_NO_RETURN && nr >= 0 && !(call->op == OP_EXEC && !ret))
+	if (!(c.flags & SEAT_ARMED) && nr >= 0 && !(call->op == OP_EXEC && !ret))
 		count_call(index, ret);
-	if (call->op == OP_NONE || call->op == OP_NO_RETURN || (c.flags & SEAT_ARMED && call->op != OP_EXEC))
+	if (c.flags & SEAT_ARMED && call->op != OP_EXEC)
 		return 0;
 	if ((call->op == OP_CLOSE && !uring_opens) || call->op == OP_FORK)
 		return 0;

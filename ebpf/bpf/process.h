@@ -308,12 +308,15 @@ static __always_inline void on_exit(struct task_struct *t)
 	u64 key;
 	s32 status;
 
-	if (!found)
-		return;
+	/* Even if the mark is gone: of two last threads the other may have deleted it. Whoever gets this stack is no part of the run. */
 	key = key_of_task(t);
 	seat = seat_if_own(key);
+	if (!found && seat == NO_SEAT)
+		return;
 	entry_end(entry_find(seat), seat, pid_tgid);
 	seat_leave(key);
+	if (!found)
+		return;
 	sig = BPF_CORE_READ(t, signal);
 	if (BPF_CORE_READ(sig, live.counter) != 0)
 		return;
