@@ -77,12 +77,12 @@ func TestCrowd(t *testing.T) {
 }
 
 func init() {
-	workloads["die-together"] = func([]string) {
+	workloads["ends-among-threads"] = func([]string) {
 		for range 100 {
-			check(exec.Command(workload("die")[0], workload("die")[1:]...).Run())
+			check(exec.Command(workload("end-among-threads")[0], workload("end-among-threads")[1:]...).Run())
 		}
 	}
-	workloads["die"] = func([]string) {
+	workloads["end-among-threads"] = func([]string) {
 		var ready sync.WaitGroup
 		for range 8 {
 			ready.Add(1)
@@ -122,7 +122,7 @@ func TestStacksChangeHands(t *testing.T) {
 			threads.Wait()
 		}
 	}()
-	r := record(t, workload("die-together"))
+	r := record(t, workload("ends-among-threads"))
 	close(stop)
 	<-done
 	complete(t, r)
