@@ -118,6 +118,9 @@ func collect(typ reflect.Type, at string, into map[string][]string) {
 		if inner.Kind() == reflect.Slice {
 			inner, name = inner.Elem(), name+"[]"
 		}
+		if inner.Kind() == reflect.Pointer {
+			inner = inner.Elem()
+		}
 		if inner.Kind() == reflect.Struct && inner != timeType {
 			collect(inner, name, into)
 		}
@@ -128,6 +131,8 @@ func typeName(typ reflect.Type) string {
 	switch {
 	case typ == timeType:
 		return "time"
+	case typ.Kind() == reflect.Pointer && typ.Elem().Kind() == reflect.Struct && typ.Elem() != timeType:
+		return typeName(typ.Elem()) // left out rather than null
 	case typ.Kind() == reflect.Pointer:
 		return typeName(typ.Elem()) + " or `null`"
 	case typ == reflect.TypeFor[[]byte](), typ.Kind() == reflect.String:

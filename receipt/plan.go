@@ -125,6 +125,8 @@ func emptyOf(typ reflect.Type) func(at unsafe.Pointer) bool {
 		return func(at unsafe.Pointer) bool { return *(*string)(at) == "" }
 	case reflect.Bool:
 		return func(at unsafe.Pointer) bool { return !*(*bool)(at) }
+	case reflect.Pointer:
+		return func(at unsafe.Pointer) bool { return *(*unsafe.Pointer)(at) == nil }
 	}
 	panic(fmt.Sprintf("no receipt leaves out a %s", typ))
 }

@@ -24,6 +24,7 @@ type Receipt struct {
 	Resources      Resources    `json:"resources"`
 	Environment    Environment  `json:"environment"`
 	Artifacts      Artifacts    `json:"artifacts"`
+	Redactions     []Redaction  `json:"redactions"`  // what was replaced, by ID
 	ExitCode       int          `json:"exit_code"`   // v0.2: outcome.exit_code
 	DurationMS     int64        `json:"duration_ms"` // v0.2: timing.duration_ms
 	Processes      []LegacyProc `json:"processes"`   // v0.2: process_tree in short
@@ -240,6 +241,20 @@ type FileEntry struct {
 	// OtherMounts: seen in another mount namespace than the recorder's, where
 	// the path may be another file.
 	OtherMounts bool `json:"other_mount_namespace,omitempty"`
+	// Final is nil unless the run wrote this file, and a regular file stood at
+	// Path when the recording ended.
+	Final *Final `json:"final,omitempty"`
+}
+
+// Final is the file that stood at a written path when the recording ended.
+type Final struct {
+	Inode     uint64 `json:"inode"`
+	Size      uint64 `json:"size"`       // bytes
+	ChangedAt Time   `json:"changed_at"` // its inode's ctime
+	LastWrite Time   `json:"last_write"` // when the run was last seen to change it
+	// Changed is set if it was changed after that: by somebody else, or through
+	// a mapping.
+	Changed bool `json:"changed"`
 }
 
 // Network holds what went over sockets.
@@ -334,6 +349,16 @@ type Artifacts struct {
 	StderrHash  *string `json:"stderr_hash"`
 	StdoutBytes *uint64 `json:"stdout_bytes"`
 	StderrBytes *uint64 `json:"stderr_bytes"`
+}
+
+// Redaction is a secret that was taken out of the receipt. Where it stood there
+// is "[redacted:ID]".
+type Redaction struct {
+	ID         int      `json:"id"`         // from 1, in the order of the first places
+	Rule       string   `json:"rule"`       // what recognised it
+	Salt       string   `json:"salt"`       // hex
+	Commitment string   `json:"commitment"` // hex SHA-256 over the salt's bytes and then the secret's
+	Places     []string `json:"places"`     // JSON pointers (RFC 6901) to the strings that held it, in the order of the receipt
 }
 
 // LegacyProc is v0.2's short form of a Process. Cmd is argv joined by spaces,

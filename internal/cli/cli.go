@@ -74,7 +74,13 @@ how it ended, and what the recorder could not see.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError(cmd, err)
 	})
-	root.AddCommand(a.runCommand(), a.recoverCommand(), a.doctorCommand(), a.versionCommand(), a.manCommand())
+	root.AddCommand(
+		a.runCommand(),
+		a.recoverCommand(),
+		a.doctorCommand(),
+		a.versionCommand(),
+		a.manCommand(),
+	)
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.Args, completion.RunE = completionArgs, root.RunE

@@ -27,6 +27,12 @@ type rule struct {
 // folder has to be given its place here.
 var may = []rule{
 	{"receipt", nil},
+	{"receipt/*", []string{"receipt"}},
+	{"redact", []string{"receipt"}},
+	{"attest", []string{"journal", "receipt"}},
+	{"store", []string{"receipt"}},
+	{"export", []string{"export/*", "receipt"}},
+	{"export/*", []string{"receipt", "receipt/*"}},
 	{"internal/procfs", nil},
 	{"guest", []string{"internal/procfs"}},
 	{"freezer", nil},
