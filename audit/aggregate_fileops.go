@@ -50,6 +50,7 @@ func (t *fileTable) change(e *FileOp) {
 		return
 	}
 	f := t.named(e.Path)
+	f.changedAt = max(f.changedAt, e.Time)
 	if what == "size" {
 		f.flags |= fileWritten
 	}
@@ -122,6 +123,7 @@ func (t *fileTable) remove(target Target, time uint64) {
 func (t *fileTable) arrive(target Target, time uint64) *file {
 	f := t.named(target)
 	f.flags |= fileWritten
+	f.changedAt = max(f.changedAt, time)
 	f.seen(time)
 	return f
 }

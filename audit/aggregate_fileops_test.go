@@ -97,11 +97,12 @@ func TestFileIO(t *testing.T) {
 	file := func(name string) Path { return Path{Name: name} }
 	r := fold(
 		&Open{Header: by(root, 1), ID: 1, Path: file("/w/a"), Mode: OpenMode{Read: true}},
-		&Repeat{ID: 2, Count: 1, Read: 5}, // before what it repeats
+		&Repeat{ID: 2, Count: 1, Bytes: 5}, // before what it repeats
 		&FileIO{Header: by(root, 2), ID: 2, Path: file("/w/a"), Kind: KindFile, Read: 10},
-		&Repeat{ID: 2, Count: 3, Read: 30},
+		&Repeat{ID: 2, Count: 3, Bytes: 30},
 		&FileIO{Header: by(root, 3), ID: 3, Path: file("/w/given"), Kind: KindFile, Written: 7},
-		&FileIO{Header: by(root, 3), ID: 4, Path: file("/dev/pts/0"), Kind: KindDevice, Written: 7, Read: 1},
+		&FileIO{Header: by(root, 3), ID: 4, Path: file("/dev/pts/0"), Kind: KindDevice, Written: 7},
+		&FileIO{Header: by(root, 3), ID: 9, Path: file("/dev/pts/0"), Kind: KindDevice, Read: 1},
 		&FileIO{Header: by(root, 4), ID: 5, Path: file("/w/other"), Kind: KindFile, Written: 1, Raced: true},
 		&FileIO{Header: by(root, 4), ID: 6, Path: Path{Name: "/w/a", OtherNS: true}, Kind: KindFile, Read: 2},
 		&Mapping{Header: by(root, 5), ID: 7, Path: file("/lib/c"), Exec: true},

@@ -43,6 +43,7 @@ type file struct {
 	opens             uint64
 	ioRead, ioWritten uint64 // bytes
 	seenAt, goneAt    uint64 // the last times when the name was there, and was not
+	changedAt         uint64 // when the run last made, wrote to or changed it, or mapped it to do so; 0: never
 	asked             uint32 // a name that was passed is the path's last so many bytes; 0: none is
 	flags             fileFlags
 	changes           fileChanges
@@ -134,6 +135,9 @@ func (f *file) vanish(time uint64) {
 	f.goneAt = max(f.goneAt, time)
 }
 
+// gone tells whether the name was gone when it was last seen.
+func (f *file) gone() bool { return f.is(fileWasGone) && f.goneAt >= f.seenAt }
+
 // request takes note of the name that was passed. Most files are asked for by
 // one name only, which is how their path ends.
 func (t *fileTable) request(f *file, requested string) {
@@ -158,6 +162,9 @@ func (t *fileTable) open(e *Open) *uint64 {
 	}
 	f.set(fileRead, e.Mode.Read)
 	f.set(fileWritten, e.Mode.Write || e.Mode.Created || e.Mode.Truncated)
+	if e.Mode.Created || e.Mode.Truncated {
+		f.changedAt = max(f.changedAt, e.Time)
+	}
 	if e.Mode.Created {
 		t.create(fileCreated{file: f, kind: string(e.Kind), source: receipt.SourceKernel})
 	}
@@ -184,7 +191,11 @@ func (t *fileTable) io(e *FileIO) tally {
 		f.set(fileRead, e.Read > 0)
 		f.set(fileWritten, e.Written > 0)
 	}
-	return tally{read: &f.ioRead, written: &f.ioWritten}
+	if e.Written == 0 {
+		return tally{bytes: &f.ioRead}
+	}
+	f.changedAt = max(f.changedAt, e.Time)
+	return tally{bytes: &f.ioWritten, latest: &f.changedAt}
 }
 
 // mapped returns the counter for repeats.
@@ -194,6 +205,7 @@ func (t *fileTable) mapped(e *Mapping) *uint64 {
 	if !e.Shared {
 		return nil
 	}
+	f.changedAt = max(f.changedAt, e.Time)
 	n := t.shared[f]
 	if n == nil {
 		n = new(uint64)
@@ -210,6 +222,7 @@ func (t *fileTable) bound(e *Bind) {
 	}
 	f := t.kernelFile(e.File, e.Time)
 	f.flags |= fileWritten
+	f.changedAt = max(f.changedAt, e.Time)
 	t.create(fileCreated{file: f, kind: string(KindSocket), source: receipt.SourceKernel})
 }
 

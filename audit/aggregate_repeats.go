@@ -3,12 +3,14 @@ package audit
 import "glasshouse/receipt"
 
 // tally is where the repeats of an event count; any part may be nil.
-type tally struct{ count, read, written *uint64 }
+type tally struct{ count, bytes, latest *uint64 }
 
 func (t tally) add(r repeated) {
 	addTo(t.count, r.count)
-	addTo(t.read, r.read)
-	addTo(t.written, r.written)
+	addTo(t.bytes, r.bytes)
+	if t.latest != nil {
+		*t.latest = max(*t.latest, r.latest)
+	}
 }
 
 func addTo(p *uint64, n uint64) {
@@ -19,7 +21,7 @@ func addTo(p *uint64, n uint64) {
 
 // repeated is what the repeats of an event sum up to.
 type repeated struct {
-	count, read, written uint64
+	count, bytes, latest uint64
 	last                 bool // no more follow
 }
 
@@ -46,7 +48,7 @@ func (t *repeatTable) track(id RepeatID, to tally) {
 }
 
 func (t *repeatTable) add(e *Repeat) {
-	r := repeated{e.Count, e.Read, e.Written, e.Last}
+	r := repeated{e.Count, e.Bytes, e.Latest, e.Last}
 	if to, ok := t.tallies[e.ID]; ok {
 		to.add(r)
 		if r.last {
@@ -56,7 +58,7 @@ func (t *repeatTable) add(e *Repeat) {
 	}
 	old := t.early[e.ID]
 	t.early[e.ID] = repeated{
-		addSat(old.count, r.count), addSat(old.read, r.read), addSat(old.written, r.written), r.last || old.last,
+		addSat(old.count, r.count), addSat(old.bytes, r.bytes), max(old.latest, r.latest), r.last || old.last,
 	}
 }
 

@@ -88,7 +88,7 @@ func (d *Decoder) Decode(record []byte, sink Sink) error {
 	}
 	if a := &d.head.Again; a.ID != 0 {
 		r := d.repeats.next()
-		r.ID, r.Count, r.Read, r.Written, r.Last = RepeatID(a.ID), a.Count, a.Read, a.Written, true
+		r.ID, r.Count, r.Bytes, r.Latest, r.Last = RepeatID(a.ID), a.Count, a.Bytes, a.Last, true
 		sink(r)
 	}
 	for _, e := range d.more {

@@ -356,9 +356,9 @@ func TestDecodeArgvInParts(t *testing.T) {
 }
 
 func TestDecodeToldAgain(t *testing.T) {
-	h := WireHead{Seq: 4, Type: wireOpen, Again: WireAgain{ID: 2, Count: 7, Read: 8, Written: 9}}
+	h := WireHead{Seq: 4, Type: wireOpen, Again: WireAgain{ID: 2, Count: 7, Bytes: 8, Last: 9}}
 	got := decodeAll(t, NewDecoder(4096), record(h, WireFile{FMode: fmodeRead}, "a\x00", "/a"))
-	want := []Event{&Repeat{ID: 2, Count: 7, Read: 8, Written: 9, Last: true}, &Open{Header: Header{Seq: 4}, ID: 5, Path: Path{Name: "/a"}, Requested: "/a", Mode: OpenMode{Read: true}}}
+	want := []Event{&Repeat{ID: 2, Count: 7, Bytes: 8, Latest: 9, Last: true}, &Open{Header: Header{Seq: 4}, ID: 5, Path: Path{Name: "/a"}, Requested: "/a", Mode: OpenMode{Read: true}}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -127,8 +127,8 @@ type FileOp struct {
 	Kind     FileKind // of what mknod made
 }
 
-// FileIO is bytes that went from or to a file through a descriptor. Repeats
-// add to it.
+// FileIO is bytes that went from or to a file through a descriptor: one of Read
+// and Written is 0. Repeats add to the other.
 type FileIO struct {
 	Header
 	ID            RepeatID
@@ -149,13 +149,14 @@ type Mapping struct {
 }
 
 // Repeat says that an event was seen Count more times, which may be none,
-// moving that many bytes.
+// moving that many bytes, the way in which the event did.
 type Repeat struct {
 	Header
-	ID            RepeatID
-	Count         uint64
-	Read, Written uint64
-	Last          bool // no repeat of that event follows
+	ID     RepeatID
+	Count  uint64
+	Bytes  uint64
+	Latest uint64 // of writes, when the last was, in ns since boot; else 0
+	Last   bool   // no repeat of that event follows
 }
 
 // Connect is an attempt to reach a peer: connect(2), or the first datagram

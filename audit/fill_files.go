@@ -71,7 +71,7 @@ func (f *file) row(row *receipt.FileEntry, name []string) {
 	row.Read, row.Written = f.is(fileRead), f.is(fileWritten)
 	row.Executed, row.MappedExec = f.is(fileExecuted), f.is(fileMappedExec)
 	row.Source = f.source()
-	row.Deleted = f.is(fileWasGone) && f.goneAt >= f.seenAt
+	row.Deleted = f.gone()
 	if f.asked > 0 {
 		row.Requested = append(name, f.path[len(f.path)-int(f.asked):])
 	}

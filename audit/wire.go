@@ -24,9 +24,10 @@ type WireHead struct {
 const wireSegments = 5
 
 // WireAgain closes the count of an earlier event: how often that was seen since
-// it was told, which may be never, moving how many bytes. The record's own event
-// has taken its place among those that are counted.
-type WireAgain struct{ ID, Count, Read, Written uint64 }
+// it was told, which may be never, moving how many bytes; of writes also when the
+// last was, in ns since boot. The record's own event has taken its place among
+// those that are counted.
+type WireAgain struct{ ID, Count, Bytes, Last uint64 }
 
 // WireSegment describes one of the runs of bytes behind the head.
 type WireSegment struct {

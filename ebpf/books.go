@@ -70,9 +70,9 @@ type flight struct {
 }
 
 type fold struct {
-	Key                             [2]uint64
-	ID, Count, Moves, Read, Written uint64
-	_                               uint64
+	Key                           [2]uint64
+	ID, Count, Moves, Bytes, Last uint64
+	_                             uint64
 }
 
 // totals are the counters of each possible CPU.
@@ -241,7 +241,7 @@ func (p *probes) eachFold(f func(*audit.Repeat)) error {
 			return fmt.Errorf("read map %s: %w", p.Folds, err)
 		}
 		if v.Count > 0 {
-			f(&audit.Repeat{ID: audit.RepeatID(v.ID), Count: v.Count, Read: v.Read, Written: v.Written})
+			f(&audit.Repeat{ID: audit.RepeatID(v.ID), Count: v.Count, Bytes: v.Bytes, Latest: v.Last})
 		}
 	}
 	return nil

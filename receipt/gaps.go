@@ -26,6 +26,7 @@ const (
 	GapRawSocket        = "raw_socket"        // sockets that need no address to send or receive
 	GapInterrupted      = "interrupted"       // calls that a signal broke off
 	GapSharedMapping    = "shared_mapping"    // files could be changed through memory
+	GapFinal            = "final"             // what stood at written paths at the end is not known
 	GapOutput           = "output"            // output after the command's end was not passed on
 	GapBackpressure     = "backpressure"      // the command could not be frozen as it should
 	GapMapFull          = "map_full"          // a table in the kernel was full

@@ -95,6 +95,7 @@ func workingDir(dir string) string {
 func (r *run) observation(rec *receipt.Receipt) {
 	if r.attached {
 		r.aggregator.Fill(rec, r.summary, r.boot)
+		r.finals(rec)
 		if uid := rec.Command.UID; uid != 0 && int(uid) == os.Geteuid() && rec.Execution.Isolation == "none" {
 			// Of root the aggregator tells, who knows each process's user.
 			rec.Observation.Gaps = append(rec.Observation.Gaps, receipt.Gap{

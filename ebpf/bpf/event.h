@@ -133,7 +133,8 @@ struct event {
 	struct {
 		u64 id;	   /* the event was told before under this id, 0 if not, */
 		u64 count; /* and seen this often since then, */
-		u64 read, written; /* moving this many bytes */
+		u64 bytes; /* moving this many bytes, */
+		u64 last;  /* the last time at this time: ns since boot; 0 where that does not matter */
 	} again;
 	union {
 		struct {

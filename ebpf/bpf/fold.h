@@ -17,9 +17,10 @@ static __always_inline int is_of(const struct fold *f, u64 h, u64 g)
 
 /*
  * Counts the event if the same was sent before and no name has moved since.
- * Returns 1 then: there is nothing to send. The key is s->key.
+ * Returns 1 then: there is nothing to send. The key is s->key; when says that it
+ * matters when it was seen last.
  */
-__attribute__((noinline)) int fold_known(u64 read, u64 written)
+__attribute__((noinline)) int fold_known(u64 bytes, u32 when)
 {
 	struct scratch *s = the_scratch();
 	const struct fold_key *k;
@@ -65,8 +66,9 @@ __attribute__((noinline)) int fold_known(u64 read, u64 written)
 	if (!f->id || f->moves != s->moves)
 		return 0;
 	f->count++;
-	f->read += read;
-	f->written += written;
+	f->bytes += bytes;
+	if (when)
+		f->last = bpf_ktime_get_boot_ns();
 	c = the_counters();
 	if (c)
 		c->folded++;
@@ -92,8 +94,8 @@ __attribute__((noinline)) int fold_send(void)
 	if (f && f->id) {
 		s->ev.again.id = f->id;
 		s->ev.again.count = f->count;
-		s->ev.again.read = f->read;
-		s->ev.again.written = f->written;
+		s->ev.again.bytes = f->bytes;
+		s->ev.again.last = f->last;
 	}
 	id = event_send(current_tid());
 	if (!id || !f)
@@ -101,7 +103,7 @@ __attribute__((noinline)) int fold_send(void)
 	f->key[0] = s->hash[0];
 	f->key[1] = s->hash[1];
 	f->id = id;
-	f->count = f->read = f->written = 0;
+	f->count = f->bytes = f->last = 0;
 	f->moves = s->moves;
 	return 0;
 }

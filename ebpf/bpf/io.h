@@ -42,9 +42,9 @@ __attribute__((noinline)) int on_moved(u32 fd, s64 bytes, u32 how)
 		return 0; /* a pipe */
 	dentry_copy(s);
 	key_seen(s, OP_MOVE);
-	if (raced)
-		s->key.f = 1;
-	if (fold_known(out ? 0 : bytes, out ? bytes : 0))
+	s->key.f = !!out << 1 | raced;
+	/* When a file was last written to tells whether somebody else has since. */
+	if (fold_known(bytes, out))
 		return 0;
 	event_begin(EV_FILE_IO, OP_MOVE);
 	s->ev.io.ino = s->seen.ino;

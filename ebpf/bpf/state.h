@@ -197,7 +197,8 @@ struct fold {
 	u64 id; /* of the event that told the rest, see event_send; 0: there is none here */
 	u64 count;
 	u64 moves; /* when it was told */
-	u64 read, written; /* bytes */
+	u64 bytes; /* moved since then */
+	u64 last;  /* when it was seen last, where that matters: ns since boot */
 	u64 pad;
 };
 

@@ -1,0 +1,39 @@
+package runner
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"glasshouse/receipt"
+)
+
+// lookAt is what is known of a regular file in a file system that stores what
+// is written to it.
+func lookAt(path string) (*receipt.Final, bool) {
+	var st unix.Stat_t
+	var fs unix.Statfs_t
+	if unix.Lstat(path, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil, false
+	}
+	if unix.Statfs(path, &fs) != nil || pseudo(int64(fs.Type)) {
+		return nil, false
+	}
+	changed := time.Unix(st.Ctim.Unix())
+	if y := changed.UTC().Year(); y < 0 || y > 9999 {
+		return nil, false // no receipt can say so
+	}
+	return &receipt.Final{Inode: st.Ino, Size: uint64(st.Size), ChangedAt: receipt.At(changed)}, true
+}
+
+// pseudo tells the file systems whose files are switches: see
+// include/uapi/linux/magic.h.
+func pseudo(magic int64) bool {
+	switch magic {
+	case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC,
+		unix.TRACEFS_MAGIC, unix.DEBUGFS_MAGIC, unix.SECURITYFS_MAGIC, unix.BPF_FS_MAGIC, unix.BINFMTFS_MAGIC,
+		unix.SELINUX_MAGIC, unix.EFIVARFS_MAGIC:
+		return true
+	}
+	return false
+}
