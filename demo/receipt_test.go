@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"glasshouse/receipt"
+	"glasshouse/receipt/receipttest"
 )
 
 // TestReceipt runs the demo under the recorder and compares the receipt with
@@ -29,12 +31,14 @@ func TestReceipt(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	f, err := os.Open(recorded)
+	data, err := os.ReadFile(recorded)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	rec, err := receipt.Read(f)
+	if err := receipttest.Check(data); err != nil {
+		t.Error(err)
+	}
+	rec, err := receipt.Read(bytes.NewReader(data))
 	if err != nil {
 		t.Fatal(err)
 	}

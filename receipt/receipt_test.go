@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"runtime"
 	"strings"
@@ -19,7 +20,7 @@ var start = time.Date(2026, 1, 2, 3, 4, 5, 600_000_000, time.FixedZone("", 3600)
 
 func ptr[T any](v T) *T { return &v }
 
-// full has something in every list, out of order and with doubles.
+// full has something in every list and every key, out of order and with doubles.
 func full() *Receipt {
 	return &Receipt{
 		ExecutionID: ExecutionID(start, 7, []string{"sh"}),
@@ -27,7 +28,12 @@ func full() *Receipt {
 		Command:     Command{Argv: []string{"sh", "\xff\\"}, Exe: "/bin/sh"},
 		Outcome:     Outcome{ExitCode: 137, Signal: ptr("SIGKILL"), Error: ptr("<&>")},
 		Timing:      Timing{DurationMS: 12, StartedAt: At(start), EndedAt: At(start)},
+		Execution: Execution{
+			Backend: "process", Isolation: "none", Provenance: "host",
+			Guest: []Duty{{"reap orphans", "done", 2, nil}, {"mount proc on /proc", "failed", 0, ptr("EPERM")}},
+		},
 		Observation: Observation{
+			Mode:      "ebpf",
 			Events:    Events{Emitted: 3, Received: 2, Lost: map[string]uint64{"ring_full": 1}},
 			Hooks:     []Hook{{Name: "b"}, {Name: "a", Error: ptr("no")}},
 			Gaps:      []Gap{{"z", "", 1}, {"a", "2", 1}, {"a", "1", 1}},
@@ -35,34 +41,49 @@ func full() *Receipt {
 		},
 		ProcessTree: []Process{
 			{PID: 3, PPID: 2, StartTime: 20, Argv: []string{"b", "c"}},
-			{PID: 2, PPID: 1, StartTime: 10, Exe: "/bin/a", Execs: []Exec{{Exe: "/bin/a", Interpreter: ptr("/bin/sh")}}},
-			{PID: 1, StartTime: 20, EndedAt: ptr(At(start))},
+			{PID: 2, PPID: 1, StartTime: 10, Exe: "/bin/a", Execs: []Exec{
+				{Exe: "/bin/a", Interpreter: ptr("/bin/sh"), Requested: "a", Argv: []string{"a"}, ArgvTruncated: true},
+			}},
+			{PID: 1, StartTime: 20, EndedAt: ptr(At(start)), ExitCode: ptr(3)},
 		},
-		ExecFailures: []ExecFail{{PID: 1, Path: "/b", Errno: "ENOENT", Count: 1}, {PID: 2, Path: "/a", Errno: "EACCES", Count: 2}},
+		ExecFailures: []ExecFail{
+			{PID: 1, Path: "/b", Errno: "ENOENT", Count: 1, Argv: []string{"b"}, PathCut: true, ArgvTruncated: true},
+			{PID: 2, Path: "/a", Errno: "EACCES", Count: 2},
+		},
 		Filesystem: Filesystem{
-			Reads:   []string{"/b", "/a", "/b"},
-			Writes:  []string{"/\xfe"},
-			Deletes: []string{"/x", "/x"},
-			Renames: []Rename{{"/b", "/c", SourceLexical}, {"/a", "/c", SourceLexical}, {"/b", "/c", SourceLexical}},
-			Created: []Created{{Path: "/s", Kind: "symlink", Target: ptr("t")}, {Path: "/f", Kind: "file"}},
-			Changed: []Changed{{"/b", "mode", ""}, {"/a", "mode", ""}, {"/b", "mode", ""}},
-			Failed:  []FailedOp{{Op: "open", Path: "/b", Errno: "ENOENT", Count: 1}, {Op: "open", Path: "/a", Errno: "ENOENT", Count: 1}},
+			Reads:            []string{"/b", "/a", "/b"},
+			Writes:           []string{"/\xfe"},
+			Deletes:          []string{"/x", "/x"},
+			PolicyViolations: []string{"/p"},
+			Renames:          []Rename{{"/b", "/c", SourceLexical}, {"/a", "/c", SourceLexical}, {"/b", "/c", SourceLexical}},
+			Created:          []Created{{"/s", "symlink", ptr("t"), SourceLexical}, {"/f", "file", nil, SourceKernel}},
+			Changed:          []Changed{{"/b", "mode", SourceKernel}, {"/a", "mode", SourceKernel}, {"/b", "mode", SourceKernel}},
+			Mounts:           []Mount{{"umount", "/m", nil, SourceLexical}, {"mount", "/m", ptr("proc"), SourceKernel}},
+			Failed: []FailedOp{
+				{Op: "rename", Path: "/b", To: "/c", Errno: "ENOENT", Count: 1, PathCut: true}, {Op: "open", Path: "/a", Errno: "ENOENT", Count: 1},
+			},
 			Files: []FileEntry{
-				{Path: "/b", Requested: []string{"b", "./b", "b"}, BytesRead: 1},
-				{Path: "/\xfe"}, {Path: `/\xfe`},
+				{Path: "/b", Requested: []string{"b", "./b", "b"}, BytesRead: 1, Source: SourceKernel, OtherMounts: true},
+				{Path: "/\xfe", Source: SourceKernel, Final: &Final{ChangedAt: At(start), LastWrite: At(start)}},
+				{Path: `/\xfe`, Source: SourceLexical, PathCut: true},
 			},
 		},
 		Network: Network{
 			Attempts: []Attempt{
-				{Dst: "[::1]:2", Protocol: "tcp", PID: 2, Result: "refused", Count: 1},
-				{Dst: "1.1.1.1:1", Protocol: "udp", PID: 2, Result: "sent", Count: 1},
+				{Dst: "[::1]:2", Protocol: "tcp", PID: 2, Result: "refused", Count: 1, Policy: "deny"},
+				{Dst: "1.1.1.1:1", Protocol: "udp", PID: 2, Result: "sent", Count: 1, Host: ptr("one")},
 				{Dst: "1.1.1.1:1", Protocol: "udp", PID: 1, Result: "sent", Count: 1},
 			},
 			Listens: []Listen{{"b", "tcp", 1}, {"a", "tcp", 1}},
 			Accepts: []Accept{{"b", "a", "tcp", 1, 1}, {"a", "a", "tcp", 1, 1}},
 			DNS:     []DNSQuery{{"b", "A", "s", 1, 1}, {"a", "A", "s", 1, 1}},
 		},
-		Syscalls: Syscalls{Counts: map[string]uint64{"openat": 2, "open": 3}, Denied: []string{"b", "a", "b"}},
+		Syscalls:    Syscalls{Counts: map[string]uint64{"openat": 2, "open": 3}, Denied: []string{"b", "a", "b"}},
+		Environment: Environment{Sandbox: Sandbox{Network: "enabled"}},
+		Artifacts:   Artifacts{StdoutHash: ptr(strings.Repeat("0f", 32)), StdoutBytes: ptr(uint64(math.MaxUint64))},
+		Redactions: []Redaction{{
+			ID: 1, Rule: "r", Salt: strings.Repeat("a1", 16), Commitment: strings.Repeat("b2", 32), Places: []string{"/command/argv/1"},
+		}},
 	}
 }
 
@@ -166,7 +187,7 @@ func TestNormalize(t *testing.T) {
 	check("written", r.Filesystem.Written, []string{`/\xfe`})
 	check("deletes", r.Filesystem.Deletes, []string{"/x"})
 	check("renames", r.Filesystem.Renames, []Rename{{"/a", "/c", "lexical"}, {"/b", "/c", "lexical"}})
-	check("changed", r.Filesystem.Changed, []Changed{{"/a", "mode", ""}, {"/b", "mode", ""}})
+	check("changed", r.Filesystem.Changed, []Changed{{"/a", "mode", SourceKernel}, {"/b", "mode", SourceKernel}})
 	check("connections", r.Network.Connections, []Connection{{"1.1.1.1:1", "udp", true}, {"[::1]:2", "tcp", true}})
 	check("counts", r.Syscalls.Counts, map[string]uint64{"openat": 2, "open": 3, "execve": 0, "connect": 0})
 	check("denied", r.Syscalls.Denied, []string{"a", "b"})

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"glasshouse/receipt"
+	"glasshouse/receipt/receipttest"
 )
 
 // stalled is a recorder that cannot go on, for nobody reads what it prints
@@ -143,6 +144,7 @@ func (s *stalled) resume(t *testing.T, code int) *receipt.Receipt {
 	if err != nil {
 		t.Fatalf("%v; stderr ends in %q", err, out[max(0, len(out)-500):])
 	}
+	receipttest.Validate(t, rec)
 	o := rec.Observation
 	if !o.Complete || len(o.Events.Lost) > 0 || o.Backpressure.Freezes == 0 || o.Backpressure.FrozenMS == 0 {
 		t.Errorf("%+v", o)

@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"glasshouse/receipt"
+	"glasshouse/receipt/receipttest"
 )
 
 // limit is how long anything may take on a busy machine.
@@ -136,6 +137,9 @@ func readReceipt(t *testing.T, path string) *receipt.Receipt {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := receipttest.Check(data); err != nil {
 		t.Fatal(err)
 	}
 	rec := &receipt.Receipt{}

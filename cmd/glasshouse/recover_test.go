@@ -19,6 +19,7 @@ import (
 	"glasshouse/ebpf"
 	"glasshouse/journal"
 	"glasshouse/receipt"
+	"glasshouse/receipt/receipttest"
 	"glasshouse/runner"
 )
 
@@ -177,6 +178,7 @@ func (r *recorded) receipt(path string) *receipt.Receipt {
 	if err != nil {
 		r.Fatal(err)
 	}
+	receipttest.Validate(r.T, rec)
 	return rec
 }
 
@@ -339,6 +341,7 @@ func cutEverywhere(t *testing.T, data []byte, whole *receipt.Receipt) {
 		if err != nil {
 			t.Fatalf("%d bytes: %v", n, err)
 		}
+		receipttest.Validate(t, rec)
 		said := strings.Contains(*rec.Observation.Reason, "cut at byte ")
 		if rec.Observation.Complete || said == slices.Contains(ends, n) {
 			t.Errorf("%d bytes: %s", n, *rec.Observation.Reason)

@@ -23,6 +23,7 @@ import (
 	"glasshouse/ebpf"
 	"glasshouse/guest"
 	"glasshouse/internal/cli"
+	"glasshouse/receipt/receipttest"
 )
 
 // binary is the program under test, built as a user would.
@@ -151,7 +152,8 @@ func linesCmd(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// receipt FILE PATH WANT compares one value. PATH is dotted, with numbers for
+// receipt FILE PATH WANT looks at JSON, which has to be valid if it is a receipt.
+// It compares one value. PATH is dotted, with numbers for
 // elements of lists; a string is compared as it stands, anything else as JSON.
 // receipt FILE PATH -match REGEXP, -has ELEMENT (of a list of strings) and
 // -len N ask for less. A ! negates all but the existence of PATH.
@@ -159,8 +161,12 @@ func receiptCmd(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 3 && len(args) != 4 {
 		ts.Fatalf("usage: receipt file path [-match|-has|-len] want")
 	}
+	file := []byte(ts.ReadFile(args[0]))
 	var doc any
-	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &doc))
+	ts.Check(json.Unmarshal(file, &doc))
+	if top, ok := doc.(map[string]any); ok && top["receipt_version"] != nil {
+		ts.Check(receipttest.Check(file))
+	}
 	value, err := lookup(doc, args[1])
 	ts.Check(err)
 	text, ok := value.(string)

@@ -4,7 +4,7 @@
 //
 //   - The command that is run owns stdin and stdout. What glasshouse itself
 //     has to say goes to stderr, never to stdout, unless it was asked for it
-//     there (version, doctor, man, completion, run -o -).
+//     there (version, doctor, schema, man, completion, run -o -).
 //   - An error is one line, "glasshouse: " and what went wrong; where there is
 //     a remedy, a line "hint: " follows.
 //   - The exit code of run is the command's own, 128+n after signal n. All of
@@ -78,6 +78,7 @@ how it ended, and what the recorder could not see.`,
 		a.runCommand(),
 		a.recoverCommand(),
 		a.doctorCommand(),
+		a.schemaCommand(),
 		a.versionCommand(),
 		a.manCommand(),
 	)

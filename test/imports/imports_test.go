@@ -46,7 +46,7 @@ var may = []rule{
 	{"internal/cli", []string{"..."}},
 	{"cmd/glasshouse", []string{"internal/cli", "guest"}},
 	{"demo", nil},
-	{"test/recorded", []string{"audit", "backend/process", "ebpf", "receipt", "runner"}},
+	{"test/recorded", []string{"audit", "backend/process", "ebpf", "receipt", "receipt/receipttest", "runner"}},
 	{"test/vm", []string{"test/vm/plan"}},
 	{"test/vm/init", []string{"guest", "test/vm/plan"}},
 	{"test/vm/plan", nil},
@@ -61,6 +61,7 @@ var only = []struct {
 }{
 	{"github.com/cilium/ebpf", []string{"ebpf"}},
 	{"github.com/spf13/cobra", []string{"internal/cli"}},
+	{"github.com/santhosh-tekuri/jsonschema", []string{"receipt/receipttest"}},
 }
 
 // never says what a package must do without, tests aside.
@@ -89,6 +90,23 @@ func TestImports(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestBinary keeps out of the program what only tests need.
+func TestBinary(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", module+"/cmd/glasshouse").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps := strings.Fields(string(out))
+	if !slices.Contains(deps, module+"/receipt") {
+		t.Fatalf("go list found %d packages, and no receipt", len(deps))
+	}
+	for _, dep := range deps {
+		if dep == "testing" || strings.HasPrefix(dep, "github.com/santhosh-tekuri/jsonschema") {
+			t.Errorf("the program holds %s", dep)
+		}
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"glasshouse/backend/process"
 	"glasshouse/ebpf"
 	"glasshouse/receipt"
+	"glasshouse/receipt/receipttest"
 	"glasshouse/runner"
 )
 
@@ -41,7 +42,7 @@ func In(dir string) Option { return func(s *runner.Spec, _ *ebpf.Options) { s.Di
 func Stdin(f io.Reader) Option { return func(s *runner.Spec, _ *ebpf.Options) { s.Stdin = f } }
 
 // Run runs a command under the probes. It skips the test as NeedProbes says,
-// and ends it if a workload failed.
+// ends it if a workload failed, and fails it if the receipt is not valid.
 func Run(t *testing.T, argv []string, opts ...Option) Recording {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
@@ -56,7 +57,7 @@ func Run(t *testing.T, argv []string, opts ...Option) Recording {
 	if err != nil && r == nil {
 		t.Fatal(err)
 	}
-	r.Normalize()
+	receipttest.Validate(t, r)
 	if r.Outcome.ExitCode == failureCode {
 		t.Fatalf("the workload failed: %s", stderr.String())
 	}

@@ -1,0 +1,4 @@
+package receipt
+
+// For tests that use receipttest, which imports this package.
+var Full = full
