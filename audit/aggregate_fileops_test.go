@@ -6,18 +6,19 @@ import (
 	"glasshouse/receipt"
 )
 
-func fileOps(ops ...*FileOp) *receipt.Receipt {
+func fileOps(t *testing.T, ops ...*FileOp) *receipt.Receipt {
+	t.Helper()
 	var events []Event
 	for i, op := range ops {
 		op.Header = by(root, uint64(10+i))
 		events = append(events, op)
 	}
-	return fold(events...)
+	return fold(t, events...)
 }
 
 func TestCreated(t *testing.T) {
 	open := Target{Base: Path{Name: "/w/#7", Deleted: true}}
-	fs := fileOps(
+	fs := fileOps(t,
 		&FileOp{Op: "mkdir", Path: in("/w", "dir")},
 		&FileOp{Op: "mknod", Path: in("/w", "dir/fifo"), Kind: KindFIFO},
 		&FileOp{Op: "symlink", Path: in("/w", "to-nothing"), To: Target{Requested: ""}},
@@ -48,7 +49,7 @@ func TestCreated(t *testing.T) {
 func TestChanged(t *testing.T) {
 	opened := Target{Base: Path{Name: "/w/opened"}}
 	gone := Target{Base: Path{Name: "/w/gone", Deleted: true}}
-	fs := fileOps(
+	fs := fileOps(t,
 		&FileOp{Op: "chmod", Path: in("/w", "named")},
 		&FileOp{Op: "chmod", Path: in("/w", "./named")},
 		&FileOp{Op: "chown", Path: opened},
@@ -77,7 +78,7 @@ func TestChanged(t *testing.T) {
 }
 
 func TestMounts(t *testing.T) {
-	fs := fileOps(
+	fs := fileOps(t,
 		&FileOp{Op: "mount", Path: in("/w", "at"), To: Target{Requested: "tmpfs"}},
 		&FileOp{Op: "mount", Path: in("/w", "unread"), To: Target{Cut: true}},
 		&FileOp{Op: "move_mount", Path: in("/w", "at"), To: in("/w", "from")},
@@ -95,7 +96,7 @@ func TestMounts(t *testing.T) {
 
 func TestFileIO(t *testing.T) {
 	file := func(name string) Path { return Path{Name: name} }
-	r := fold(
+	r := fold(t,
 		&Open{Header: by(root, 1), ID: 1, Path: file("/w/a"), Mode: OpenMode{Read: true}},
 		&Repeat{ID: 2, Count: 1, Bytes: 5}, // before what it repeats
 		&FileIO{Header: by(root, 2), ID: 2, Path: file("/w/a"), Kind: KindFile, Read: 10},
@@ -131,7 +132,7 @@ func TestFileIO(t *testing.T) {
 func TestSharedNames(t *testing.T) {
 	shared := in("/w", "a")
 	shared.Shared = true
-	r := fileOps(
+	r := fileOps(t,
 		&FileOp{Op: "unlink", Path: shared},
 		&FileOp{Op: "rename", Path: in("/w", "b"), To: shared},
 		// No name was read.
@@ -144,7 +145,7 @@ func TestSharedNames(t *testing.T) {
 
 // An operation whose success is not to be reported has neither failed nor been seen to take place.
 func TestUnreported(t *testing.T) {
-	r := fileOps(
+	r := fileOps(t,
 		&FileOp{Op: "unlink", Path: in("/w", "x"), Errno: eIOCBQUEUED},
 		&FileOp{Op: "unlink", Path: in("/w", "x"), Errno: eIOCBQUEUED},
 		&FileOp{Op: "rename", Path: in("/w", "y"), To: in("/w", "z"), Errno: eIOCBQUEUED},

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"glasshouse/receipt"
+	"glasshouse/receipt/receipttest"
 )
 
 var boot = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -43,19 +44,31 @@ func in(folder, name string) Target {
 }
 
 // fold is what the events alone amount to.
-func fold(events ...Event) *receipt.Receipt {
-	return fill(events, Summary{Mode: "ebpf"}, nil)
+func fold(t *testing.T, events ...Event) *receipt.Receipt {
+	t.Helper()
+	return fill(t, events, Summary{Mode: "ebpf"}, nil)
 }
 
-func fill(events []Event, sum Summary, alive []ProcessID) *receipt.Receipt {
+func fill(t *testing.T, events []Event, sum Summary, alive []ProcessID) *receipt.Receipt {
+	t.Helper()
+	sum.Alive = alive
+	return filled(t, aggregated(events), sum)
+}
+
+func aggregated(events []Event) *Aggregator {
 	a := NewAggregator()
 	for _, e := range events {
 		a.Add(e)
 	}
-	r := &receipt.Receipt{Execution: receipt.Execution{Isolation: "none"}}
-	sum.Alive = alive
+	return a
+}
+
+// filled is a receipt with what was aggregated, which has to be valid.
+func filled(t *testing.T, a *Aggregator, sum Summary) *receipt.Receipt {
+	t.Helper()
+	r := receipttest.New()
 	a.Fill(r, sum, boot)
-	r.Normalize()
+	receipttest.Validate(t, r)
 	return r
 }
 
@@ -79,7 +92,7 @@ func TestProcesses(t *testing.T) {
 	script.Requested, script.Interp, script.Truncated = "./x", "/bin/sh", true
 	noArgv := exec(grand, 3100, "/bin/a")
 	noArgv.NoArgv = true
-	r := fill([]Event{
+	r := fill(t, []Event{
 		exec(root, 1001, "/bin/sh", "sh", "-c", ""),
 		&Fork{Header: by(root, 2000), Child: child, UID: 7, GID: 8},
 		exec(root, 2500, "/bin/bash", "bash"),
@@ -141,7 +154,7 @@ func TestProcesses(t *testing.T) {
 // A process number that is used again is another process.
 func TestProcessNumberReused(t *testing.T) {
 	again := ProcessID{child.PID, 5000}
-	r := fold(
+	r := fold(t,
 		&Fork{Header: by(root, 2000), Child: child},
 		&Exit{Header: by(child, 2100), Status: 1 << 8},
 		&Fork{Header: by(root, 5000), Child: again},
@@ -160,20 +173,20 @@ func TestProcessWithoutFork(t *testing.T) {
 		"exit":        &Exit{Header: by(child, 1)},
 		"open":        &Open{Header: by(child, 1), Path: Path{Name: "/x"}},
 		"unlink":      &FileOp{Header: by(child, 1), Op: "unlink", Path: in("/", "x")},
-		"connect":     &Connect{Header: by(child, 1)},
+		"connect":     &Connect{Header: by(child, 1), Result: ResultFailed},
 		"failed exec": &ExecFailed{Header: by(child, 1), Errno: 2},
 		"fork":        &Fork{Header: by(recorder, 1), Child: child},
 	} {
-		r := fold(event)
+		r := fold(t, event)
 		if len(r.ProcessTree) != 1 || r.ProcessTree[0].PID != child.PID {
 			t.Errorf("%s: %+v", name, r.ProcessTree)
 		}
 	}
-	r := fill(nil, Summary{Mode: "ebpf"}, []ProcessID{child, child})
+	r := fill(t, nil, Summary{Mode: "ebpf"}, []ProcessID{child, child})
 	if len(r.ProcessTree) != 1 || len(r.Observation.Survivors) != 1 {
 		t.Errorf("alive alone: %+v, %+v", r.ProcessTree, r.Observation.Survivors)
 	}
-	r = fill([]Event{&Exit{Header: by(child, 1)}}, Summary{Mode: "ebpf"}, []ProcessID{child})
+	r = fill(t, []Event{&Exit{Header: by(child, 1)}}, Summary{Mode: "ebpf"}, []ProcessID{child})
 	if len(r.Observation.Survivors) != 0 {
 		t.Errorf("it exited, and is a survivor: %+v", r.Observation.Survivors)
 	}
@@ -205,7 +218,7 @@ func TestExecFailures(t *testing.T) {
 	}
 	cut := fail(root, "", 14)
 	cut.Path.Cut, cut.Truncated = true, true
-	r := fold(
+	r := fold(t,
 		fail(root, "/bin/x", 2, "x"), fail(root, "/bin/x", 2, "x"), fail(child, "/bin/x", 2, "x"),
 		fail(root, "x", 13, "x", ""), fail(root, "x", 13, "x"), fail(root, "x", 13), fail(root, "x", 13, ""),
 		fail(root, "x", 13, "", ""), fail(root, "x", 999), cut,
@@ -243,7 +256,7 @@ func TestOpens(t *testing.T) {
 	cutPath.Path.Cut = true
 	gone := open_(10, "/gone", "/proc/self/fd/3", read)
 	gone.Path.Deleted = true
-	r := fold(
+	r := fold(t,
 		open_(1, "/r", "/r", read), open_(2, "/r", "../r", read), open_(3, "/w", "", write),
 		open_(4, "/made", "made", made), open_(5, "/emptied", "/emptied", emptied), open_(6, "/both", "/both", both),
 		open_(7, "/path", "/path", OpenMode{PathOnly: true, Read: true, Write: true, Created: true}),
@@ -288,7 +301,7 @@ func TestFileOps(t *testing.T) {
 	unread := op(10, "unlink", Target{Base: Path{Name: "/u"}, Cut: true})
 	halfBase := op(11, "rename", Target{Base: Path{Name: "/h", Cut: true}, Requested: "a"}, in("/h", "to"))
 	raced := op(12, "unlink", Target{Base: Path{Name: "/raced"}, Requested: "x", Raced: true})
-	r := fold(
+	r := fold(t,
 		open_(1, "/d/kept", "", OpenMode{Write: true, Created: true}),
 		open_(2, "/d/gone", "", OpenMode{Read: true}),
 		op(3, "unlink", in("/d", "gone")),
@@ -332,7 +345,7 @@ func TestFailedOps(t *testing.T) {
 	}
 	rename := fail(5, "rename", 18, in("/w", "a"))
 	rename.To = in("/other", "b")
-	r := fold(
+	r := fold(t,
 		fail(1, "open", 2, in("/w", "x")), fail(2, "open", 2, in("/", "/w/x")),
 		fail(3, "open", 13, in("/w", "x")), fail(4, "unlink", 2, in("/w", "x")), rename,
 		fail(6, "open", 14, Target{Base: Path{Name: "/w"}, Cut: true}),
@@ -366,7 +379,7 @@ func TestNetwork(t *testing.T) {
 	own := unixTo(25, "unix:/run/docker.sock", "connected")
 	own.Own = true
 	const late = 60 * uint64(time.Second)
-	r := fill([]Event{
+	r := fill(t, []Event{
 		connectTo(root, 1, 0, "1.1.1.1:1", "refused"), connectTo(root, 2, 0, "1.1.1.1:1", "refused"),
 		connectTo(child, 3, 0, "1.1.1.1:1", "refused"),
 		&Repeat{ID: 2, Count: 3},
@@ -430,9 +443,7 @@ func TestNetworkSettles(t *testing.T) {
 		t.Errorf("%d sockets wait", waiting)
 	}
 	for range 2 { // Fill changes nothing
-		r := &receipt.Receipt{}
-		a.Fill(r, Summary{}, boot)
-		r.Normalize()
+		r := filled(t, a, Summary{})
 		check(t, "attempts", r.Network.Attempts, []receipt.Attempt{
 			{Dst: "1.1.1.1:1", Protocol: "tcp", Result: "connected", PID: 100, Count: n * 9 / 10},
 			{Dst: "1.1.1.1:1", Protocol: "tcp", Result: "in_progress", PID: 100, Count: n / 10},
@@ -444,7 +455,7 @@ func TestNetworkSettles(t *testing.T) {
 }
 
 func TestSyscalls(t *testing.T) {
-	r := fill(nil, Summary{Mode: "ebpf", Syscalls: []SyscallCount{
+	r := fill(t, nil, Summary{Mode: "ebpf", Syscalls: []SyscallCount{
 		{"openat", 5, true}, {"openat2", 1, false}, {"creat", 2, false}, {"open", 10, false}, {"open", 20, true},
 		{"connect", 3, true}, {"chroot", 4, false}, {"chmod", 0, false}, {"read", 9, false},
 	}}, nil)
@@ -479,9 +490,11 @@ func TestOddEvents(t *testing.T) {
 			odd(rng, reflect.ValueOf(e).Elem())
 			events = append(events, e)
 		}
-		alive := []ProcessID{{}, {-1, 5}, {math.MaxInt32, math.MaxUint64}, {1, 1}}
-		sum := Summary{Emitted: math.MaxUint64, Lost: map[string]uint64{"a": math.MaxUint64, "b": math.MaxUint64}}
-		r := fill(events, sum, alive)
+		r := &receipt.Receipt{}
+		aggregated(events).Fill(r, Summary{
+			Emitted: math.MaxUint64, Lost: map[string]uint64{"a": math.MaxUint64, "b": math.MaxUint64},
+			Alive: []ProcessID{{}, {-1, 5}, {math.MaxInt32, math.MaxUint64}, {1, 1}},
+		}, boot)
 		if err := receipt.Encode(discard{}, r); err != nil {
 			t.Fatal(err)
 		}
@@ -545,7 +558,7 @@ func TestOrderBetweenCPUs(t *testing.T) {
 				left = append(left[:i:i], left[i+1:]...)
 			}
 		}
-		r := fill(events, Summary{Mode: "ebpf"}, []ProcessID{root})
+		r := fill(t, events, Summary{Mode: "ebpf"}, []ProcessID{root})
 		var b text
 		if err := receipt.Encode(&b, r); err != nil {
 			t.Fatal(err)
@@ -648,9 +661,7 @@ func TestLastRepeat(t *testing.T) {
 	if len(a.repeats.tallies) != 1 || len(a.repeats.early) != 2 {
 		t.Errorf("%d events may be repeated, %d were before they came", len(a.repeats.tallies), len(a.repeats.early))
 	}
-	r := &receipt.Receipt{}
-	a.Fill(r, Summary{Mode: "ebpf"}, boot)
-	r.Normalize()
+	r := filled(t, a, Summary{Mode: "ebpf"})
 	var opens []uint64
 	for _, f := range r.Filesystem.Files {
 		opens = append(opens, f.Opens)
@@ -734,7 +745,7 @@ func TestArgvBudget(t *testing.T) {
 	events = append(events,
 		&ExecFailed{Header: by(root, 200), Errno: 7, Path: in("/", "b"), Argv: []string{"b", big}},
 		exec(child, 201, "/bin/small", "small", "one"))
-	r := fold(events...)
+	r := fold(t, events...)
 	kept, cut := 0, 0
 	for _, p := range r.ProcessTree {
 		for _, arg := range p.Argv {

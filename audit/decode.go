@@ -117,6 +117,9 @@ func (d *Decoder) decode(record []byte) (Event, error) {
 		Seq: h.Seq, CPU: h.Stream, Time: h.Time, TID: int32(h.TID),
 		Process: ProcessID{PID: int32(h.PID), Start: h.Start},
 	}
+	if head.Process.PID < 0 || head.TID < 0 {
+		return nil, &MalformedError{"a process number below 0"}
+	}
 	errno := -h.Err
 	if errno < 0 {
 		return nil, &MalformedError{"a result that is no error"}
@@ -125,9 +128,16 @@ func (d *Decoder) decode(record []byte) (Event, error) {
 	switch h.Type {
 	case wireFork:
 		b := body[WireFork](h)
+		if int32(b.PID) < 0 {
+			return nil, &MalformedError{"a child's number below 0"}
+		}
 		return &Fork{Header: head, Child: ProcessID{int32(b.PID), b.Start}, UID: b.UID, GID: b.GID}, nil
 	case wireExec:
-		return d.exec(head, body[WireExec](h)), nil
+		b := body[WireExec](h)
+		if int32(b.ParentPID) < 0 {
+			return nil, &MalformedError{"a parent's number below 0"}
+		}
+		return d.exec(head, b), nil
 	case wireArgv:
 		return d.argv(head, body[WireArgv](h), segs[0]), nil
 	case wireExecFailed:

@@ -424,6 +424,10 @@ func TestDecodeMalformed(t *testing.T) {
 		"segment beyond the end":  record(long, nil),
 		"positive result":         record(WireHead{Type: wireExit, Err: 1}, nil),
 		"smallest of all results": record(WireHead{Type: wireExit, Err: -1 << 31}, nil),
+		"process below 0":         record(WireHead{Type: wireExit, PID: 1 << 31}, nil),
+		"thread below 0":          record(WireHead{Type: wireExit, TID: 1 << 31}, nil),
+		"child below 0":           record(WireHead{Type: wireFork}, WireFork{PID: 1 << 31}),
+		"parent below 0":          record(WireHead{Type: wireExec}, WireExec{ParentPID: 1 << 31}),
 	} {
 		var malformed *MalformedError
 		err := NewDecoder(4096).Decode(b, func(Event) { t.Errorf("%s: an event", name) })

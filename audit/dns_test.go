@@ -311,7 +311,7 @@ func TestHosts(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
 	for range 20 { // in whatever order they arrive
-		r := fold(events...)
+		r := fold(t, events...)
 		check(t, "attempts", r.Network.Attempts, []receipt.Attempt{
 			row("192.0.2.1:443", "timeout", 100, 1, "a.EXAMPLE"),
 			row("192.0.2.1:80", "connected", 100, 1, ""),

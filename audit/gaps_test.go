@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"glasshouse/receipt"
+	"glasshouse/receipt/receipttest"
 )
 
 func TestComplete(t *testing.T) {
@@ -40,7 +41,7 @@ func TestComplete(t *testing.T) {
 	} {
 		sum := whole
 		c.change(&sum)
-		o := fill(nil, sum, nil).Observation
+		o := fill(t, nil, sum, nil).Observation
 		got := ""
 		if o.Reason != nil {
 			got = *o.Reason
@@ -49,7 +50,7 @@ func TestComplete(t *testing.T) {
 			t.Errorf("%s: complete %v, reason %q", name, o.Complete, got)
 		}
 	}
-	o := fill(nil, whole, nil).Observation
+	o := fill(t, nil, whole, nil).Observation
 	check(t, "observation", o, receipt.Observation{
 		Mode: "ebpf", Complete: true,
 		Events: receipt.Events{Emitted: 12, Received: 12, Folded: 3},
@@ -59,11 +60,10 @@ func TestComplete(t *testing.T) {
 
 // The caller's reason for seeing nothing, and its gaps, stay.
 func TestFillKeeps(t *testing.T) {
-	r := &receipt.Receipt{Observation: receipt.Observation{
-		Reason: ptr("no right to"), Gaps: []receipt.Gap{{Kind: "x", Detail: "y", Count: 1}},
-	}}
+	r := receipttest.New()
+	r.Observation.Reason, r.Observation.Gaps = ptr("no right to"), []receipt.Gap{{Kind: "x", Detail: "y", Count: 1}}
 	NewAggregator().Fill(r, Summary{Gaps: []Gap{{"x", "y", 2}, {"x", "z", 1}}}, boot)
-	r.Normalize()
+	receipttest.Validate(t, r)
 	check(t, "observation", r.Observation, receipt.Observation{
 		Mode: "none", Reason: ptr("no right to"),
 		Gaps: []receipt.Gap{{Kind: "x", Detail: "y", Count: 3}, {Kind: "x", Detail: "z", Count: 1}},
@@ -83,19 +83,16 @@ func TestRootGap(t *testing.T) {
 		"none": {{Kind: "root", Detail: "processes ran as root beside the recorder and could have reached it", Count: 2}},
 		"vm":   nil,
 	} {
-		a := NewAggregator()
-		for _, e := range events {
-			a.Add(e)
-		}
-		r := &receipt.Receipt{Execution: receipt.Execution{Isolation: isolation}}
-		a.Fill(r, Summary{Mode: "ebpf"}, boot)
-		r.Normalize()
+		r := receipttest.New()
+		r.Execution.Isolation = isolation
+		aggregated(events).Fill(r, Summary{Mode: "ebpf"}, boot)
+		receipttest.Validate(t, r)
 		check(t, isolation, r.Observation.Gaps, want)
 	}
 }
 
 func TestCoreDumpGap(t *testing.T) {
-	r := fold(
+	r := fold(t,
 		&Exit{Header: by(root, 3), Status: 6 | 0x80}, &Exit{Header: by(child, 3), Status: 6}, &Exit{Header: by(grand, 3), Status: 0x80 << 8},
 	)
 	check(t, "gaps", r.Observation.Gaps, []receipt.Gap{{

@@ -31,7 +31,7 @@ func TestListens(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(2, 2))
 	for range 20 {
-		r := fold(events...)
+		r := fold(t, events...)
 		check(t, "listens", r.Network.Listens, []receipt.Listen{
 			{Addr: "0.0.0.0:4001", Protocol: "udp", PID: 100},
 			{Addr: "0.0.0.0:4002", Protocol: "udp", PID: 100},

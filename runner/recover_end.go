@@ -2,6 +2,7 @@ package runner
 
 import (
 	"errors"
+	"fmt"
 
 	"glasshouse/audit"
 	"glasshouse/receipt"
@@ -35,7 +36,11 @@ func (rc *recovery) end(rec *receipt.Receipt) {
 	switch {
 	case rc.exited != nil:
 		ended = rc.exited.At
-		out.ExitCode = rc.exited.Code
+		if code := rc.exited.Code; code >= 0 && code <= 255 {
+			out.ExitCode = code
+		} else {
+			fail(fmt.Sprintf("the journal has %d for the command's exit code, which no command can have", code))
+		}
 		if s := rc.exited.Signal; s != "" {
 			out.Signal = &s
 		}

@@ -20,6 +20,7 @@ import (
 	"glasshouse/backend/fake"
 	"glasshouse/journal"
 	"glasshouse/receipt"
+	"glasshouse/receipt/receipttest"
 	"glasshouse/runner"
 )
 
@@ -79,12 +80,9 @@ func memoryDir(t testing.TB) string {
 
 func draft(t testing.TB) []byte {
 	t.Helper()
-	rec := &receipt.Receipt{
-		Command:     receipt.Command{Argv: []string{"cmd", "arg"}, UID: 5},
-		Execution:   receipt.Execution{Backend: "process", Isolation: "none", Provenance: "host"},
-		Observation: receipt.Observation{Gaps: []receipt.Gap{{Kind: "k", Detail: "d", Count: 1}}},
-	}
-	rec.Normalize()
+	rec := receipttest.New()
+	rec.Command = receipt.Command{Argv: []string{"cmd", "arg"}, UID: 5}
+	rec.Observation.Gaps = []receipt.Gap{{Kind: "k", Detail: "d", Count: 1}}
 	data, err := json.Marshal(rec)
 	if err != nil {
 		t.Fatal(err)
@@ -101,6 +99,7 @@ func recovered(t *testing.T, data []byte) *receipt.Receipt {
 	if rec.Observation.Complete || rec.Observation.Reason == nil || strings.Contains(*rec.Observation.Reason, "\n") || rec.Command.Argv[1] != "arg" || !hasGap(rec, "k") {
 		t.Errorf("%+v, %+v", rec.Observation, rec.Command)
 	}
+	receipttest.Validate(t, rec)
 	if _, err := receipt.Read(bytes.NewReader(encoded(t, rec))); err != nil {
 		t.Error(err)
 	}
@@ -170,6 +169,10 @@ func TestRecoverOutcome(t *testing.T) {
 			started(w)
 			w.Append(journal.KindExited, journal.Exited{At: at.Add(time.Second), Code: 143, Signal: "SIGTERM", Error: "timed out"})
 		}, 143, "SIGTERM", "timed out"},
+		"waited for, as nothing ends": {func(w *journal.Writer) {
+			started(w)
+			w.Append(journal.KindExited, journal.Exited{At: at, Code: 256})
+		}, 1, "", "the journal has 256 for the command's exit code, which no command can have"},
 	} {
 		rec := recovered(t, written(t, journal.Open{Layout: layout}, c.write))
 		o := rec.Outcome
@@ -390,7 +393,7 @@ func TestRunWritesJournal(t *testing.T) {
 			atStart = kinds()
 		}
 	}}
-	rec, err := runner.Run(context.Background(), runner.Spec{
+	rec, err := run(t, context.Background(), runner.Spec{
 		Backend: b, Collector: &source{}, Argv: []string{"x\xff"}, Journal: j,
 		JournalFailed: func(err error) { t.Error(err) },
 	})
@@ -420,7 +423,7 @@ func TestRunWithoutJournal(t *testing.T) {
 	}
 	b := &fake.Backend{}
 	told := 0
-	rec, err := runner.Run(context.Background(), runner.Spec{
+	rec, err := run(t, context.Background(), runner.Spec{
 		Backend: b, Collector: &collector{}, Argv: []string{"x"}, Strict: true,
 		Journal: journal.New(journal.Options{State: file}),
 		JournalFailed: func(err error) {
@@ -434,7 +437,7 @@ func TestRunWithoutJournal(t *testing.T) {
 	}
 	// A collector that keeps its records to itself.
 	j := journal.New(journal.Options{State: t.TempDir()})
-	rec, err = runner.Run(context.Background(), runner.Spec{Backend: &fake.Backend{}, Collector: &collector{}, Argv: []string{"x"}, Journal: j})
+	rec, err = run(t, context.Background(), runner.Spec{Backend: &fake.Backend{}, Collector: &collector{}, Argv: []string{"x"}, Journal: j})
 	if err != nil || !hasGap(rec, "journal") {
 		t.Errorf("%v, %+v", err, rec.Observation.Gaps)
 	}
@@ -473,6 +476,7 @@ func FuzzRecover(f *testing.F) {
 		if r.Observation.Complete {
 			t.Fatal("complete")
 		}
+		receipttest.Validate(t, r)
 		if _, err := receipt.Read(bytes.NewReader(encoded(t, r))); err != nil {
 			t.Fatal(err)
 		}

@@ -21,6 +21,7 @@ import (
 	"glasshouse/backend"
 	"glasshouse/backend/fake"
 	"glasshouse/receipt"
+	"glasshouse/receipt/receipttest"
 	"glasshouse/runner"
 )
 
@@ -76,6 +77,20 @@ func (c *collector) Stop(ctx context.Context) (audit.Summary, error) {
 
 func (c *collector) Hooks() []audit.Hook { return c.hooks }
 
+// run is runner.Run, whose receipt has to be valid.
+func run(t *testing.T, ctx context.Context, spec runner.Spec) (*receipt.Receipt, error) {
+	t.Helper()
+	rec, err := runner.Run(ctx, spec)
+	if rec != nil {
+		valid := *rec
+		if valid.Execution.Backend == "fake" { // of which the schema knows nothing
+			valid.Execution.Backend = "process"
+		}
+		receipttest.Validate(t, &valid)
+	}
+	return rec, err
+}
+
 // nobody is a process that cannot exist, so that a kill hits none.
 var nobody = audit.ProcessID{PID: 1<<31 - 1, Start: 1}
 
@@ -83,7 +98,7 @@ func TestOrder(t *testing.T) {
 	var log []string
 	c := &collector{log: &log}
 	b := &ordered{Backend: &fake.Backend{Exit: backend.Exit{Code: 3}}, note: c.note}
-	rec, err := runner.Run(context.Background(), runner.Spec{Backend: b, Collector: c, Argv: []string{"x"}})
+	rec, err := run(t, context.Background(), runner.Spec{Backend: b, Collector: c, Argv: []string{"x"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +151,7 @@ func TestFailures(t *testing.T) {
 		{"cleanup", &fake.Backend{CleanupErr: boom, Exit: backend.Exit{Code: 5}}, []string{"Prepare", "Start", "Wait", "Cleanup"}, 5},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			rec, err := runner.Run(context.Background(), runner.Spec{Backend: tc.b, Argv: []string{"x"}})
+			rec, err := run(t, context.Background(), runner.Spec{Backend: tc.b, Argv: []string{"x"}})
 			if !errors.Is(err, boom) {
 				t.Errorf("error %v, want boom", err)
 			}
@@ -155,7 +170,7 @@ func TestFailures(t *testing.T) {
 
 func TestAllErrorsAreRecorded(t *testing.T) {
 	b := &fake.Backend{StartErr: errors.New("no start"), CleanupErr: errors.New("no\nend")}
-	rec, err := runner.Run(context.Background(), runner.Spec{Backend: b, Argv: []string{"x"}})
+	rec, err := run(t, context.Background(), runner.Spec{Backend: b, Argv: []string{"x"}})
 	if want := "no start; no; end"; err == nil || err.Error() != want || *rec.Outcome.Error != want {
 		t.Errorf("got %v, want %q", err, want)
 	}
@@ -165,7 +180,7 @@ func TestUnavailableCollector(t *testing.T) {
 	why := &audit.UnavailableError{Reason: "no right to observe", Hint: "be root"}
 	b := &fake.Backend{Exit: backend.Exit{Code: 4, UserTime: 20 * time.Millisecond, SystemTime: 10 * time.Millisecond, MaxRSS: 99}, RootID: 12}
 	var told error
-	rec, err := runner.Run(context.Background(), runner.Spec{
+	rec, err := run(t, context.Background(), runner.Spec{
 		Backend: b, Collector: &collector{attachErr: why}, Argv: []string{"x"},
 		Unavailable: func(err error) {
 			told = err
@@ -208,7 +223,7 @@ func TestStrict(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := &fake.Backend{}
-			rec, err := runner.Run(context.Background(), runner.Spec{Backend: b, Collector: tc.c, Argv: []string{"x"}, Strict: true})
+			rec, err := run(t, context.Background(), runner.Spec{Backend: b, Collector: tc.c, Argv: []string{"x"}, Strict: true})
 			if !errors.Is(err, runner.ErrNotObservable) || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("error %v, want ErrNotObservable with %q", err, tc.want)
 			}
@@ -222,7 +237,7 @@ func TestStrict(t *testing.T) {
 	}
 	b := &fake.Backend{}
 	c := &collector{hooks: []audit.Hook{{Name: "a", Attached: true}}}
-	if _, err := runner.Run(context.Background(), runner.Spec{Backend: b, Collector: c, Argv: []string{"x"}, Strict: true}); err != nil {
+	if _, err := run(t, context.Background(), runner.Spec{Backend: b, Collector: c, Argv: []string{"x"}, Strict: true}); err != nil {
 		t.Errorf("all attached, and yet: %v", err)
 	}
 	if !slices.Contains(b.Calls(), "Wait") {
@@ -232,7 +247,7 @@ func TestStrict(t *testing.T) {
 
 func TestTimeout(t *testing.T) {
 	b := &fake.Backend{Block: true}
-	rec, err := runner.Run(context.Background(), runner.Spec{
+	rec, err := run(t, context.Background(), runner.Spec{
 		Backend: b, Collector: &collector{}, Argv: []string{"x"}, Timeout: 20 * time.Millisecond,
 	})
 	var timeout *runner.TimeoutError
@@ -249,7 +264,7 @@ func TestCancelled(t *testing.T) {
 	c := &collector{log: &log}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	f := &fake.Backend{Block: true, Waiting: func() { cancel(errors.New("enough")) }}
-	rec, err := runner.Run(ctx, runner.Spec{Backend: &ordered{f, c.note}, Collector: c, Argv: []string{"x"}})
+	rec, err := run(t, ctx, runner.Spec{Backend: &ordered{f, c.note}, Collector: c, Argv: []string{"x"}})
 	// The fake's Stop and Cleanup fail if their context is done.
 	if err == nil || err.Error() != "enough" {
 		t.Errorf("error %v, want enough", err)
@@ -262,7 +277,7 @@ func TestCancelled(t *testing.T) {
 	}
 
 	before := &fake.Backend{}
-	rec, err = runner.Run(ctx, runner.Spec{Backend: before, Argv: []string{"x"}})
+	rec, err = run(t, ctx, runner.Spec{Backend: before, Argv: []string{"x"}})
 	if err == nil || rec.Outcome.Error == nil || rec.Outcome.ExitCode != 1 {
 		t.Errorf("cancelled before the start: %v %+v", err, rec.Outcome)
 	}
@@ -274,7 +289,7 @@ func TestCancelled(t *testing.T) {
 // TestLaunchError has the collector fail beside a command that runs.
 func TestLaunchError(t *testing.T) {
 	b := &fake.Backend{Exit: backend.Exit{Code: 6}}
-	rec, err := runner.Run(context.Background(), runner.Spec{
+	rec, err := run(t, context.Background(), runner.Spec{
 		Backend: b, Collector: &collector{launchErr: errors.New("no mark")}, Argv: []string{"x"},
 	})
 	if err == nil || rec.Outcome.ExitCode != 6 || !slices.Contains(b.Calls(), "Wait") {
@@ -286,7 +301,7 @@ func TestWaitTree(t *testing.T) {
 	some := []audit.ProcessID{nobody}
 	b := &fake.Backend{}
 	c := &collector{alive: [][]audit.ProcessID{some, some, some, nil}}
-	if _, err := runner.Run(context.Background(), runner.Spec{Backend: b, Collector: c, Argv: []string{"x"}, WaitTree: true}); err != nil {
+	if _, err := run(t, context.Background(), runner.Spec{Backend: b, Collector: c, Argv: []string{"x"}, WaitTree: true}); err != nil {
 		t.Fatal(err)
 	}
 	if len(c.alive) != 1 {
@@ -300,7 +315,7 @@ func TestWaitTree(t *testing.T) {
 func TestWaitTreeTimeout(t *testing.T) {
 	b := &fake.Backend{Exit: backend.Exit{Code: 0, MaxRSS: 1}}
 	c := &collector{alive: [][]audit.ProcessID{{nobody}}}
-	rec, err := runner.Run(context.Background(), runner.Spec{
+	rec, err := run(t, context.Background(), runner.Spec{
 		Backend: b, Collector: c, Argv: []string{"x"}, WaitTree: true, Timeout: 20 * time.Millisecond,
 	})
 	var timeout *runner.TimeoutError
@@ -313,7 +328,7 @@ func TestWaitTreeTimeout(t *testing.T) {
 }
 
 func TestWaitTreeWithoutMeans(t *testing.T) {
-	rec, err := runner.Run(context.Background(), runner.Spec{Backend: &fake.Backend{}, Argv: []string{"x"}, WaitTree: true})
+	rec, err := run(t, context.Background(), runner.Spec{Backend: &fake.Backend{}, Argv: []string{"x"}, WaitTree: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -338,7 +353,7 @@ func TestWaitTreeOfCgroup(t *testing.T) {
 	ended := make(chan time.Time, 1)
 	time.AfterFunc(30*time.Millisecond, func() { ended <- time.Now(); set("populated 0\nfrozen 0\n") })
 	b := grouped{&fake.Backend{}, dir}
-	rec, err := runner.Run(context.Background(), runner.Spec{Backend: b, Argv: []string{"x"}, WaitTree: true})
+	rec, err := run(t, context.Background(), runner.Spec{Backend: b, Argv: []string{"x"}, WaitTree: true})
 	if err != nil || hasGap(rec, "wait_tree") {
 		t.Fatalf("%v, %+v", err, rec.Observation.Gaps)
 	}
@@ -358,7 +373,7 @@ func (g grouped) CgroupError() error { return nil }
 func TestKillSurvivors(t *testing.T) {
 	b := &fake.Backend{}
 	c := &collector{alive: [][]audit.ProcessID{{nobody}, {nobody}, {nobody}, nil}}
-	rec, err := runner.Run(context.Background(), runner.Spec{Backend: b, Collector: c, Argv: []string{"x"}, KillSurvivors: true})
+	rec, err := run(t, context.Background(), runner.Spec{Backend: b, Collector: c, Argv: []string{"x"}, KillSurvivors: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -378,7 +393,7 @@ func TestKillSurvivors(t *testing.T) {
 // TestKillFails leaves survivors behind: the failure is no secret.
 func TestKillFails(t *testing.T) {
 	b := &fake.Backend{KillErr: errors.New("cannot kill")}
-	rec, err := runner.Run(context.Background(), runner.Spec{Backend: b, Argv: []string{"x"}, KillSurvivors: true})
+	rec, err := run(t, context.Background(), runner.Spec{Backend: b, Argv: []string{"x"}, KillSurvivors: true})
 	if err == nil || *rec.Outcome.Error != "cannot kill" {
 		t.Errorf("got %v", err)
 	}
@@ -387,7 +402,7 @@ func TestKillFails(t *testing.T) {
 func TestStreams(t *testing.T) {
 	var out, errs bytes.Buffer
 	b := &fake.Backend{Stdout: []byte("hello\n"), Stderr: []byte("oh\n")}
-	rec, err := runner.Run(context.Background(), runner.Spec{
+	rec, err := run(t, context.Background(), runner.Spec{
 		Backend: b, Argv: []string{"x"}, Stdin: strings.NewReader("in"), Stdout: &out, Stderr: &errs,
 	})
 	if err != nil {
@@ -415,7 +430,7 @@ func TestStreams(t *testing.T) {
 func TestMetadata(t *testing.T) {
 	b := &fake.Backend{Meta: backend.Metadata{Backend: "firecracker", Isolation: "vm"}, RootID: 77}
 	before := time.Now()
-	rec, err := runner.Run(context.Background(), runner.Spec{
+	rec, err := run(t, context.Background(), runner.Spec{
 		Backend: b, Argv: []string{"python3", "-c", "1"}, Dir: "/", Version: "v9", Provenance: "guest",
 		User: &backend.User{UID: 7, GID: 8, Name: "lp"},
 		Gaps: []receipt.Gap{{Kind: "k", Detail: "d", Count: 1}},
@@ -450,7 +465,7 @@ func TestMetadata(t *testing.T) {
 
 func TestNothingToRun(t *testing.T) {
 	for _, argv := range [][]string{nil, {""}} {
-		if rec, err := runner.Run(context.Background(), runner.Spec{Backend: &fake.Backend{}, Argv: argv}); err == nil || rec != nil {
+		if rec, err := run(t, context.Background(), runner.Spec{Backend: &fake.Backend{}, Argv: argv}); err == nil || rec != nil {
 			t.Errorf("%q: %v, %v", argv, rec, err)
 		}
 	}
@@ -470,7 +485,7 @@ func TestSignals(t *testing.T) {
 		}
 		_ = b.KillTree()
 	}()
-	if _, err := runner.Run(context.Background(), runner.Spec{Backend: b, Argv: []string{"x"}, Signals: signals}); err != nil {
+	if _, err := run(t, context.Background(), runner.Spec{Backend: b, Argv: []string{"x"}, Signals: signals}); err != nil {
 		t.Fatal(err)
 	}
 	if got := b.Signals(); !slices.Equal(got, []int{15, 15}) {
@@ -482,7 +497,7 @@ func TestSignalBeforeStart(t *testing.T) {
 	signals := make(chan os.Signal, 1)
 	signals <- syscall.SIGINT
 	b := &fake.Backend{}
-	rec, err := runner.Run(context.Background(), runner.Spec{Backend: b, Argv: []string{"x"}, Signals: signals})
+	rec, err := run(t, context.Background(), runner.Spec{Backend: b, Argv: []string{"x"}, Signals: signals})
 	if err == nil || rec.Outcome.ExitCode != 130 || slices.Contains(b.Calls(), "Start") {
 		t.Errorf("%v, %+v, %v", err, rec.Outcome, b.Calls())
 	}
@@ -493,7 +508,7 @@ func TestSignalEndsWaitingForTheTree(t *testing.T) {
 	c := &collector{alive: [][]audit.ProcessID{{nobody}}}
 	time.AfterFunc(30*time.Millisecond, func() { signals <- syscall.SIGINT })
 	b := &fake.Backend{}
-	rec, err := runner.Run(context.Background(), runner.Spec{
+	rec, err := run(t, context.Background(), runner.Spec{
 		Backend: b, Collector: c, Argv: []string{"x"}, Signals: signals, WaitTree: true, Timeout: 20 * time.Second,
 	})
 	if err != nil || !hasGap(rec, "wait_tree") {
