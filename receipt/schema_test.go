@@ -155,6 +155,7 @@ func TestSchemaRefuses(t *testing.T) {
 		{"/redactions/0/places/0", "command/argv/1"},
 		{"/filesystem/files/0/path_bytes", "x"},
 		{"/filesystem/reads/0", "a"},
+		{"/filesystem/deletes/0", "[redacted]/a"},
 		// Values of no set.
 		{"/execution/backend", ""},
 		{"/execution/isolation", "some"},
@@ -209,6 +210,7 @@ func TestSchemaAccepts(t *testing.T) {
 		"/command/uid":                1<<32 - 1,
 		"/process_tree/0/start_time":  json.Number("18446744073709551615"),
 		"/timestamp":                  "0000-02-29T23:59:59.999999999Z",
+		"/filesystem/deletes/0":       "[redacted:12]/a",
 		"/redactions/0/places":        []any{"/command/argv/1", "/syscalls/counts/a~1b~0"},
 	} {
 		rec := good(t)
