@@ -28,10 +28,11 @@ import (
 //
 // Errors name path and wrap the system's error.
 func WriteFile(path string, r *Receipt) error {
-	return writeFile(path, func(w io.Writer) error { return Encode(w, r) })
+	return Replace(path, func(w io.Writer) error { return Encode(w, r) })
 }
 
-func writeFile(path string, write func(io.Writer) error) error {
+// Replace writes to path, in the way of WriteFile, what write writes.
+func Replace(path string, write func(io.Writer) error) error {
 	if err := writeTo(path, write); err != nil {
 		return fmt.Errorf("write %s: %w", path, bare(err))
 	}

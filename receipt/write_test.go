@@ -97,7 +97,7 @@ func TestWriteFileHalf(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := writeFile(path, half); !errors.Is(err, broken) || !strings.Contains(err.Error(), path) {
+		if err := Replace(path, half); !errors.Is(err, broken) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -167,7 +167,7 @@ func (a *app) recoverOne(e journal.Entry, f *recoverFlags, named bool) (string, 
 	if err != nil {
 		return "", err
 	}
-	if err := a.writeReceipt(output, rec); err != nil {
+	if err := a.writeReceipt(output, rec, io.Discard); err != nil {
 		return "", err
 	}
 	if f.remove {

@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -37,6 +39,7 @@ type runFlags struct {
 	rootfs        string
 	noJournal     bool
 	keepJournal   bool
+	sign          string
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -73,6 +76,11 @@ The exit code is the command's own, 128+n if signal n ended it, and 1 if
 glasshouse failed before there was a command. A receipt that cannot be written
 is an error on stderr and leaves the exit code of the command as it is.
 
+With --sign the receipt is signed (see glasshouse sign and glasshouse verify).
+The key is read before the command starts; without it nothing is run. A bundle
+of an earlier receipt is replaced. What cannot be signed is an error on stderr
+and leaves the exit code as it is.
+
 While the run goes on, a journal of it is written in the state folder (see
 glasshouse recover), so that a recorder that is killed leaves evidence. It is
 removed when the receipt is written.
@@ -99,6 +107,7 @@ removed when the receipt is written.
 	flags.BoolVar(&f.killSurvivors, "kill-survivors", false, "when the waiting is over, kill what the command left running")
 	flags.StringVar(&f.envFile, "env-file", "", "add the KEY=VALUE lines of `FILE` to the environment")
 	flags.StringVar(&f.chdir, "chdir", "", "run the command in `DIR`")
+	flags.StringVar(&f.sign, "sign", "", "sign the receipt with the private key in `FILE`")
 	flags.BoolVar(&f.keepJournal, "keep-journal", false, "keep the run's journal when the receipt is written")
 	flags.BoolVar(&f.noJournal, "no-journal", false, "write no journal: a killed recorder leaves nothing")
 	flags.Var(&f.ringSize, "ring-size", "bytes of the buffer between kernel and recorder: `SIZE`, such as 4M (default 8M)")
@@ -147,6 +156,11 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 		}
 	}
 
+	key, err := signingKey(cmd, f)
+	if err != nil {
+		return err
+	}
+
 	spec.Signals = catchSignals()
 	diagnostics := newDiagnostics(env, a.stderr)
 	spec.Tap = diagnostics.tap()
@@ -172,7 +186,9 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 	if mayBlock(output) {
 		releaseSignals()
 	}
-	writeErr := a.writeReceipt(output, rec)
+	digest := sha256.New()
+	writeErr := a.writeReceipt(output, rec, signing(key, digest))
+	signed, signErr := signWritten(key, output, digest, rec, writeErr)
 	releaseSignals()
 	if runErr != nil {
 		a.report(runErr)
@@ -184,6 +200,7 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 	if !f.quiet {
 		fmt.Fprint(a.stderr, summary(rec, f.output, writeErr == nil))
 	}
+	a.reportSigned(f, signed, signErr)
 	if err := a.endJournal(spec, f, rec, writeErr); err != nil {
 		a.report(fmt.Errorf("end the journal: %w", err))
 	}
@@ -210,7 +227,7 @@ func (a *app) spec(cmd *cobra.Command, f *runFlags, argv []string) (runner.Spec,
 		return runner.Spec{}, usageError(cmd, fmt.Errorf(format, args...))
 	}
 	// An unset variable in a script must not pass for "as the recorder".
-	for _, name := range []string{"output", "user", "env-file", "chdir"} {
+	for _, name := range []string{"output", "user", "env-file", "chdir", "sign"} {
 		if flag := cmd.Flags().Lookup(name); flag.Changed && flag.Value.String() == "" {
 			return bad("--%s is empty", name)
 		}
@@ -299,14 +316,16 @@ func (a *app) notObserved(err error) {
 	fmt.Fprintf(a.stderr, "glasshouse: not observed: %s\n", printable(text))
 }
 
-func (a *app) writeReceipt(path string, rec *receipt.Receipt) error {
+// writeReceipt also writes to another place what it writes to path.
+func (a *app) writeReceipt(path string, rec *receipt.Receipt, also io.Writer) error {
+	encode := func(w io.Writer) error { return receipt.Encode(io.MultiWriter(w, also), rec) }
 	if path == "-" {
-		if err := receipt.Encode(a.stdout, rec); err != nil {
+		if err := encode(a.stdout); err != nil {
 			return fmt.Errorf("receipt: write to stdout: %w", err)
 		}
 		return nil
 	}
-	if err := receipt.WriteFile(path, rec); err != nil {
+	if err := receipt.Replace(path, encode); err != nil {
 		return fmt.Errorf("receipt: %w", err)
 	}
 	return nil

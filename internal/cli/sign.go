@@ -1,0 +1,187 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"glasshouse/attest"
+	"glasshouse/receipt"
+)
+
+func (a *app) signCommand() *cobra.Command {
+	var key, output string
+	cmd := &cobra.Command{
+		Use:   "sign receipt --key FILE",
+		Short: "Sign a receipt",
+		Long: `Sign a receipt that is there already, as run --sign does at the end of a run.
+
+The signature goes to RECEIPT.sigstore.json, or to where --output says: a
+Sigstore bundle with an in-toto statement. It vouches for the receipt, for the
+output that the receipt has the hashes of, and for the files that the run wrote
+and that nobody has changed since it ended. A file that is there already is
+never overwritten.
+
+A receipt that contradicts itself, or of version v0.2, is not signed. A private
+key that others than its owner may read is refused.`,
+		Example: `  glasshouse sign receipt.json --key glasshouse.key`,
+		Args:    oneReceipt,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case key == "":
+				return usageError(cmd, errors.New("--key is missing: the file of the private key"))
+			case cmd.Flags().Changed("output") && output == "":
+				return usageError(cmd, errors.New("--output is empty"))
+			case output == "":
+				output = args[0] + attest.Suffix
+			}
+			return a.sign(args[0], key, output)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&key, "key", "", "sign with the private key in `FILE`")
+	flags.StringVarP(&output, "output", "o", "", "write the bundle to `FILE`")
+	return cmd
+}
+
+// oneReceipt is for commands that read a receipt's file twice or name another
+// after it: stdin will not do.
+func oneReceipt(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return usageError(cmd, errors.New("no receipt is named"))
+	case len(args) > 1:
+		return usageError(cmd, fmt.Errorf("one receipt at a time: %q is too much", args[1]))
+	case args[0] == "" || args[0] == "-":
+		return usageError(cmd, fmt.Errorf("%q: the receipt must be a file", args[0]))
+	}
+	return nil
+}
+
+func (a *app) sign(path, keyFile, output string) error {
+	key, err := readPrivateKey(keyFile)
+	if err != nil {
+		return err
+	}
+	exists := func(err error) error {
+		return &hinted{err, "bundles are not overwritten: remove it, or name another with --output"}
+	}
+	if _, err := os.Lstat(output); err == nil {
+		return exists(fmt.Errorf("%s is there already", output))
+	}
+	sum := sha256.New()
+	rec, err := readFile(path, sum)
+	if err != nil {
+		return err
+	}
+	if problems := receipt.Check(rec); len(problems) > 0 {
+		return &hinted{fmt.Errorf("%s contradicts itself: %s", path, problems[0]), "a receipt that was changed after its run is not signed"}
+	}
+	signed, err := attest.Sign(context.Background(), key, filepath.Base(path), hex.EncodeToString(sum.Sum(nil)), rec)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if err := attest.WriteNew(output, signed.Bundle, 0o644); errors.Is(err, fs.ErrExist) {
+		return exists(err)
+	} else if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stderr, "glasshouse: %s\n", vouchesFor(output, signed))
+	return nil
+}
+
+func vouchesFor(bundle string, s *attest.Signed) string {
+	text := fmt.Sprintf("%s vouches for %s", printable(bundle), count(s.Subjects, "subject", "subjects"))
+	if s.Excluded > 0 {
+		text += fmt.Sprintf(", not for %s", count(s.Excluded, "written file", "written files"))
+	}
+	return text
+}
+
+// readPrivateKey turns what is known to help into a hint.
+func readPrivateKey(path string) (*attest.PrivateKey, error) {
+	key, err := attest.ReadPrivateKey(path)
+	return key, keyError(err)
+}
+
+func keyError(err error) error {
+	var k *attest.KeyError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &k) && k.Remedy != "":
+		err = &hinted{err, k.Remedy}
+	case errors.Is(err, fs.ErrNotExist):
+		err = &hinted{err, "glasshouse keygen makes a pair of keys"}
+	}
+	return fmt.Errorf("key: %w", err)
+}
+
+// signingKey reads the key of run --sign, before the command can lay hands on
+// it; nil without the flag.
+func signingKey(cmd *cobra.Command, f *runFlags) (*attest.PrivateKey, error) {
+	if f.sign == "" {
+		return nil, nil
+	}
+	if f.output == "-" || mayBlock(f.output) {
+		return nil, &hinted{
+			fmt.Errorf("--sign needs a receipt in a file, and the output is %s", printable(f.output)),
+			"name a file with --output: the bundle is put beside it",
+		}
+	}
+	return readPrivateKey(f.sign)
+}
+
+// signing is where a receipt's bytes go beside its file: nowhere without a key.
+func signing(key *attest.PrivateKey, sum hash.Hash) io.Writer {
+	if key == nil {
+		return io.Discard
+	}
+	return sum
+}
+
+// signWritten signs the receipt that a run has just written, by the digest of
+// what was written: the file may be another one by now. A signal ends it. It
+// returns nil where there is no key.
+func signWritten(key *attest.PrivateKey, path string, sum hash.Hash, rec *receipt.Receipt, writeErr error) (*attest.Signed, error) {
+	if key == nil {
+		return nil, nil
+	}
+	if writeErr != nil {
+		return nil, errors.New("it could not be written")
+	}
+	heeded := slices.DeleteFunc(slices.Clone(runSignals), signal.Ignored)
+	ctx, stop := signal.NotifyContext(context.Background(), heeded...)
+	defer stop()
+	signed, err := attest.Sign(ctx, key, filepath.Base(path), hex.EncodeToString(sum.Sum(nil)), rec)
+	if err != nil {
+		return nil, err
+	}
+	err = receipt.Replace(path+attest.Suffix, func(w io.Writer) error {
+		_, err := w.Write(signed.Bundle)
+		return err
+	})
+	return signed, err
+}
+
+// reportSigned says what came of run --sign.
+func (a *app) reportSigned(f *runFlags, signed *attest.Signed, err error) {
+	switch {
+	case err != nil:
+		a.report(fmt.Errorf("the receipt is not signed: %w", err))
+	case signed != nil && !f.quiet:
+		fmt.Fprintf(a.stderr, "  %-10s %s\n", "signed", vouchesFor(f.output+attest.Suffix, signed))
+	}
+}
