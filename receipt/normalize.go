@@ -1,7 +1,6 @@
 package receipt
 
 import (
-	"cmp"
 	"reflect"
 	"slices"
 	"strings"
@@ -25,14 +24,8 @@ func (r *Receipt) Normalize() {
 	r.Filesystem.normalize()
 	r.Network.normalize()
 	r.Syscalls.normalize()
-	sortList(r.ProcessTree, func(a, b *Process) int {
-		return cmp.Or(cmp.Compare(a.StartTime, b.StartTime), cmp.Compare(a.PID, b.PID))
-	})
-	sortList(r.ExecFailures, func(a, b *ExecFail) int {
-		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Errno, b.Errno),
-			slices.Compare(a.Argv, b.Argv), cmp.Compare(a.PID, b.PID), cmp.Compare(a.Count, b.Count),
-			compareBool(a.PathCut, b.PathCut), compareBool(a.ArgvTruncated, b.ArgvTruncated))
-	})
+	sortList(r.ProcessTree, compareProcess)
+	sortList(r.ExecFailures, compareExecFail)
 	r.legacy()
 	files.Wait()
 }
@@ -56,54 +49,24 @@ func (r *Receipt) legacy() {
 	for _, a := range r.Network.Attempts {
 		r.Network.Connections = append(r.Network.Connections, Connection{a.Dst, a.Protocol, true})
 	}
-	sortSet(&r.Network.Connections, func(a, b *Connection) int {
-		return cmp.Or(cmp.Compare(a.Dst, b.Dst), cmp.Compare(a.Protocol, b.Protocol))
-	})
+	sortSet(&r.Network.Connections, compareConnection)
 }
 
 func (o *Observation) normalize() {
-	sortList(o.Hooks, func(a, b *Hook) int { return cmp.Compare(a.Name, b.Name) })
-	sortList(o.Gaps, func(a, b *Gap) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Detail, b.Detail), cmp.Compare(a.Count, b.Count))
-	})
-	sortList(o.Survivors, func(a, b *Survivor) int {
-		return cmp.Or(cmp.Compare(a.PID, b.PID), cmp.Compare(a.Exe, b.Exe))
-	})
+	sortList(o.Hooks, compareHook)
+	sortList(o.Gaps, compareGap)
+	sortList(o.Survivors, compareSurvivor)
 }
 
 func (f *Filesystem) normalize() {
 	for _, list := range []*[]string{&f.Reads, &f.Writes, &f.Deletes, &f.PolicyViolations} {
 		sortSet(list, compareText)
 	}
-	sortSet(&f.Renames, func(a, b *Rename) int {
-		if a.From != b.From {
-			return cmp.Compare(a.From, b.From)
-		}
-		return cmp.Or(cmp.Compare(a.To, b.To), cmp.Compare(a.Source, b.Source))
-	})
-	sortList(f.Created, func(a, b *Created) int {
-		if a.Path != b.Path {
-			return cmp.Compare(a.Path, b.Path)
-		}
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(deref(a.Target), deref(b.Target)), cmp.Compare(a.Source, b.Source))
-	})
-	sortSet(&f.Changed, func(a, b *Changed) int {
-		if a.Path != b.Path {
-			return cmp.Compare(a.Path, b.Path)
-		}
-		return cmp.Or(cmp.Compare(a.What, b.What), cmp.Compare(a.Source, b.Source))
-	})
-	sortSet(&f.Mounts, func(a, b *Mount) int {
-		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Op, b.Op),
-			cmp.Compare(deref(a.From), deref(b.From)), cmp.Compare(a.Source, b.Source))
-	})
-	sortList(f.Failed, func(a, b *FailedOp) int {
-		if a.Path != b.Path {
-			return cmp.Compare(a.Path, b.Path)
-		}
-		return cmp.Or(cmp.Compare(a.Op, b.Op), cmp.Compare(a.To, b.To), cmp.Compare(a.Errno, b.Errno),
-			cmp.Compare(a.Count, b.Count), compareBool(a.PathCut, b.PathCut))
-	})
+	sortSet(&f.Renames, compareRename)
+	sortList(f.Created, compareCreated)
+	sortSet(&f.Changed, compareChanged)
+	sortSet(&f.Mounts, compareMount)
+	sortList(f.Failed, compareFailed)
 }
 
 func (f *Filesystem) normalizeFiles() {
@@ -113,13 +76,7 @@ func (f *Filesystem) normalizeFiles() {
 	for i := range f.Files {
 		f.Files[i].tidy()
 	}
-	sortList(f.Files, func(a, b *FileEntry) int {
-		if a.Path != b.Path {
-			return cmp.Compare(a.Path, b.Path)
-		}
-		return cmp.Or(slices.Compare(a.PathBytes, b.PathBytes), compareBool(a.PathCut, b.PathCut),
-			compareBool(a.OtherMounts, b.OtherMounts))
-	})
+	sortList(f.Files, compareFile)
 }
 
 // tidy also moves a path that is not text to path_bytes. What has a text form
@@ -137,21 +94,10 @@ func (f *FileEntry) tidy() {
 }
 
 func (n *Network) normalize() {
-	sortList(n.Attempts, func(a, b *Attempt) int {
-		return cmp.Or(cmp.Compare(a.Dst, b.Dst), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Result, b.Result),
-			cmp.Compare(a.PID, b.PID), cmp.Compare(deref(a.Host), deref(b.Host)), cmp.Compare(a.Count, b.Count))
-	})
-	sortSet(&n.Listens, func(a, b *Listen) int {
-		return cmp.Or(cmp.Compare(a.Addr, b.Addr), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.PID, b.PID))
-	})
-	sortList(n.Accepts, func(a, b *Accept) int {
-		return cmp.Or(cmp.Compare(a.Addr, b.Addr), cmp.Compare(a.Src, b.Src), cmp.Compare(a.Protocol, b.Protocol),
-			cmp.Compare(a.PID, b.PID), cmp.Compare(a.Count, b.Count))
-	})
-	sortList(n.DNS, func(a, b *DNSQuery) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Server, b.Server),
-			cmp.Compare(a.PID, b.PID), cmp.Compare(a.Count, b.Count))
-	})
+	sortList(n.Attempts, compareAttempt)
+	sortSet(&n.Listens, compareListen)
+	sortList(n.Accepts, compareAccept)
+	sortList(n.DNS, compareDNS)
 }
 
 func (s *Syscalls) normalize() {
@@ -182,25 +128,5 @@ func sortList[T any](list []T, compare func(a, b *T) int) (doubles int) {
 func sortSet[T any](list *[]T, compare func(a, b *T) int) {
 	if sortList(*list, compare) > 0 {
 		*list = slices.CompactFunc(*list, func(a, b T) bool { return compare(&a, &b) == 0 })
-	}
-}
-
-func compareText(a, b *string) int { return cmp.Compare(*a, *b) }
-
-func deref(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
-}
-
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	default:
-		return 1
 	}
 }
