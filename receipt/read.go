@@ -46,6 +46,11 @@ func read(r io.Reader, maxSize int) (*Receipt, error) {
 	if len(data) > maxSize {
 		return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, maxSize)
 	}
+	return Parse(data)
+}
+
+// Parse is Read for what is in memory already, of any size.
+func Parse(data []byte) (*Receipt, error) {
 	var head struct {
 		Version *string `json:"receipt_version"`
 	}

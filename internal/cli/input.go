@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 
@@ -20,11 +19,6 @@ func (a *app) readReceipt(name string) (*receipt.Receipt, error) {
 		}
 		return rec, nil
 	}
-	return readFile(name, io.Discard)
-}
-
-// readFile reads the receipt in a file, and copies its bytes to another place.
-func readFile(name string, also io.Writer) (*receipt.Receipt, error) {
 	f, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &hinted{fmt.Errorf("%s: no such file", name), "glasshouse run writes receipt.json, or what --output names"}
@@ -33,7 +27,7 @@ func readFile(name string, also io.Writer) (*receipt.Receipt, error) {
 		return nil, err
 	}
 	defer f.Close()
-	rec, err := receipt.Read(io.TeeReader(f, also))
+	rec, err := receipt.Read(f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

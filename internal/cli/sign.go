@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -81,15 +80,17 @@ func (a *app) sign(path, keyFile, output string) error {
 	if _, err := os.Lstat(output); err == nil {
 		return exists(fmt.Errorf("%s is there already", output))
 	}
-	sum := sha256.New()
-	rec, err := readFile(path, sum)
+	rec, digest, err := attest.ReadReceipt(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return noReceipt(err)
+	}
 	if err != nil {
 		return err
 	}
 	if problems := receipt.Check(rec); len(problems) > 0 {
 		return &hinted{fmt.Errorf("%s contradicts itself: %s", path, problems[0]), "a receipt that was changed after its run is not signed"}
 	}
-	signed, err := attest.Sign(context.Background(), key, filepath.Base(path), hex.EncodeToString(sum.Sum(nil)), rec)
+	signed, err := attest.Sign(context.Background(), key, filepath.Base(path), digest, rec)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
@@ -100,6 +101,10 @@ func (a *app) sign(path, keyFile, output string) error {
 	}
 	fmt.Fprintf(a.stderr, "glasshouse: %s\n", vouchesFor(output, signed))
 	return nil
+}
+
+func noReceipt(err error) error {
+	return &hinted{err, "glasshouse run writes receipt.json, or what --output names"}
 }
 
 func vouchesFor(bundle string, s *attest.Signed) string {
