@@ -441,6 +441,7 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			return
 		}
+		Check(r) // whatever it says, it says something
 		once := encode(t, r)
 		again, err := Read(strings.NewReader(once))
 		if err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -73,13 +72,13 @@ func (a *app) verify(cmd *cobra.Command, f *verifyFlags, path string) error {
 	report, err := attest.Verify(cmd.Context(), attest.Options{
 		Receipt: path, Bundle: f.bundle, Key: key, Files: f.files, Journal: f.journal, State: state,
 	})
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, missing := os.Stat(path); missing != nil {
-			return noReceipt(err)
-		}
+	var missing *fs.PathError
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && errors.As(err, &missing) && missing.Path == path:
+		return noReceipt(err)
+	case missing != nil && missing.Path != f.journal:
 		return &hinted{err, "glasshouse sign, and run --sign, make the bundle of a receipt"}
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	if !report.Verified {
