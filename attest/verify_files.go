@@ -32,7 +32,7 @@ func (v *verification) files(failed string) error {
 	}
 	text := fmt.Sprintf("%d of %d have their signed SHA-256", len(list), len(list))
 	if n := len(v.predicate.Excluded) + v.predicate.Omitted; n > 0 {
-		text += fmt.Sprintf("; %d more were not signed", n)
+		text += fmt.Sprintf("; %d more not signed", n)
 	}
 	v.report.add("files", OK, text)
 	return nil
