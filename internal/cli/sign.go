@@ -42,6 +42,8 @@ key that others than its owner may read is refused.`,
 				return usageError(cmd, errors.New("--key is missing: the file of the private key"))
 			case cmd.Flags().Changed("output") && output == "":
 				return usageError(cmd, errors.New("--output is empty"))
+			case output == "-":
+				return usageError(cmd, errors.New("--output -: the bundle must be a file"))
 			case output == "":
 				output = args[0] + attest.Suffix
 			}
