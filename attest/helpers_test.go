@@ -24,7 +24,7 @@ type signedRun struct {
 // it.
 func signFiles(t testing.TB, files ...receipt.FileEntry) signedRun {
 	t.Helper()
-	rec, _, err := ReadReceipt("testdata/receipt.json")
+	rec, _, err := ReadReceipt("testdata/signed.json")
 	if err != nil {
 		t.Fatal(err)
 	}

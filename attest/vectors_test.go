@@ -36,7 +36,7 @@ func testKey(t testing.TB, keyType string) *PrivateKey {
 
 func signVector(t testing.TB, key *PrivateKey) []byte {
 	t.Helper()
-	rec, digest, err := ReadReceipt("testdata/receipt.json")
+	rec, digest, err := ReadReceipt("testdata/signed.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestVectors(t *testing.T) {
 			t.Errorf("the bundle is now\n%s", fresh)
 		}
 		report, err := Verify(context.Background(), Options{
-			Receipt: "testdata/receipt.json", Bundle: filepath.Join("testdata", name), Key: key.Public(),
+			Receipt: "testdata/signed.json", Bundle: filepath.Join("testdata", name), Key: key.Public(),
 		})
 		if err != nil || !report.Verified {
 			t.Errorf("%s: %+v, %v", keyType, report, err)

@@ -110,7 +110,7 @@ func TestVerifyPayload(t *testing.T) {
 // A receipt that was signed as it is, by somebody who has the key, is still
 // looked at.
 func TestVerifyContent(t *testing.T) {
-	sound, err := os.ReadFile("testdata/receipt.json")
+	sound, err := os.ReadFile("testdata/signed.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestVerifyContent(t *testing.T) {
 }
 
 func TestVerifyConsistency(t *testing.T) {
-	rec, _, err := ReadReceipt("testdata/receipt.json")
+	rec, _, err := ReadReceipt("testdata/signed.json")
 	if err != nil {
 		t.Fatal(err)
 	}
