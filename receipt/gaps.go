@@ -35,4 +35,5 @@ const (
 	GapJournal          = "journal"           // a killed recorder would have left less than all
 	GapUnobserved       = "unobserved"        // what happened after a killed recorder was gone
 	GapRecorder         = "recorder"          // what was lost with a killed recorder
+	GapRedaction        = "redaction"         // secrets that were taken out without a commitment
 )
