@@ -27,6 +27,9 @@ type Open struct {
 	Cgroup Text `json:"cgroup"` // the run's own; "" if it has none
 	Output Text `json:"output"` // where the receipt was to go
 
+	// Argv are the command's arguments, if the receipt's are not the exact bytes.
+	Argv []Text `json:"argv,omitempty"`
+
 	// Receipt is the receipt as far as it is known before the command starts.
 	Receipt json.RawMessage `json:"receipt"`
 }

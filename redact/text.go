@@ -119,9 +119,9 @@ func (t *text) value(j, v int) (from, to int) {
 	if rest == "" {
 		return v, v
 	}
-	if q := rest[0]; q == '"' || q == '\'' {
-		if n := closing(rest[1:], q); n >= 0 {
-			return v + 1, v + 1 + n
+	if q := quoteAt(rest); q != "" {
+		if n := unquoted(rest[len(q):], q); n >= 0 {
+			return v + len(q), v + len(q) + n
 		}
 	}
 	before := byte(0)
@@ -142,7 +142,7 @@ func (t *text) value(j, v int) (from, to int) {
 	case before == ',':
 		return v, ends(", \t\r\n\"'`")
 	case before == '"' || before == '\'':
-		if n := closing(rest, before); n >= 0 {
+		if n := unquoted(rest, t.quoteBefore(j)); n >= 0 {
 			return v, v + n
 		}
 		return v, len(t.s)
@@ -170,6 +170,37 @@ func wordEnd(s string) int {
 	return n
 }
 
+// quoteAt is the quote that s begins with; in a script within a script it has
+// backslashes. "" for none.
+func quoteAt(s string) string {
+	n := 0
+	for n < len(s) && n < 7 && s[n] == '\\' {
+		n++
+	}
+	if n < len(s) && (s[n] == '"' || s[n] == '\'') {
+		return s[:n+1]
+	}
+	return ""
+}
+
+// quoteBefore is the quote that ends before i, likewise.
+func (t *text) quoteBefore(i int) string {
+	begin := i - 1
+	for begin > 0 && i-begin < 8 && t.s[begin-1] == '\\' {
+		begin--
+	}
+	return t.s[begin:i]
+}
+
+// unquoted is how much of s comes before the quote that closes it; -1 if none
+// does.
+func unquoted(s, quote string) int {
+	if len(quote) == 1 {
+		return closing(s, quote[0])
+	}
+	return strings.Index(s, quote)
+}
+
 // closing is where the quote q is closed; -1 if it is not.
 func closing(s string, q byte) int {
 	for i := 0; i < len(s); i++ {
@@ -195,7 +226,7 @@ func (t *text) colon(i int) {
 		return
 	}
 	if q := t.s[i-1]; q == '"' || q == '\'' {
-		t.member(i, q)
+		t.member(i)
 		return
 	}
 	t.header(i)
@@ -230,15 +261,10 @@ func (t *text) url(i int) {
 	}
 }
 
-// member looks at "NAME": "VALUE"; i is where the colon is and q the quote
-// before it. In a quoted script the quotes have backslashes.
-func (t *text) member(i int, q byte) {
-	quote := string(q)
-	nameEnd := i - 1
-	for nameEnd > 0 && t.s[nameEnd-1] == '\\' && len(quote) < 8 {
-		quote = `\` + quote
-		nameEnd--
-	}
+// member looks at "NAME": "VALUE"; i is where the colon is.
+func (t *text) member(i int) {
+	quote := t.quoteBefore(i)
+	nameEnd := i - len(quote)
 	j := t.nameBefore(nameEnd)
 	name := t.s[j:nameEnd]
 	of := kindOf(name)
@@ -250,12 +276,7 @@ func (t *text) member(i int, q byte) {
 		return
 	}
 	from := i + 1 + strings.Index(t.s[i+1:], quote) + len(quote)
-	n := -1
-	if len(quote) == 1 {
-		n = closingMember(t.s[from:], q)
-	} else {
-		n = strings.Index(t.s[from:], quote)
-	}
+	n := unquoted(t.s[from:], quote)
 	if n < 0 {
 		n = len(t.s) - from
 	}
@@ -275,19 +296,6 @@ func (t *text) member(i int, q byte) {
 		t.until = from + n
 		t.add(from, from+n, rule)
 	}
-}
-
-// closingMember is closing where a backslash escapes either quote.
-func closingMember(s string, q byte) int {
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			i++
-		case q:
-			return i
-		}
-	}
-	return -1
 }
 
 // header looks at NAME: VALUE; i is where the colon is.
@@ -330,11 +338,8 @@ func (t *text) header(i int) {
 	}
 	switch before {
 	case '"', '\'':
-		if k := closing(t.s[from:from+n], before); k >= 0 {
+		if k := unquoted(t.s[from:from+n], t.quoteBefore(j)); k >= 0 {
 			n = k
-		}
-		if before == '"' {
-			n = len(strings.TrimRight(t.s[from:from+n], `\`))
 		}
 	default:
 		if t.script {

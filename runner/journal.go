@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"glasshouse/audit"
@@ -19,7 +20,9 @@ func (r *run) openJournal() {
 	if j == nil {
 		return
 	}
-	draft, err := json.Marshal(r.receipt())
+	rec := r.draft()
+	finish(rec, nil, r.started, r.pid)
+	draft, err := json.Marshal(rec)
 	if err != nil {
 		r.noJournal(err)
 		return
@@ -32,6 +35,11 @@ func (r *run) openJournal() {
 	}
 	if g, ok := r.spec.Backend.(backend.Grouped); ok {
 		open.Cgroup = journal.Text(g.Cgroup())
+	}
+	if slices.ContainsFunc(r.spec.Argv, func(arg string) bool { return !receipt.IsText(arg) }) {
+		for _, arg := range r.spec.Argv {
+			open.Argv = append(open.Argv, journal.Text(arg))
+		}
 	}
 	source, ok := r.spec.Collector.(audit.RawSource)
 	if ok {

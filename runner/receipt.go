@@ -7,18 +7,36 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"time"
 
 	"glasshouse/audit"
 	"glasshouse/receipt"
 )
 
-// receipt writes down what the run knows by itself and lets the aggregator
-// fill in what was observed.
+// receipt is what the run leaves.
 func (r *run) receipt() *receipt.Receipt {
+	rec := r.draft()
+	finish(rec, r.spec.Redact, r.started, r.pid)
+	return rec
+}
+
+// finish takes the secrets out of a receipt, as long as its strings are the
+// kernel's bytes, and brings it into its form. The identity of the run comes
+// last: a hash over arguments with secrets would let guesses be tried.
+func finish(rec *receipt.Receipt, redact func(*receipt.Receipt), started time.Time, pid int) {
+	if redact != nil {
+		redact(rec)
+	}
+	rec.ExecutionID = receipt.ExecutionID(started, pid, rec.Command.Argv)
+	rec.Normalize()
+}
+
+// draft writes down what the run knows by itself and lets the aggregator fill
+// in what was observed.
+func (r *run) draft() *receipt.Receipt {
 	meta := r.spec.Backend.Metadata()
 	rec := &receipt.Receipt{
 		ReceiptVersion: receipt.Version,
-		ExecutionID:    receipt.ExecutionID(r.started, r.pid, r.spec.Argv),
 		Timestamp:      receipt.At(r.started),
 		Command:        r.command(),
 		Outcome:        receipt.Outcome{ExitCode: r.exit.Code},
@@ -119,5 +137,4 @@ func (r *run) observation(rec *receipt.Receipt) {
 	rec.Timing.CPUTimeMS = rec.Resources.CPUTimeMS
 	rec.Observation.Gaps = append(rec.Observation.Gaps, r.spec.Gaps...)
 	rec.Observation.Gaps = append(rec.Observation.Gaps, r.gaps...)
-	rec.Normalize()
 }

@@ -33,13 +33,15 @@ func (e *LayoutError) Error() string {
 // same decoder and aggregator as in a run. layout is that of the records which
 // this build can decode.
 //
+// redact is as in Spec.
+//
 // The receipt is never complete and says why. It tells of the command's end
 // only if that was recorded. Processes of the run that still live are its
 // survivors; a cgroup of the run that was left frozen is thawed, one that was
 // left empty is removed.
 //
 // Errors: ErrEnded, *LayoutError, or those of journal.Read.
-func Recover(r io.Reader, layout string) (*receipt.Receipt, error) {
+func Recover(r io.Reader, layout string, redact func(*receipt.Receipt)) (*receipt.Receipt, error) {
 	rc := &recovery{aggregator: audit.NewAggregator(), layout: layout, exits: map[audit.ProcessID]int32{}}
 	contents, err := journal.Read(r, rc.frame)
 	if err != nil {
@@ -49,7 +51,9 @@ func Recover(r io.Reader, layout string) (*receipt.Receipt, error) {
 		return nil, ErrEnded
 	}
 	rc.contents = contents
-	return rc.receipt(), nil
+	rec := rc.receipt()
+	finish(rec, redact, rec.Timestamp.Time, rc.pid)
+	return rec, nil
 }
 
 // recovery is the state of one Recover.
@@ -70,6 +74,7 @@ type recovery struct {
 	abandoned *journal.Abandoned
 	until     time.Time // records were kept up to here
 
+	pid                 int // of the root; 0 if it is not known
 	received, malformed uint64
 	exits               map[audit.ProcessID]int32 // status of the recorder's own children; 0x7f: not ended
 }
@@ -116,6 +121,12 @@ func (rc *recovery) begin(o *journal.Open) error {
 	}
 	if y := o.BootTime.UTC().Year(); y > lastBoot {
 		return fmt.Errorf("%w: the machine was booted in the year %d", journal.ErrNoOpen, y)
+	}
+	if len(o.Argv) > 0 {
+		draft.Command.Argv = make([]string, len(o.Argv))
+		for i, arg := range o.Argv {
+			draft.Command.Argv[i] = string(arg)
+		}
 	}
 	rc.open, rc.draft = o, draft
 	rc.decoder = audit.NewDecoder(max(o.PageSize, 0))
@@ -165,7 +176,6 @@ func (rc *recovery) receipt() *receipt.Receipt {
 	rc.aggregator.Fill(rec, sum, rc.open.BootTime)
 	rec.Observation.Survivors = append(rec.Observation.Survivors, left.unknown...)
 	rc.end(rec)
-	rec.Normalize()
 	return rec
 }
 

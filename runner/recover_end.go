@@ -22,7 +22,7 @@ func (rc *recovery) end(rec *receipt.Receipt) {
 		pid = int(root.PID)
 	}
 	rec.Timestamp = receipt.At(started)
-	rec.ExecutionID = receipt.ExecutionID(started, pid, rec.Command.Argv)
+	rc.pid = pid
 	rec.Timing.StartedAt = rec.Timestamp
 	ended := rc.contents.Last
 

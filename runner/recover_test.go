@@ -92,7 +92,7 @@ func draft(t testing.TB) []byte {
 
 func recovered(t *testing.T, data []byte) *receipt.Receipt {
 	t.Helper()
-	rec, err := runner.Recover(bytes.NewReader(data), layout)
+	rec, err := runner.Recover(bytes.NewReader(data), layout, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,14 +295,14 @@ func TestRecoverRefuses(t *testing.T) {
 	}()
 	foreign := written(t, journal.Open{Layout: "later", Version: "v9"}, func(w *journal.Writer) { w.Record(forkOf(0, self, child)) })
 	var wrong *runner.LayoutError
-	if _, err := runner.Recover(bytes.NewReader(foreign), layout); !errors.As(err, &wrong) || !strings.Contains(err.Error(), "v9") {
+	if _, err := runner.Recover(bytes.NewReader(foreign), layout, nil); !errors.As(err, &wrong) || !strings.Contains(err.Error(), "v9") {
 		t.Errorf("a foreign layout: %v", err)
 	}
-	if _, err := runner.Recover(bytes.NewReader(ended), layout); err != runner.ErrEnded {
+	if _, err := runner.Recover(bytes.NewReader(ended), layout, nil); err != runner.ErrEnded {
 		t.Errorf("an ended run: %v", err)
 	}
 	bad := written(t, journal.Open{Receipt: json.RawMessage(`{"receipt_version":"v9"}`)}, nil)
-	if _, err := runner.Recover(bytes.NewReader(bad), layout); !errors.Is(err, journal.ErrNoOpen) {
+	if _, err := runner.Recover(bytes.NewReader(bad), layout, nil); !errors.Is(err, journal.ErrNoOpen) {
 		t.Errorf("no receipt in the open record: %v", err)
 	}
 }
@@ -328,7 +328,7 @@ func TestRecoverHostile(t *testing.T) {
 		}
 	}
 	late := written(t, journal.Open{Layout: layout, BootTime: time.Date(9001, 1, 1, 0, 0, 0, 0, time.UTC)}, nil)
-	if _, err := runner.Recover(bytes.NewReader(late), layout); !errors.Is(err, journal.ErrNoOpen) {
+	if _, err := runner.Recover(bytes.NewReader(late), layout, nil); !errors.Is(err, journal.ErrNoOpen) {
 		t.Errorf("a boot in the far future: %v", err)
 	}
 }
@@ -461,7 +461,7 @@ func FuzzRecover(f *testing.F) {
 	f.Add(good, exitOf(3, other, -1), uint16(6), []byte(`{"emitted":18446744073709551615,"lost":{"a":18446744073709551615,"b":2}}`))
 	f.Add(good, exitOf(1<<63, other, -1), uint16(4), []byte(`{"at":"0000-01-01T00:00:00Z"}`))
 	f.Fuzz(func(t *testing.T, data, rec []byte, kind uint16, payload []byte) {
-		_, _ = runner.Recover(bytes.NewReader(data), layout)
+		_, _ = runner.Recover(bytes.NewReader(data), layout, nil)
 		if !json.Valid(payload) || len(rec) > 60_000 {
 			return
 		}
@@ -469,7 +469,7 @@ func FuzzRecover(f *testing.F) {
 			w.Record(rec)
 			w.Append(journal.Kind(kind), json.RawMessage(payload))
 		})
-		r, err := runner.Recover(bytes.NewReader(data), layout)
+		r, err := runner.Recover(bytes.NewReader(data), layout, nil)
 		if err != nil {
 			return
 		}

@@ -64,6 +64,11 @@ type Spec struct {
 	// journal, with the reason. The run goes on, and the receipt says so.
 	JournalFailed func(error)
 
+	// Redact takes the secrets out of the receipt, in place. It is called once,
+	// when the receipt is filled in and its strings are still the bytes that the
+	// kernel gave, not yet their text form. nil leaves everything in.
+	Redact func(*receipt.Receipt)
+
 	// Tap sees every event before the aggregator does, for diagnostics.
 	Tap audit.Sink
 

@@ -331,7 +331,7 @@ func cutEverywhere(t *testing.T, data []byte, whole *receipt.Receipt) {
 	}
 	before := 0
 	for _, n := range cuts {
-		rec, err := runner.Recover(bytes.NewReader(data[:n]), ebpf.Layout())
+		rec, err := runner.Recover(bytes.NewReader(data[:n]), ebpf.Layout(), nil)
 		if n < first {
 			if !errors.Is(err, journal.ErrNoOpen) && !errors.Is(err, journal.ErrNotJournal) {
 				t.Errorf("%d bytes: %v", n, err)
@@ -360,7 +360,7 @@ func cutEverywhere(t *testing.T, data []byte, whole *receipt.Receipt) {
 	if before != len(whole.Filesystem.Writes) {
 		t.Errorf("%d files at the end, not %d", before, len(whole.Filesystem.Writes))
 	}
-	if _, err := runner.Recover(bytes.NewReader(data), "of another build"); err == nil {
+	if _, err := runner.Recover(bytes.NewReader(data), "of another build", nil); err == nil {
 		t.Error("a foreign layout is read")
 	} else if layout := new(runner.LayoutError); !errors.As(err, &layout) {
 		t.Errorf("a foreign layout: %v", err)

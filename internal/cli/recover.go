@@ -22,6 +22,7 @@ type recoverFlags struct {
 	output string
 	list   bool
 	remove bool
+	redact redactFlags
 }
 
 func (a *app) recoverCommand() *cobra.Command {
@@ -46,6 +47,8 @@ journal that was recovered is moved aside, or with --remove deleted. Processes
 are not ended; if the recorder left them frozen they are thawed, and the run's
 cgroup is removed if nobody is in it any more.
 
+` + redactHelp + `
+
 Journals are in $XDG_STATE_HOME/glasshouse where that is set, else in
 /var/lib/glasshouse for root and in ~/.local/state/glasshouse for others.`,
 		Example: `  sudo glasshouse recover --list
@@ -61,12 +64,16 @@ Journals are in $XDG_STATE_HOME/glasshouse where that is set, else in
 	flags.StringVarP(&f.output, "output", "o", "", "write the receipt to `FILE`; - is stdout")
 	flags.BoolVar(&f.list, "list", false, "only list the runs that have no end")
 	flags.BoolVar(&f.remove, "remove", false, "delete the journal once its receipt is written")
+	f.redact.add(cmd)
 	return cmd
 }
 
 func (a *app) recover(cmd *cobra.Command, f *recoverFlags, args []string) error {
 	if cmd.Flags().Changed("output") && f.output == "" {
 		return usageError(cmd, errors.New("--output is empty"))
+	}
+	if err := f.redact.check(cmd); err != nil {
+		return err
 	}
 	found, err := a.find(args)
 	if err != nil {
@@ -140,7 +147,7 @@ func (a *app) find(args []string) ([]journal.Entry, error) {
 func (a *app) recoverOne(e journal.Entry, f *recoverFlags, named bool) (string, error) {
 	c, err := journal.Claim(e.Path)
 	if errors.Is(err, journal.ErrBusy) && (f.list || !named) {
-		return describe(e, open(e.Path), "recording"), nil
+		return f.describe(e, open(e.Path), "recording"), nil
 	}
 	if err != nil {
 		return "", err
@@ -151,7 +158,7 @@ func (a *app) recoverOne(e journal.Entry, f *recoverFlags, named bool) (string, 
 		return "", err
 	}
 	if f.list {
-		return describe(e, o, "no receipt"), nil
+		return f.describe(e, o, "no receipt"), nil
 	}
 	if _, err := c.Seek(0, io.SeekStart); err != nil {
 		return "", err
@@ -163,7 +170,7 @@ func (a *app) recoverOne(e journal.Entry, f *recoverFlags, named bool) (string, 
 	if info, err := os.Stat(output); err == nil && info.Mode().IsRegular() && output != "-" {
 		return "", &hinted{fmt.Errorf("%s is there already", output), "name another with --output"}
 	}
-	rec, err := runner.Recover(c, ebpf.Layout())
+	rec, err := runner.Recover(c, ebpf.Layout(), f.redact.receipt())
 	if err != nil {
 		return "", err
 	}
@@ -179,7 +186,7 @@ func (a *app) recoverOne(e journal.Entry, f *recoverFlags, named bool) (string, 
 		a.report(fmt.Errorf("%s: the receipt is written, but the journal stays: %w", e.Run, err))
 		a.code = exitFailure
 	}
-	return fmt.Sprintf("%s  %s, %d still running, receipt %s", describe(e, o, "no receipt"),
+	return fmt.Sprintf("%s  %s, %d still running, receipt %s", f.describe(e, o, "no receipt"),
 		count(int(rec.Observation.Events.Received), "event", "events"), len(rec.Observation.Survivors), printable(output)), nil
 }
 
@@ -196,11 +203,14 @@ func open(path string) *journal.Open {
 }
 
 // describe is a line of the list: name, start, state, command.
-func describe(e journal.Entry, o *journal.Open, state string) string {
+func (f *recoverFlags) describe(e journal.Entry, o *journal.Open, state string) string {
 	start, command := "?", "?"
 	if o != nil {
 		start = o.At.UTC().Format("2006-01-02T15:04:05Z")
 		if rec, err := receipt.Read(bytes.NewReader(o.Receipt)); err == nil {
+			if redact := f.redact.receipt(); redact != nil {
+				redact(rec)
+			}
 			command = clip(printable(strings.Join(rec.Command.Argv, " ")), maxName)
 		}
 	}

@@ -40,6 +40,7 @@ type runFlags struct {
 	noJournal     bool
 	keepJournal   bool
 	sign          string
+	redact        redactFlags
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -85,6 +86,8 @@ While the run goes on, a journal of it is written in the state folder (see
 glasshouse recover), so that a recorder that is killed leaves evidence. It is
 removed when the receipt is written.
 
+` + redactHelp + `
+
 ` + environmentHelp,
 		Example: `  sudo glasshouse run -- python3 script.py
   sudo glasshouse run -o build.json --timeout 10m --kill-survivors -- make
@@ -110,6 +113,7 @@ removed when the receipt is written.
 	flags.StringVar(&f.sign, "sign", "", "sign the receipt with the private key in `FILE`")
 	flags.BoolVar(&f.keepJournal, "keep-journal", false, "keep the run's journal when the receipt is written")
 	flags.BoolVar(&f.noJournal, "no-journal", false, "write no journal: a killed recorder leaves nothing")
+	f.redact.add(cmd)
 	flags.Var(&f.ringSize, "ring-size", "bytes of the buffer between kernel and recorder: `SIZE`, such as 4M (default 8M)")
 	flags.BoolVar(&f.noPressure, "no-backpressure", false, "lose events rather than freeze the command while the recorder catches up")
 	flags.BoolVar(&f.guest, "guest", false, "take on the duties of a guest's first process: mounts, limits, reaping")
@@ -172,8 +176,10 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 		Priority:    true,
 	})
 
+	spec.Redact = f.redact.receipt()
 	a.journal(&spec, f, output)
 	rec, runErr := runner.Run(context.Background(), spec)
+	runErr = f.redact.error(runErr)
 	if rec == nil {
 		return runErr
 	}
@@ -240,6 +246,9 @@ func (a *app) spec(cmd *cobra.Command, f *runFlags, argv []string) (runner.Spec,
 	}
 	if cmd.Flags().Changed("timeout") && f.timeout <= 0 {
 		return bad("--timeout %s: it must be longer than nothing", f.timeout)
+	}
+	if err := f.redact.check(cmd); err != nil {
+		return runner.Spec{}, err
 	}
 	switch f.wait {
 	case "root":

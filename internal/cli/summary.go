@@ -29,6 +29,9 @@ func summary(rec *receipt.Receipt, output string, written bool) string {
 		line("hosts", names(hosts(rec)))
 	}
 	line("events", events(rec))
+	if len(rec.Redactions) > 0 {
+		line("redacted", redactions(rec))
+	}
 	switch {
 	case !written:
 		line("receipt", "not written")
