@@ -103,23 +103,29 @@ func (f *finder) next(s string, from int) (begin, end int, found *secret) {
 // match returns how much of the beginning of s is a secret.
 func (f *finder) match(s string) (int, *secret) {
 	// Those that agree with s the longest are its neighbours in the order.
-	i, _ := slices.BinarySearchFunc(f.needles, s, func(n needle, s string) int { return strings.Compare(n.text, s) })
+	i, _ := f.search(s)
 	best, at := 0, -1
 	for k := max(i-1, 0); k <= i && k < len(f.needles); k++ {
-		// Of two that agree alike, one that is there as a whole.
-		n := common(f.needles[k].text, s)
-		if at < 0 || n > best || n == best && n == len(f.needles[k].text) {
+		if n := common(f.needles[k].text, s); at < 0 || n > best {
 			best, at = n, k
 		}
 	}
 	for at >= 0 {
 		n := &f.needles[at]
 		if agree := min(best, len(n.text)); agree >= min(headLen, len(n.text)) {
+			if i, ok := f.search(s[:agree]); ok {
+				n = &f.needles[i] // of those that begin alike, the whole one
+			}
 			return agree, n.secret
 		}
 		at = n.short
 	}
 	return 0, nil
+}
+
+// search returns where s is, or would be.
+func (f *finder) search(s string) (int, bool) {
+	return slices.BinarySearchFunc(f.needles, s, func(n needle, s string) int { return strings.Compare(n.text, s) })
 }
 
 // common is the length of the longest common beginning.

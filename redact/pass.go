@@ -50,6 +50,7 @@ func (p *pass) argv(argv []string) {
 	c := command{}
 	prose, isScript := false, false
 	for i, arg := range argv {
+		arg = p.masked(arg)
 		var list []span
 		add := func(from, to int, rule string) { list = append(list, span{from, to, rule}) }
 		for _, re := range p.patterns {
@@ -125,6 +126,20 @@ func rank(rule string) int {
 		return 2
 	}
 	return 1
+}
+
+// masked puts what no rule takes for a secret in the place of what was redacted
+// before.
+func (p *pass) masked(arg string) string {
+	if p.known == 0 {
+		return arg
+	}
+	for begin, end, id := markerAt(arg, 0); begin >= 0; begin, end, id = markerAt(arg, end) {
+		if 1 <= id && id <= p.known {
+			arg = arg[:begin] + strings.Repeat("*", end-begin) + arg[end:]
+		}
+	}
+	return arg
 }
 
 // unmarked cuts out what was redacted before.

@@ -252,11 +252,9 @@ func (t *text) url(i int) {
 	user, password, _ := strings.Cut(rest[:at], ":")
 	if looksRandom(user) {
 		t.add(begin, begin+len(user), "url-token")
-		if !looksRandom(password) {
-			return // a filler such as x-oauth-basic
-		}
 	}
-	if isSecret(password, passwordOf, t.script) {
+	// GitHub's word for no password, behind a token.
+	if password != "x-oauth-basic" && isSecret(password, passwordOf, t.script) {
 		t.add(begin+len(user)+1, begin+at, "url-password")
 	}
 }
