@@ -182,7 +182,7 @@ func cluster(w, flag string) bool {
 		}
 	}
 	// -ou is an output named u.
-	return strings.IndexAny(w[1:len(w)-1], "oHXdTAbcemrtwxYyzCDEFKPQU") < 0
+	return !strings.ContainsAny(w[1:len(w)-1], "oHXdTAbcemrtwxYyzCDEFKPQU")
 }
 
 // isFlag tells a flag where a value could stand: a flag's value is optional to

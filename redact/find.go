@@ -100,6 +100,24 @@ func (f *finder) next(s string, from int) (begin, end int, found *secret) {
 	return 0, 0, nil
 }
 
+// replace puts redactions in the place of the secrets in s. use is called with
+// each before its number is taken.
+func (f *finder) replace(s string, use func(*secret)) string {
+	begin, end, sec := f.next(s, 0)
+	if sec == nil {
+		return s
+	}
+	var b strings.Builder
+	done := 0
+	for ; sec != nil; begin, end, sec = f.next(s, done) {
+		use(sec)
+		b.WriteString(s[done:begin])
+		b.WriteString(marker(sec.id))
+		done = end
+	}
+	return b.String() + s[done:]
+}
+
 // match returns how much of the beginning of s is a secret.
 func (f *finder) match(s string) (int, *secret) {
 	// Those that agree with s the longest are its neighbours in the order.

@@ -134,12 +134,13 @@ func (p *pass) masked(arg string) string {
 	if p.known == 0 {
 		return arg
 	}
+	b := []byte(arg)
 	for begin, end, id := markerAt(arg, 0); begin >= 0; begin, end, id = markerAt(arg, end) {
-		if 1 <= id && id <= p.known {
-			arg = arg[:begin] + strings.Repeat("*", end-begin) + arg[end:]
+		for i := begin; i < end && 1 <= id && id <= p.known; i++ {
+			b[i] = '*'
 		}
 	}
-	return arg
+	return string(b)
 }
 
 // unmarked cuts out what was redacted before.
@@ -179,6 +180,9 @@ func (p *pass) note(value, rule string) {
 // replace puts the redactions into one string.
 func (p *pass) replace(s *string) {
 	rules := p.found[s]
+	if len(rules) == 0 && len(p.finder.needles) == 0 && !strings.Contains(*s, markerBegin) {
+		return // as most are
+	}
 	next := p.parts(*s, rules)
 	from, to, sec := next()
 	if sec == nil {
@@ -204,24 +208,15 @@ func (p *pass) replaceText(s *string) {
 		return
 	}
 	text := receipt.Text(*s)
-	if _, _, sec := p.finder.next(text, 0); sec == nil {
-		return
+	if replaced := p.finder.replace(text, func(sec *secret) { p.commit(p.rec, sec) }); replaced != text {
+		*s = replaced
 	}
-	begin, end, sec := p.finder.next(text, 0)
-	for ; sec != nil; begin, end, sec = p.finder.next(text, begin+len(marker(sec.id))) {
-		p.commit(p.rec, sec)
-		text = text[:begin] + marker(sec.id) + text[end:]
-	}
-	*s = text
 }
 
 // parts returns a function that tells the next secret in s: what a rule has
 // found there, what is known from elsewhere, and what only looks like a
 // redaction. Two may overlap; none lies within another.
 func (p *pass) parts(s string, rules []span) func() (from, to int, sec *secret) {
-	if len(rules) == 0 && len(p.finder.needles) == 0 && !strings.Contains(s, markerBegin) {
-		return func() (int, int, *secret) { return 0, 0, nil }
-	}
 	list := make([]found, 0, len(rules))
 	for _, r := range rules {
 		list = append(list, found{r.from, r.to, p.secrets[s[r.from:r.to]]})

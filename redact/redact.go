@@ -137,16 +137,7 @@ func (r *Redactor) Text(s string) string {
 	if r.finder == nil {
 		return s
 	}
-	var b strings.Builder
-	done := 0
-	for {
-		begin, end, sec := r.finder.next(s, done)
-		if sec == nil {
-			return b.String() + s[done:]
-		}
-		b.WriteString(s[done:begin] + marker(sec.id))
-		done = end
-	}
+	return r.finder.replace(s, func(*secret) {})
 }
 
 // sortProcesses brings the lists with arguments into their order, for the

@@ -27,7 +27,8 @@ const environmentHelp = `Environment:
                                      set, the newer one wins
     GLASSHOUSE_BPF_DIR=DIR           load the BPF objects from DIR instead of
                                      the built-in ones
-    GLASSHOUSE_DEBUG_EVENTS=1        print the first 10,000 events on stderr
+    GLASSHOUSE_DEBUG_EVENTS=1        print the first 10,000 events on stderr,
+                                     with the secrets in their arguments
     GLASSHOUSE_DEBUG_TRACKING=1      print the tracked processes, at the end
     GLASSHOUSE_DEBUG_COUNTS=1        print what was counted, at the end`
 

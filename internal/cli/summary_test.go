@@ -55,6 +55,9 @@ func TestSummaryLines(t *testing.T) {
 		}, ": no such thing: " + strings.Repeat("x", 102) + "...\n"},
 		{"not started", func(r *receipt.Receipt) { r.Outcome.ExitCode, r.Outcome.Error = 1, ptr("no such file") },
 			"glasshouse:\n  outcome    exit code 1, the command was not started\n  events     9, complete\n"},
+		{"redacted", func(r *receipt.Receipt) {
+			r.Redactions = []receipt.Redaction{{ID: 1, Places: []string{"/a", "/b"}}, {ID: 2, Places: []string{"/a"}}}
+		}, "  redacted   2 values in 3 places\n  receipt "},
 		{"lost", func(r *receipt.Receipt) {
 			r.Observation.Complete = false
 			r.Observation.Events.Lost = map[string]uint64{"ring_full": 3, "map_full": 1}
