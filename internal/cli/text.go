@@ -1,43 +1,13 @@
 package cli
 
 import (
-	"fmt"
 	"strconv"
-	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"glasshouse/internal/term"
 )
 
-// printable makes text from outside safe to show on a terminal: a file may
-// have a name that moves the cursor or sets the title. What is no printable
-// character is shown as Go would escape it.
-func printable(s string) string {
-	clean := true
-	for _, r := range s {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			clean = false
-			break
-		}
-	}
-	if clean {
-		return s
-	}
-	var b strings.Builder
-	for len(s) > 0 {
-		r, n := utf8.DecodeRuneInString(s)
-		switch {
-		case r == utf8.RuneError && n == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[0])
-		case unicode.IsPrint(r):
-			b.WriteRune(r)
-		default:
-			q := strconv.QuoteRune(r)
-			b.WriteString(q[1 : len(q)-1])
-		}
-		s = s[n:]
-	}
-	return b.String()
-}
+// printable makes text from outside safe to show on a terminal.
+func printable(s string) string { return term.Printable(s) }
 
 // shorten keeps a printable string within limit characters. The end of a path
 // says more than its beginning.

@@ -34,6 +34,8 @@ var may = []rule{
 	{"export", []string{"export/*", "receipt"}},
 	{"export/*", []string{"receipt", "receipt/*"}},
 	{"internal/procfs", nil},
+	{"internal/term", nil},
+	{"internal/show", []string{"internal/term", "receipt", "receipt/insight"}},
 	{"guest", []string{"internal/procfs"}},
 	{"freezer", nil},
 	{"backend", nil},

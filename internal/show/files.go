@@ -1,0 +1,111 @@
+package show
+
+import (
+	"fmt"
+	"strings"
+
+	"glasshouse/internal/term"
+	"glasshouse/receipt"
+	"glasshouse/receipt/insight"
+)
+
+const (
+	changedFolders = 12 // with files that were changed
+	readFolders    = 8  // with files that were only read
+	shownFiles     = 6  // of a folder
+)
+
+func (p *page) files(r *receipt.Receipt) {
+	folders := insight.Folders(r)
+	if len(folders) == 0 {
+		return
+	}
+	names := p.fileColumns("read", "written", "deleted")
+	p.columns("FILES", "by folder", names)
+	var changed, looked, left int
+	for i := range folders {
+		f := &folders[i]
+		shown := &looked
+		most := readFolders
+		if len(f.Changed) > 0 {
+			shown, most = &changed, changedFolders
+		}
+		if *shown >= most {
+			left++
+			continue
+		}
+		*shown++
+		p.folder(f, names)
+	}
+	p.more(0, left, " folders", "paths")
+}
+
+func (p *page) fileColumns(read, written, deleted string) string {
+	return fmt.Sprintf("  %6s  %7s  %7s", read, written, deleted)
+}
+
+func (p *page) folder(f *insight.Folder, names string) {
+	name, s := p.clean(f.Path), plain
+	switch {
+	case f.Place == insight.Nowhere:
+		name, s = "pipes, memory and the like", dim
+	case len(f.Changed) == 0 && f.Place != insight.Working:
+		s = dim
+	}
+	dash := p.glyph("–", "-")
+	room := p.width - term.Width(names)
+	name = term.ClipMiddle(name, room, p.dots())
+	p.line(p.paint(s, term.Pad(name, room)) +
+		p.paint(dim, pad(some(f.Read, dash), 8)) +
+		p.paint(strong(f.Written, yellow), pad(some(f.Written, dash), 9)) +
+		p.paint(strong(f.Deleted, red), pad(some(f.Deleted, dash), 9)))
+	if len(f.Changed) == 0 {
+		return
+	}
+	// What was made and is gone again is a number alone.
+	var kept []insight.File
+	var passing int
+	for _, file := range f.Changed {
+		if file.Marks.Has(insight.Created|insight.Gone) || file.Marks.Has(insight.Gone) && !file.Marks.Has(insight.Deleted) {
+			passing++
+		} else {
+			kept = append(kept, file)
+		}
+	}
+	for _, file := range kept[:min(len(kept), shownFiles)] {
+		mark, s := p.mark(file.Marks)
+		path := strings.TrimPrefix(strings.TrimPrefix(file.Path, f.Path), "/")
+		if path == "" {
+			path = "."
+		}
+		p.line("  " + p.paint(s, mark) + " " + term.ClipMiddle(p.clean(path), p.width-4, p.dots()))
+	}
+	p.more(4, len(kept)-shownFiles, "", "")
+	if passing > 0 {
+		text := number(passing) + " made and gone again by the end"
+		p.line("    " + p.paint(dim, term.Clip(text, p.width-4, p.dots())))
+	}
+}
+
+// mark says in one character what became of a file.
+func (p *page) mark(m insight.Marks) (string, style) {
+	switch {
+	case m.Has(insight.Gone), m.Has(insight.Deleted) && !m.Has(insight.Written):
+		return "-", red
+	case m.Has(insight.Created):
+		return "+", green
+	}
+	return "~", yellow
+}
+
+func strong(n int, s style) style {
+	if n == 0 {
+		return dim
+	}
+	return s
+}
+
+// pad puts spaces before a text up to so many cells.
+func pad(s string, cells int) string {
+	return strings.Repeat(" ", max(0, cells-term.Width(s))) + s
+}

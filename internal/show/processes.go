@@ -1,0 +1,199 @@
+package show
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"glasshouse/internal/term"
+	"glasshouse/receipt"
+	"glasshouse/receipt/insight"
+)
+
+// shownRows is how many lines the tree has, about.
+const shownRows = 30
+
+func (p *page) processes(r *receipt.Receipt) {
+	if len(r.ProcessTree) == 0 {
+		return
+	}
+	t := insight.Processes(r)
+	rows := t.Rows(r, shownRows)
+
+	beside := number(len(r.ProcessTree))
+	if cpu := r.Resources.CPUTimeMS; cpu > 0 {
+		beside += fmt.Sprintf(", %s of CPU time", insight.Duration(time.Duration(min(cpu, 1<<40))*time.Millisecond))
+	}
+	if rss := r.Resources.MaxRSSKB; rss > 0 {
+		beside += fmt.Sprintf(", at most %s at once", size(uint64(rss)<<10))
+	}
+	p.columns("PROCESSES", beside, p.processColumns("pid", "exit", "time"))
+
+	var hidden int
+	var open []bool // for each level: does another row with the same parent follow
+	for _, row := range rows {
+		indent := p.branch(&open, row)
+		if row.Cut > 0 {
+			p.line(p.paint(dim, indent+term.Clip(p.dots()+" and "+number(row.Cut)+" more", p.width-term.Width(indent), p.dots())))
+			hidden += row.Cut
+			continue
+		}
+		p.process(r, t, row, indent)
+		hidden += row.Hidden * row.Count
+	}
+	if hidden > 0 {
+		p.line(p.paint(dim, term.Clip(number(hidden)+" of these have no line here (--processes lists all)", p.width, p.dots())))
+	}
+}
+
+// processColumns are the cells at the right, with the space before them. A
+// narrow terminal has no room for process numbers.
+func (p *page) processColumns(pid, end, took string) string {
+	cells := pad(end, 10) + pad(took, 10)
+	if p.width >= 60 {
+		cells = pad(pid, 9) + cells
+	}
+	return cells
+}
+
+// columns is a heading with the names of columns at the right.
+func (p *page) columns(title, beside, names string) {
+	p.line("")
+	room := p.width - term.Width(names)
+	beside = term.Clip(beside, room-len(title)-2, p.dots())
+	if beside != "" {
+		beside = "  " + beside
+	}
+	p.line(p.paint(bold, title) + p.paint(dim, term.Pad(beside, room-len(title))+names))
+}
+
+// branch is what a tree has before a name. Deep rows do not move out of the
+// line.
+func (p *page) branch(open *[]bool, row insight.Row) string {
+	*open = append((*open)[:min(row.Depth, len(*open))], !row.Last)
+	if row.Depth == 0 {
+		return ""
+	}
+	levels := (*open)[1:row.Depth]
+	var b strings.Builder
+	if most := p.width / 5 / 2; len(levels) > most {
+		levels = levels[len(levels)-most:]
+		b.WriteString(p.glyph("…", "."))
+	}
+	for _, more := range levels {
+		if more {
+			b.WriteString(p.glyph("│ ", "| "))
+		} else {
+			b.WriteString("  ")
+		}
+	}
+	if row.Last {
+		b.WriteString(p.glyph("└ ", "` "))
+	} else {
+		b.WriteString(p.glyph("├ ", "| "))
+	}
+	return b.String()
+}
+
+func (p *page) process(r *receipt.Receipt, t insight.Tree, row insight.Row, indent string) {
+	proc, node := &r.ProcessTree[row.Process], t.Nodes[row.Process]
+	end := p.clean(insight.End(proc, node))
+	endStyle := plain
+	switch {
+	case proc.Signal != nil || node.Survived:
+		endStyle = red
+	case proc.ExitCode == nil:
+		endStyle = yellow
+	case *proc.ExitCode != 0:
+		endStyle = yellow
+	default:
+		endStyle = dim
+	}
+	took := ""
+	if node.Ended && proc.EndedAt != nil {
+		took = insight.Duration(row.Longest)
+		if row.Count > 1 {
+			took = p.glyph("≤ ", "<=") + took
+		}
+	}
+	pid := strconv.Itoa(int(proc.PID))
+	if row.Count > 1 {
+		pid = ""
+	}
+	end = term.Clip(end, 8, ".")
+	cells := p.processColumns(pid, end, term.Clip(took, 8, "."))
+
+	before, after := "", ""
+	if row.Count > 1 {
+		before = number(row.Count) + " " + p.times() + " "
+	}
+	if node.User != nil {
+		after = fmt.Sprintf(" [user %d]", *node.User)
+	}
+	if row.Hidden > 0 {
+		after += fmt.Sprintf(" (+%s)", number(row.Hidden))
+	}
+	name := p.clean(programName(proc, node, row.Same, 2*p.width))
+	room := p.width - term.Width(indent) - term.Width(cells)
+	if room < 20 { // what it ran as counts for less than what it was
+		after = ""
+	}
+	before = term.Clip(before, room, "")
+	room -= term.Width(before) + term.Width(after)
+	name = term.Clip(name, room, p.dots())
+	pad := strings.Repeat(" ", room-term.Width(name))
+
+	before1, end1, after1 := splitCell(cells, end)
+	p.line(p.paint(dim, indent) + p.paint(bold, before) + name + p.paint(dim, after) + pad +
+		p.paint(dim, before1) + p.paint(endStyle, end1) + p.paint(dim, after1))
+}
+
+// splitCell parts columns around one of them.
+func splitCell(cells, cell string) (before, at, after string) {
+	i := strings.LastIndex(cells, "  "+cell+" ")
+	if cell == "" || i < 0 {
+		return "", cells, ""
+	}
+	i += 2
+	return cells[:i], cells[i : i+len(cell)], cells[i+len(cell):]
+}
+
+// programName is the program without its folder and, if all processes that a
+// row stands for have the same, its arguments.
+func programName(proc *receipt.Process, node insight.Node, same bool, limit int) string {
+	name := insight.Program(proc)
+	switch {
+	case node.Forked:
+		return name + " (fork)"
+	case !same:
+		return name
+	case len(proc.Argv) > 1:
+		return name + " " + shellQuoted(proc.Argv[1:], limit)
+	}
+	return name
+}
+
+// shellQuoted joins arguments as a shell would need them, and stops when there
+// is more than anybody will see.
+func shellQuoted(argv []string, limit int) string {
+	var b strings.Builder
+	for i, arg := range argv {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		if b.Len() > 4*limit {
+			b.WriteString("...")
+			break
+		}
+		if len(arg) > 4*limit {
+			arg = strings.ToValidUTF8(arg[:4*limit], "")
+		}
+		if arg != "" && strings.Trim(arg, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=@%+,^") == "" {
+			b.WriteString(arg)
+		} else {
+			b.WriteString("'" + strings.ReplaceAll(arg, "'", `'\''`) + "'")
+		}
+	}
+	return b.String()
+}

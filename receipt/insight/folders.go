@@ -1,0 +1,216 @@
+package insight
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"glasshouse/receipt"
+)
+
+// Marks are what happened to a path, as bits.
+type Marks uint8
+
+// What can happen to a path.
+const (
+	Read     Marks = 1 << iota // opened for reading
+	Written                    // opened for writing, made, truncated, or put there by a rename
+	Created                    // the run made it
+	Deleted                    // unlinked, removed, or taken away by a rename
+	Changed                    // its mode, owner or the like was changed; size and times do not count
+	Executed                   // the image of an exec
+	Gone                       // nothing was there when the run was last seen to touch the name
+	Mapped                     // mapped as code
+)
+
+// Has tells whether all of some marks are set.
+func (m Marks) Has(some Marks) bool { return m&some == some }
+
+// changes are the marks of what was not only looked at.
+const changes = Written | Created | Deleted | Changed
+
+// File is one path.
+type File struct {
+	Path  string
+	Marks Marks
+}
+
+// Folder sums up paths that are near each other in the tree.
+type Folder struct {
+	Path     string // the folder that they have in common; "" for Nowhere
+	Place    Place
+	Files    int // paths
+	Read     int
+	Written  int
+	Deleted  int
+	Executed int
+	Left     int    // of those written, how many names stood when they were last seen
+	Changed  []File // those that were not only looked at, by path
+}
+
+// Folders groups all paths of a receipt. The working directory and each folder
+// in it come first, then where something was written or deleted, most of what
+// stayed first, then where something was read alone, most of it first.
+func Folders(r *receipt.Receipt) []Folder {
+	marks := marksOf(r)
+	work := r.Command.WorkingDir
+
+	groups := map[string]*Folder{}
+	for p := range marks {
+		if key := groupOf(p, work); groups[key] == nil {
+			groups[key] = &Folder{Place: placeOf(p, work)}
+		}
+	}
+	for p, m := range marks {
+		key := p // a folder goes to what is in it
+		g := groups[p]
+		if g == nil || p == "" {
+			key = groupOf(p, work)
+			g = groups[key]
+		}
+		g.add(p, key, m)
+	}
+
+	folders := make([]Folder, 0, len(groups))
+	for _, g := range groups {
+		if g.Files == 0 {
+			continue // its only path was a folder, and went to what is in it
+		}
+		slices.SortFunc(g.Changed, func(a, b File) int { return comparePaths(a.Path, b.Path) })
+		folders = append(folders, *g)
+	}
+	slices.SortFunc(folders, func(a, b Folder) int {
+		return cmp.Or(
+			cmp.Compare(a.rank(), b.rank()),
+			cmp.Compare(b.Left, a.Left),
+			cmp.Compare(len(b.Changed), len(a.Changed)),
+			cmp.Compare(b.Files, a.Files),
+			cmp.Compare(a.Path, b.Path))
+	})
+	return folders
+}
+
+func (f *Folder) rank() int {
+	switch {
+	case f.Place == Working:
+		return 0
+	case f.Place == Nowhere:
+		return 3
+	case len(f.Changed) > 0:
+		return 1
+	}
+	return 2
+}
+
+func (f *Folder) add(p, key string, m Marks) {
+	f.Files++
+	for _, c := range []struct {
+		mark Marks
+		n    *int
+	}{{Read, &f.Read}, {Written, &f.Written}, {Deleted, &f.Deleted}, {Executed, &f.Executed}} {
+		if m.Has(c.mark) {
+			*c.n++
+		}
+	}
+	if m.Has(Written) && !m.Has(Gone) {
+		f.Left++
+	}
+	if m&changes != 0 {
+		f.Changed = append(f.Changed, File{p, m})
+	}
+	switch folder := p; {
+	case key == "":
+	default:
+		if p != key {
+			folder = parent(p)
+		}
+		if f.Path == "" {
+			f.Path = folder
+		} else {
+			f.Path = commonFolder(f.Path, folder)
+		}
+	}
+}
+
+// groupOf is what stands for a path's group: the working directory or a folder
+// in it, else the first few parts of its folder.
+func groupOf(p, work string) string {
+	if !strings.HasPrefix(p, "/") {
+		return ""
+	}
+	dir := parent(p)
+	if inWork(p, work) {
+		if dir == work || p == work {
+			return work
+		}
+		return firstParts(dir, strings.Count(strings.TrimSuffix(work, "/"), "/")+1)
+	}
+	if tmp := tempOf(p); tmp != "" {
+		return firstParts(dir, strings.Count(tmp, "/")+1)
+	}
+	if h, _, ok := home(p); ok {
+		return firstParts(dir, strings.Count(h, "/")+2)
+	}
+	switch firstParts(p, 1) {
+	case "/usr", "/var", "/opt", "/home":
+		return firstParts(dir, 3)
+	}
+	return firstParts(dir, 1)
+}
+
+// marksOf gathers what happened to each path. What has no place in the tree,
+// or is not wholly known, is under "".
+func marksOf(r *receipt.Receipt) map[string]Marks {
+	fs := &r.Filesystem
+	marks := make(map[string]Marks, len(fs.Files))
+	mark := func(p string, m Marks) { marks[p] |= m }
+	for _, p := range fs.Reads {
+		mark(p, Read)
+	}
+	for _, p := range fs.Writes {
+		mark(p, Written)
+	}
+	for _, p := range fs.Deletes {
+		mark(p, Deleted)
+	}
+	for i := range fs.Created {
+		mark(fs.Created[i].Path, Created|Written)
+	}
+	for i := range fs.Changed {
+		if what := fs.Changed[i].What; what != "size" && what != "times" {
+			mark(fs.Changed[i].Path, Changed)
+		}
+	}
+	var gone []string
+	for i := range fs.Files {
+		f := &fs.Files[i]
+		if f.PathCut {
+			continue
+		}
+		var m Marks
+		for _, c := range []struct {
+			is   bool
+			mark Marks
+		}{{f.Read, Read}, {f.Written, Written}, {f.Deleted, Deleted}, {f.Executed, Executed}, {f.MappedExec, Mapped}} {
+			if c.is {
+				m |= c.mark
+			}
+		}
+		if f.Deleted {
+			gone = append(gone, f.Path)
+		}
+		mark(f.Path, m)
+	}
+	if len(fs.Files) == 0 { // v0.2
+		gone = slices.Clone(fs.Deletes)
+	}
+	// A folder that was removed was empty, or was moved with what is in it.
+	if away := treesOf(gone); len(away) > 0 {
+		for p, m := range marks {
+			if away.cover(p) {
+				marks[p] = m | Gone
+			}
+		}
+	}
+	return marks
+}
