@@ -1,7 +1,6 @@
 package show
 
 import (
-	"fmt"
 	"strings"
 
 	"glasshouse/internal/term"
@@ -12,7 +11,8 @@ import (
 const (
 	changedFolders = 12 // with files that were changed
 	readFolders    = 8  // with files that were only read
-	shownFiles     = 6  // of a folder
+	shownFiles     = 8  // of the working directory or a folder in it
+	shownElsewhere = 3  // of another folder
 )
 
 func (p *page) files(r *receipt.Receipt) {
@@ -20,8 +20,8 @@ func (p *page) files(r *receipt.Receipt) {
 	if len(folders) == 0 {
 		return
 	}
-	names := p.fileColumns("read", "written", "deleted")
-	p.columns("FILES", "by folder", names)
+	names := p.fileColumns("read", "run", "written", "deleted")
+	p.columns("FILES", "+ made, ~ written, - deleted", names)
 	var changed, looked, left int
 	for i := range folders {
 		f := &folders[i]
@@ -40,8 +40,8 @@ func (p *page) files(r *receipt.Receipt) {
 	p.more(0, left, " folders", "paths")
 }
 
-func (p *page) fileColumns(read, written, deleted string) string {
-	return fmt.Sprintf("  %6s  %7s  %7s", read, written, deleted)
+func (p *page) fileColumns(read, run, written, deleted string) string {
+	return pad(read, 8) + pad(run, 6) + pad(written, 9) + pad(deleted, 9)
 }
 
 func (p *page) folder(f *insight.Folder, names string) {
@@ -56,7 +56,7 @@ func (p *page) folder(f *insight.Folder, names string) {
 	room := p.width - term.Width(names)
 	name = term.ClipMiddle(name, room, p.dots())
 	p.line(p.paint(s, term.Pad(name, room)) +
-		p.paint(dim, pad(some(f.Read, dash), 8)) +
+		p.paint(dim, pad(some(f.Read, dash), 8)+pad(some(f.Executed, dash), 6)) +
 		p.paint(strong(f.Written, yellow), pad(some(f.Written, dash), 9)) +
 		p.paint(strong(f.Deleted, red), pad(some(f.Deleted, dash), 9)))
 	if len(f.Changed) == 0 {
@@ -66,13 +66,17 @@ func (p *page) folder(f *insight.Folder, names string) {
 	var kept []insight.File
 	var passing int
 	for _, file := range f.Changed {
-		if file.Marks.Has(insight.Created|insight.Gone) || file.Marks.Has(insight.Gone) && !file.Marks.Has(insight.Deleted) {
+		if file.Marks.Has(insight.Own|insight.Gone) || file.Marks.Has(insight.Gone) && !file.Marks.Has(insight.Deleted) {
 			passing++
 		} else {
 			kept = append(kept, file)
 		}
 	}
-	for _, file := range kept[:min(len(kept), shownFiles)] {
+	most := shownFiles
+	if f.Place != insight.Working {
+		most = shownElsewhere
+	}
+	for _, file := range kept[:min(len(kept), most)] {
 		mark, s := p.mark(file.Marks)
 		path := strings.TrimPrefix(strings.TrimPrefix(file.Path, f.Path), "/")
 		if path == "" {
@@ -80,7 +84,7 @@ func (p *page) folder(f *insight.Folder, names string) {
 		}
 		p.line("  " + p.paint(s, mark) + " " + term.ClipMiddle(p.clean(path), p.width-4, p.dots()))
 	}
-	p.more(4, len(kept)-shownFiles, "", "")
+	p.more(4, len(kept)-most, "", "")
 	if passing > 0 {
 		text := number(passing) + " made and gone again by the end"
 		p.line("    " + p.paint(dim, term.Clip(text, p.width-4, p.dots())))

@@ -98,7 +98,7 @@ func contacts(p insight.Peer, times string) string {
 		}
 		for i, name := range names {
 			if n := counts[name]; n > 1 {
-				names[i] = fmt.Sprintf("%s %s %s", name, times, number(n))
+				names[i] = fmt.Sprintf("%s %s%s", name, times, number(n))
 			}
 		}
 		return strings.Join(names, ", ")

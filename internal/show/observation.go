@@ -20,7 +20,7 @@ func (p *page) observation(r *receipt.Receipt) {
 	p.heading("HOW IT WAS SEEN", "")
 	obs := r.Observation
 	if obs.Mode != "" && obs.Mode != "none" {
-		text := fmt.Sprintf("%s: %s events emitted, %s received, %s repeats folded", p.clean(obs.Mode), number(obs.Events.Emitted), number(obs.Events.Received), number(obs.Events.Folded))
+		text := fmt.Sprintf("%s: %s of %s events received, %s repeats folded", p.clean(obs.Mode), number(obs.Events.Received), number(obs.Events.Emitted), number(obs.Events.Folded))
 		for _, reason := range slices.Sorted(maps.Keys(obs.Events.Lost)) {
 			text += fmt.Sprintf(", %s lost (%s)", number(obs.Events.Lost[reason]), p.clean(reason))
 		}
@@ -93,7 +93,7 @@ func (p *page) gaps(r *receipt.Receipt) {
 		}
 		text := p.clean(g.Detail)
 		if g.Count > 1 {
-			text += fmt.Sprintf(" (%s %s)", p.times(), number(g.Count))
+			text += fmt.Sprintf(" (%s%s)", p.times(), number(g.Count))
 		}
 		details[g.Kind] = append(details[g.Kind], text)
 	}

@@ -23,12 +23,13 @@ func (p *page) processes(r *receipt.Receipt) {
 
 	beside := number(len(r.ProcessTree))
 	if cpu := r.Resources.CPUTimeMS; cpu > 0 {
-		beside += fmt.Sprintf(", %s of CPU time", insight.Duration(time.Duration(min(cpu, 1<<40))*time.Millisecond))
+		beside += fmt.Sprintf(", %s CPU", insight.Duration(time.Duration(min(cpu, 1<<40))*time.Millisecond))
 	}
 	if rss := r.Resources.MaxRSSKB; rss > 0 {
-		beside += fmt.Sprintf(", at most %s at once", size(uint64(rss)<<10))
+		beside += fmt.Sprintf(", peak %s", size(uint64(rss)<<10))
 	}
-	p.columns("PROCESSES", beside, p.processColumns("pid", "exit", "time"))
+	pidCell, endCell, tookCell := p.processCells("pid", "exit", "time")
+	p.columns("PROCESSES", beside, pidCell+endCell+tookCell)
 
 	var hidden int
 	var open []bool // for each level: does another row with the same parent follow
@@ -43,18 +44,17 @@ func (p *page) processes(r *receipt.Receipt) {
 		hidden += row.Hidden * row.Count
 	}
 	if hidden > 0 {
-		p.line(p.paint(dim, term.Clip(number(hidden)+" of these have no line here (--processes lists all)", p.width, p.dots())))
+		p.line(p.paint(dim, term.Clip("+N: so many below have no line of their own (--processes lists all)", p.width, p.dots())))
 	}
 }
 
-// processColumns are the cells at the right, with the space before them. A
+// processCells are the columns at the right, with the space before them. A
 // narrow terminal has no room for process numbers.
-func (p *page) processColumns(pid, end, took string) string {
-	cells := pad(end, 10) + pad(took, 10)
+func (p *page) processCells(pid, end, took string) (pidCell, endCell, tookCell string) {
 	if p.width >= 60 {
-		cells = pad(pid, 9) + cells
+		pidCell = pad(pid, 9)
 	}
-	return cells
+	return pidCell, pad(end, 10), pad(took, 10)
 }
 
 // columns is a heading with the names of columns at the right.
@@ -122,7 +122,8 @@ func (p *page) process(r *receipt.Receipt, t insight.Tree, row insight.Row, inde
 		pid = ""
 	}
 	end = term.Clip(end, 8, ".")
-	cells := p.processColumns(pid, end, term.Clip(took, 8, "."))
+	took = term.Clip(took, 8, ".")
+	pidCell, endCell, tookCell := p.processCells(pid, end, took)
 
 	before, after := "", ""
 	if row.Count > 1 {
@@ -135,28 +136,19 @@ func (p *page) process(r *receipt.Receipt, t insight.Tree, row insight.Row, inde
 		after += fmt.Sprintf(" (+%s)", number(row.Hidden))
 	}
 	name := p.clean(programName(proc, node, row.Same, 2*p.width))
-	room := p.width - term.Width(indent) - term.Width(cells)
+	room := p.width - term.Width(indent) - term.Width(pidCell+endCell+tookCell)
 	if room < 20 { // what it ran as counts for less than what it was
 		after = ""
 	}
 	before = term.Clip(before, room, "")
 	room -= term.Width(before) + term.Width(after)
 	name = term.Clip(name, room, p.dots())
-	pad := strings.Repeat(" ", room-term.Width(name))
-
-	before1, end1, after1 := splitCell(cells, end)
-	p.line(p.paint(dim, indent) + p.paint(bold, before) + name + p.paint(dim, after) + pad +
-		p.paint(dim, before1) + p.paint(endStyle, end1) + p.paint(dim, after1))
-}
-
-// splitCell parts columns around one of them.
-func splitCell(cells, cell string) (before, at, after string) {
-	i := strings.LastIndex(cells, "  "+cell+" ")
-	if cell == "" || i < 0 {
-		return "", cells, ""
+	space := strings.Repeat(" ", room-term.Width(name))
+	if took == "" {
+		tookCell = "" // no spaces at the end of a line
 	}
-	i += 2
-	return cells[:i], cells[i : i+len(cell)], cells[i+len(cell):]
+	p.line(p.paint(dim, indent) + p.paint(bold, before) + name + p.paint(dim, after) + space +
+		p.paint(dim, pidCell) + p.paint(endStyle, endCell) + p.paint(dim, tookCell))
 }
 
 // programName is the program without its folder and, if all processes that a

@@ -4,6 +4,7 @@ package show
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"glasshouse/internal/term"
@@ -166,11 +167,15 @@ func (p *page) verdict(r *receipt.Receipt) {
 	p.wrapped(mark+" ", s, p.clean(seen), plain, 5)
 }
 
-// shownItems are the items of one finding that are named.
-const shownItems = 3
+const (
+	shownPaths = 3 // of one finding, a line each
+	shownItems = 6 // of one finding about something else
+)
 
 func (p *page) findings(r *receipt.Receipt) {
-	list := insight.Findings(r)
+	list := slices.DeleteFunc(insight.Findings(r), func(f insight.Finding) bool {
+		return f.Kind == "not_observed" || f.Kind == "incomplete" // the verdict has just said so
+	})
 	if len(list) == 0 {
 		if r.Observation.Mode != "none" && r.Observation.Mode != "" {
 			p.heading("UNUSUAL", "nothing")
@@ -183,8 +188,18 @@ func (p *page) findings(r *receipt.Receipt) {
 		if f.Severity == insight.Notice {
 			mark, s = p.glyph("·", "-"), dim
 		}
-		p.wrapped(mark+" ", s, p.clean(f.Text), plain, 4)
-		items := insight.Shorten(f, shownItems, r.Command.WorkingDir)
+		text := f.Text
+		if items := insight.Shorten(f, shownItems, ""); !f.Paths && len(items.Shown) > 0 {
+			text += ": " + strings.Join(items.Shown, ", ")
+			if items.Left > 0 {
+				text += fmt.Sprintf(" and %s more", number(items.Left))
+			}
+		}
+		p.wrapped(mark+" ", s, p.clean(text), plain, 4)
+		if !f.Paths {
+			continue
+		}
+		items := insight.Shorten(f, shownPaths, r.Command.WorkingDir)
 		for _, item := range items.Shown {
 			p.line("    " + p.paint(dim, term.ClipMiddle(p.clean(item), p.width-4, p.dots())))
 		}

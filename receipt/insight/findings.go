@@ -83,13 +83,12 @@ type facts struct {
 	*receipt.Receipt
 	work  string
 	paths []File // by path
-	own   trees  // what the run made, and what it moved from there
 	tree  Tree
 	net   Network
 }
 
 func factsOf(r *receipt.Receipt) *facts {
-	f := &facts{Receipt: r, work: r.Command.WorkingDir, own: ownOf(&r.Filesystem), tree: Processes(r), net: NetworkOf(r)}
+	f := &facts{Receipt: r, work: r.Command.WorkingDir, tree: Processes(r), net: NetworkOf(r)}
 	for p, m := range marksOf(r) {
 		if placeOf(p, f.work) != Nowhere {
 			f.paths = append(f.paths, File{p, m})
@@ -97,30 +96,6 @@ func factsOf(r *receipt.Receipt) *facts {
 	}
 	slices.SortFunc(f.paths, func(a, b File) int { return comparePaths(a.Path, b.Path) })
 	return f
-}
-
-// ownOf are the files and folders that the run made. What was moved from there
-// is its own as well. Whether something else stood at a name before is not
-// known.
-func ownOf(fs *receipt.Filesystem) trees {
-	paths := make([]string, 0, len(fs.Created))
-	for i := range fs.Created {
-		paths = append(paths, fs.Created[i].Path)
-	}
-	own := treesOf(paths)
-	for range 4 { // moved on and on: more than so often is not followed
-		var more []string
-		for i := range fs.Renames {
-			if rn := &fs.Renames[i]; own.cover(rn.From) && !own.cover(rn.To) {
-				more = append(more, rn.To)
-			}
-		}
-		if len(more) == 0 {
-			break
-		}
-		own = treesOf(append(slices.Clone(own), more...))
-	}
-	return own
 }
 
 // pathsWhere are the paths for which ok holds, in order.

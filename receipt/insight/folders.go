@@ -9,7 +9,7 @@ import (
 )
 
 // Marks are what happened to a path, as bits.
-type Marks uint8
+type Marks uint16
 
 // What can happen to a path.
 const (
@@ -21,6 +21,7 @@ const (
 	Executed                   // the image of an exec
 	Gone                       // nothing was there when the run was last seen to touch the name
 	Mapped                     // mapped as code
+	Own                        // the run made it or a folder above it, or moved it from there
 )
 
 // Has tells whether all of some marks are set.
@@ -45,7 +46,7 @@ type Folder struct {
 	Deleted  int
 	Executed int
 	Left     int    // of those written, how many names stood when they were last seen
-	Changed  []File // those that were not only looked at, by path
+	Changed  []File // those that were not only looked at, by path, but for devices that keep nothing
 }
 
 // Folders groups all paths of a receipt. The working directory and each folder
@@ -115,7 +116,7 @@ func (f *Folder) add(p, key string, m Marks) {
 	if m.Has(Written) && !m.Has(Gone) {
 		f.Left++
 	}
-	if m&changes != 0 {
+	if m&changes != 0 && !keepsNothing(p) {
 		f.Changed = append(f.Changed, File{p, m})
 	}
 	switch folder := p; {
@@ -212,5 +213,36 @@ func marksOf(r *receipt.Receipt) map[string]Marks {
 			}
 		}
 	}
+	if own := ownOf(fs); len(own) > 0 {
+		for p, m := range marks {
+			if own.cover(p) {
+				marks[p] = m | Own
+			}
+		}
+	}
 	return marks
+}
+
+// ownOf are the files and folders that the run made. What was moved from there
+// is its own as well. Whether something else stood at a name before is not
+// known.
+func ownOf(fs *receipt.Filesystem) trees {
+	paths := make([]string, 0, len(fs.Created))
+	for i := range fs.Created {
+		paths = append(paths, fs.Created[i].Path)
+	}
+	own := treesOf(paths)
+	for range 4 { // moved on and on: more than so often is not followed
+		var more []string
+		for i := range fs.Renames {
+			if rn := &fs.Renames[i]; own.cover(rn.From) && !own.cover(rn.To) {
+				more = append(more, rn.To)
+			}
+		}
+		if len(more) == 0 {
+			break
+		}
+		own = treesOf(append(slices.Clone(own), more...))
+	}
+	return own
 }

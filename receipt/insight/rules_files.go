@@ -154,7 +154,7 @@ func runsLater(p string) bool {
 
 func deletesOutside(f *facts) hit {
 	return aboutPaths(f.pathsWhere(func(file File) bool {
-		return file.Marks.Has(Deleted) && placeOf(file.Path, f.work) != Working && !f.own.cover(file.Path)
+		return file.Marks.Has(Deleted) && placeOf(file.Path, f.work) != Working && !file.Marks.Has(Own)
 	}), "deleted a path outside of the working directory that it had not made", "deleted %s paths outside of the working directory that it had not made")
 }
 
@@ -175,15 +175,17 @@ func writesOutside(f *facts) hit {
 
 // harmless are files that keep nothing, or tell of the run alone.
 func harmless(p string, own map[string]bool) bool {
-	switch p {
-	case "/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/ptmx", "/dev/pts/ptmx", "/dev/random", "/dev/urandom":
-		return true
-	}
-	if strings.HasPrefix(p, "/dev/pts/") {
-		return true
-	}
 	pid, _, ok := ofProcess(p)
-	return ok && own[pid]
+	return keepsNothing(p) || ok && own[pid]
+}
+
+// keepsNothing tells whether what is written to a path is nowhere afterwards.
+func keepsNothing(p string) bool {
+	switch p {
+	case "/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/ptmx", "/dev/random", "/dev/urandom":
+		return true
+	}
+	return strings.HasPrefix(p, "/dev/pts/")
 }
 
 func dotfiles(f *facts) hit {
@@ -202,7 +204,7 @@ func dotfiles(f *facts) hit {
 
 func rightsChanged(f *facts) hit {
 	return aboutPaths(f.pathsWhere(func(file File) bool {
-		return file.Marks.Has(Changed) && placeOf(file.Path, f.work) == Elsewhere && !f.own.cover(file.Path)
+		return file.Marks.Has(Changed) && placeOf(file.Path, f.work) == Elsewhere && !file.Marks.Has(Own)
 	}), "changed mode, owner or the like of a path outside of the working directory", "changed mode, owner or the like of %s paths outside of the working directory")
 }
 

@@ -23,7 +23,7 @@ type Tree struct {
 type Node struct {
 	Parent   int   // -1 if the parent is not in the receipt
 	Children []int // by start
-	Forked   bool  // it kept the image and the arguments of its parent
+	Forked   bool  // it kept the image and the arguments that its parent had at the time
 	Ended    bool  // its end was seen
 	Survived bool  // it outlived the recording
 	Took     time.Duration
@@ -46,6 +46,8 @@ func Processes(r *receipt.Receipt) Tree {
 	for _, s := range r.Observation.Survivors {
 		survivors[s.PID] = true
 	}
+	// Receipts of v0.2 do not list images.
+	hasExecs := slices.ContainsFunc(list, func(p receipt.Process) bool { return len(p.Execs) > 0 })
 	// As time passes, a number stands for its latest process.
 	latest := make(map[int32]int, len(list))
 	for _, i := range order {
@@ -66,7 +68,7 @@ func Processes(r *receipt.Receipt) Tree {
 		} else {
 			parent := &list[node.Parent]
 			t.Nodes[node.Parent].Children = append(t.Nodes[node.Parent].Children, i)
-			node.Forked = len(p.Execs) == 0 && p.Exe == parent.Exe && slices.Equal(p.Argv, parent.Argv)
+			node.Forked = len(p.Execs) == 0 && hasExecs
 			user = parent.UID
 		}
 		// 0 without an image is what stands there if the user is not known.
