@@ -44,7 +44,7 @@ func (p *page) processes(r *receipt.Receipt) {
 		hidden += row.Hidden * row.Count
 	}
 	if hidden > 0 {
-		p.line(p.paint(dim, term.Clip("+N: so many below have no line of their own (--processes lists all)", p.width, p.dots())))
+		p.line(p.paint(dim, term.Clip("+N: N more below it, which have no line here (--processes lists all)", p.width, p.dots())))
 	}
 }
 

@@ -3,7 +3,6 @@ package show
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -24,10 +23,10 @@ const (
 	widest    = 120 // longer lines are hard to follow
 )
 
-// Write writes a receipt as text, the most important first. No line is wider
-// than o.Width, and none holds a character that is not printable, but for
-// colours. The error is w's.
-func Write(w io.Writer, r *receipt.Receipt, o Options) error {
+// Page is a receipt as text, the most important first, of some hundred lines at
+// most. No line is wider than o.Width, and none holds a character that is not
+// printable, but for colours.
+func Page(r *receipt.Receipt, o Options) string {
 	p := &page{width: min(max(o.Width, narrowest), widest), color: o.Color, unicode: o.Unicode}
 	p.verdict(r)
 	p.findings(r)
@@ -35,8 +34,7 @@ func Write(w io.Writer, r *receipt.Receipt, o Options) error {
 	p.files(r)
 	p.network(r)
 	p.observation(r)
-	_, err := io.WriteString(w, p.b.String())
-	return err
+	return p.b.String()
 }
 
 // page is the text so far.

@@ -29,7 +29,7 @@ func Clip(s string, cells int, dots string) string {
 }
 
 // ClipMiddle keeps both ends of a printable text within so many cells: the end
-// of a path says more than its beginning, and gets two thirds.
+// of a path says more than its beginning, and gets most.
 func ClipMiddle(s string, cells int, dots string) string {
 	if fits(s, cells) {
 		return s
@@ -38,10 +38,12 @@ func ClipMiddle(s string, cells int, dots string) string {
 	if room < 0 {
 		return ""
 	}
-	end := tail(s, room-room/3)
-	// A part of a path that is not much longer begins at its slash.
-	if i := strings.IndexByte(end, '/'); i > 0 && i <= len(end)/3 {
+	// The last name is kept whole if a little more fits; else what fits.
+	end := tail(s, room-min(8, room/3))
+	if i := strings.IndexByte(end, '/'); i >= 0 {
 		end = end[i:]
+	} else {
+		end = tail(s, room-room/3)
 	}
 	return head(s, room-Width(end)) + dots + end
 }

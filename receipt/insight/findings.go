@@ -75,7 +75,7 @@ func Findings(r *receipt.Receipt) []Finding {
 
 // rules is the table. A kind keeps its name for good.
 var rules = sync.OnceValue(func() []rule {
-	return slices.Concat(observationRules, processRules, fileRules, networkRules)
+	return slices.Concat(observationRules, processRules, fileRules, networkRules, lastRules)
 })
 
 // facts is what rules need of a receipt, worked out once.
@@ -88,14 +88,7 @@ type facts struct {
 }
 
 func factsOf(r *receipt.Receipt) *facts {
-	f := &facts{Receipt: r, work: r.Command.WorkingDir, tree: Processes(r), net: NetworkOf(r)}
-	for p, m := range marksOf(r) {
-		if placeOf(p, f.work) != Nowhere {
-			f.paths = append(f.paths, File{p, m})
-		}
-	}
-	slices.SortFunc(f.paths, func(a, b File) int { return comparePaths(a.Path, b.Path) })
-	return f
+	return &facts{Receipt: r, work: r.Command.WorkingDir, paths: Files(r), tree: Processes(r), net: NetworkOf(r)}
 }
 
 // pathsWhere are the paths for which ok holds, in order.

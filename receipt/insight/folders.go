@@ -159,6 +159,20 @@ func groupOf(p, work string) string {
 	return firstParts(dir, 1)
 }
 
+// Files are all paths of a receipt that are in the tree and wholly known, by
+// path; a path that is in it twice, in different bytes, is one.
+func Files(r *receipt.Receipt) []File {
+	marks := marksOf(r)
+	files := make([]File, 0, len(marks))
+	for p, m := range marks {
+		if strings.HasPrefix(p, "/") {
+			files = append(files, File{p, m})
+		}
+	}
+	slices.SortFunc(files, func(a, b File) int { return comparePaths(a.Path, b.Path) })
+	return files
+}
+
 // marksOf gathers what happened to each path. What has no place in the tree,
 // or is not wholly known, is under "".
 func marksOf(r *receipt.Receipt) map[string]Marks {

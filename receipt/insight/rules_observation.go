@@ -14,6 +14,10 @@ var observationRules = []rule{
 	{Rule{"core_dumps", Warning, "The memory of processes that a signal ended was dumped: a gap says so."}, gapRule(receipt.GapCoreDump, "the memory of processes that a signal ended was dumped")},
 	{Rule{"services", Warning, "Services were reached over unix sockets that no process of the run listened at: the gap daemon."}, gapRule(receipt.GapDaemon, "services outside of the run were reached, and may have worked for it unseen")},
 	{Rule{"guest_duties", Warning, "The recorder failed in a duty of a guest's first process."}, guestDuties},
+}
+
+// lastRules are of little weight, and hold for many runs.
+var lastRules = []rule{
 	{Rule{"gaps", Notice, "There are things that could not be seen, other than those that a finding of its own tells of."}, gaps},
 	{Rule{"secrets", Notice, "Secrets were recognised in arguments and taken out of the receipt."}, secrets},
 }

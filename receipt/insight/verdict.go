@@ -66,7 +66,7 @@ func seen(r *receipt.Receipt) (string, Sight) {
 	case obs.Mode == "none":
 		return "Not observed" + because(obs.Reason) + "; that nothing is listed means nothing", Unobserved
 	case obs.Complete:
-		return "All " + count(obs.Events.Received, "event", "events") + " arrived", Complete
+		return "Watched: " + count(obs.Events.Received, "event", "events") + ", none lost", Complete
 	}
 	return "NOT complete" + because(obs.Reason) + lost(obs.Events), Incomplete
 }
