@@ -46,7 +46,7 @@ type Folder struct {
 	Deleted  int
 	Executed int
 	Left     int    // of those written, how many names stood when they were last seen
-	Changed  []File // those that were not only looked at, by path, but for devices that keep nothing
+	Changed  []File // those that were not only looked at, by path, but for what keeps nothing
 }
 
 // Folders groups all paths of a receipt. The working directory and each folder
@@ -116,7 +116,7 @@ func (f *Folder) add(p, key string, m Marks) {
 	if m.Has(Written) && !m.Has(Gone) {
 		f.Left++
 	}
-	if m&changes != 0 && !keepsNothing(p) {
+	if m&changes != 0 && f.Place != Nowhere && !keepsNothing(p) {
 		f.Changed = append(f.Changed, File{p, m})
 	}
 	switch folder := p; {

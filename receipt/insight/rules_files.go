@@ -16,8 +16,8 @@ var fileRules = []rule{
 	{Rule{"startup_files", Warning, "Files were changed that make something run later: of shells and logins, cron, systemd, autostart, ssh, the dynamic loader, hooks of git."}, startupFiles},
 	{Rule{"deletes_outside", Warning, "Something was deleted or moved away outside of the working directory, folders for temporary files included, that the run had not made."}, deletesOutside},
 	{Rule{"mounts", Warning, "The tree of mounts was changed."}, mounts},
-	{Rule{"writes_outside", Notice, "Something was written outside."}, writesOutside},
-	{Rule{"dotfiles", Notice, "Dotfiles of a home folder were changed, ~/.cache aside and what is in a working directory that lies in such a folder. Dotfiles elsewhere, such as a working directory's .git, do not count."}, dotfiles},
+	{Rule{"writes_outside", Notice, "Something was written outside that is neither of the kind of startup_files nor of dotfiles."}, writesOutside},
+	{Rule{"dotfiles", Notice, "Dotfiles of a home folder were changed, ~/.cache aside what is in a working directory that lies in such a folder, and what is of the kind of startup_files. Dotfiles elsewhere, such as a working directory's .git, do not count."}, dotfiles},
 	{Rule{"rights_changed", Notice, "Mode, owner, attributes or flags of something were changed outside that the run had not made. Whether that made it setuid is not known."}, rightsChanged},
 	{Rule{"changed_later", Notice, "A written file was changed again by the end, by a process outside of the run or through a mapping."}, changedLater},
 	{Rule{"denied_files", Notice, "Operations on files ended in EACCES, EPERM or EROFS."}, deniedFiles},
@@ -112,7 +112,7 @@ func ofProcess(p string) (pid, what string, ok bool) {
 
 func startupFiles(f *facts) hit {
 	return aboutPaths(f.pathsWhere(func(file File) bool {
-		return file.Marks&changes != 0 && !file.Marks.Has(Created|Gone) && runsLater(file.Path)
+		return file.Marks&changes != 0 && runsLater(file.Path)
 	}), "changed a file that makes something run later", "changed %s files that make something run later")
 }
 
@@ -169,7 +169,8 @@ func mounts(f *facts) hit {
 func writesOutside(f *facts) hit {
 	own := f.pids()
 	return aboutPaths(f.pathsWhere(func(file File) bool {
-		return file.Marks.Has(Written) && placeOf(file.Path, f.work) == Elsewhere && !harmless(file.Path, own)
+		return file.Marks.Has(Written) && placeOf(file.Path, f.work) == Elsewhere && !harmless(file.Path, own) &&
+			!runsLater(file.Path) && !f.dotfile(file)
 	}), "wrote to a path outside of the working directory", "wrote to %s paths outside of the working directory")
 }
 
@@ -189,17 +190,20 @@ func keepsNothing(p string) bool {
 }
 
 func dotfiles(f *facts) hit {
-	return aboutPaths(f.pathsWhere(func(file File) bool {
-		dir, rest, ok := home(file.Path)
-		if !ok || file.Marks&changes == 0 || rest[0] != '.' {
-			return false
-		}
-		name, _, _ := strings.Cut(rest, "/")
-		if name == ".cache" {
-			return false
-		}
-		return !(within(f.work, dir+"/"+name) && inWork(file.Path, f.work))
-	}), "changed a dotfile of a home folder", "changed %s dotfiles of home folders")
+	return aboutPaths(f.pathsWhere(f.dotfile), "changed a dotfile of a home folder", "changed %s dotfiles of home folders")
+}
+
+// dotfile tells whether a file is a dotfile of a home folder, and was changed.
+func (f *facts) dotfile(file File) bool {
+	dir, rest, ok := home(file.Path)
+	if !ok || file.Marks&changes == 0 || rest[0] != '.' || runsLater(file.Path) {
+		return false
+	}
+	name, _, _ := strings.Cut(rest, "/")
+	if name == ".cache" {
+		return false
+	}
+	return !(within(f.work, dir+"/"+name) && inWork(file.Path, f.work))
 }
 
 func rightsChanged(f *facts) hit {

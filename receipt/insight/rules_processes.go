@@ -117,7 +117,7 @@ func called(s *receipt.Syscalls, names []string) []string {
 	var list []string
 	for _, name := range names {
 		if n := plus(s.Counts[name], s.Counts[name+"32"]); n > 0 {
-			list = append(list, name+" × "+number(n))
+			list = append(list, name+" ("+number(n)+")")
 		}
 	}
 	return list

@@ -152,7 +152,9 @@ func (t Tree) Rows(r *receipt.Receipt, limit int) []Row {
 		}
 		if full(len(next)) {
 			for _, row := range levels[len(levels)-1] {
-				delete(kids, row.Process)
+				if row.Cut == 0 {
+					delete(kids, row.Process)
+				}
 			}
 			break
 		}
