@@ -20,8 +20,8 @@ func (p *page) files(r *receipt.Receipt) {
 	if len(folders) == 0 {
 		return
 	}
-	names := p.fileColumns("read", "run", "written", "deleted")
-	p.columns("FILES", "+ made, ~ written, - deleted", names)
+	looks, wrote, removed := p.fileColumns("read", "run", "written", "deleted")
+	p.columns("FILES", "+ made, ~ written, - deleted", looks+wrote+removed)
 	var changed, looked, left int
 	for i := range folders {
 		f := &folders[i]
@@ -35,16 +35,21 @@ func (p *page) files(r *receipt.Receipt) {
 			continue
 		}
 		*shown++
-		p.folder(f, names)
+		p.folder(f)
 	}
 	p.more(0, left, " folders", "paths")
 }
 
-func (p *page) fileColumns(read, run, written, deleted string) string {
-	return pad(read, 8) + pad(run, 6) + pad(written, 9) + pad(deleted, 9)
+// fileColumns are the columns at the right, with the space before them. A
+// narrow terminal has no room for all.
+func (p *page) fileColumns(read, run, written, deleted string) (looked, wrote, removed string) {
+	if p.width < 60 {
+		return pad(read, 6), pad(written, 9), pad(deleted, 9)
+	}
+	return pad(read, 8) + pad(run, 6), pad(written, 9), pad(deleted, 9)
 }
 
-func (p *page) folder(f *insight.Folder, names string) {
+func (p *page) folder(f *insight.Folder) {
 	name, s := p.clean(f.Path), plain
 	switch {
 	case f.Place == insight.Nowhere:
@@ -53,12 +58,11 @@ func (p *page) folder(f *insight.Folder, names string) {
 		s = dim
 	}
 	dash := p.glyph("–", "-")
-	room := p.width - term.Width(names)
+	looks, wrote, removed := p.fileColumns(some(f.Read, dash), some(f.Executed, dash), some(f.Written, dash), some(f.Deleted, dash))
+	room := p.width - term.Width(looks+wrote+removed)
 	name = term.ClipMiddle(name, room, p.dots())
-	p.line(p.paint(s, term.Pad(name, room)) +
-		p.paint(dim, pad(some(f.Read, dash), 8)+pad(some(f.Executed, dash), 6)) +
-		p.paint(strong(f.Written, yellow), pad(some(f.Written, dash), 9)) +
-		p.paint(strong(f.Deleted, red), pad(some(f.Deleted, dash), 9)))
+	p.line(p.paint(s, term.Pad(name, room)) + p.paint(dim, looks) +
+		p.paint(strong(f.Written, yellow), wrote) + p.paint(strong(f.Deleted, red), removed))
 	if len(f.Changed) == 0 {
 		return
 	}

@@ -53,6 +53,9 @@ func (p *page) entry(what, whom, came string, scope insight.Scope) {
 	if scope != insight.Remote {
 		s = dim
 	}
+	if whom == "" {
+		whom = "?"
+	}
 	whom, came = p.clean(whom), p.clean(came)
 	if room := p.width - 9 - 2 - term.Width(came); came != "" && term.Width(whom) <= room {
 		// The second column begins at the middle where it can.

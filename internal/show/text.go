@@ -26,10 +26,15 @@ func size(n uint64) string {
 	return fmt.Sprintf("%.1f %ciB", f, "KMGTPE"[unit])
 }
 
-// some is a count for a column: nothing is a dash.
+// some is a count for a column, of at most five cells: nothing is a dash.
 func some(n int, dash string) string {
-	if n == 0 {
+	switch {
+	case n == 0:
 		return dash
+	case n < 10_000:
+		return number(n)
+	case n < 1_000_000:
+		return fmt.Sprintf("%dk", n/1000)
 	}
-	return number(n)
+	return fmt.Sprintf("%dM", n/1_000_000)
 }
