@@ -37,7 +37,7 @@ func (p *page) files(r *receipt.Receipt) {
 		*shown++
 		p.folder(f)
 	}
-	p.more(0, left, " folders", "paths")
+	p.more(0, left, "folder", "folders", "paths")
 }
 
 // fileColumns are the columns at the right, with the space before them. A
@@ -88,7 +88,7 @@ func (p *page) folder(f *insight.Folder) {
 		}
 		p.line("  " + p.paint(s, mark) + " " + term.ClipMiddle(p.clean(path), p.width-4, p.dots()))
 	}
-	p.more(4, len(kept)-most, "", "")
+	p.more(4, len(kept)-most, "", "", "")
 	if passing > 0 {
 		text := number(passing) + " made and gone again by the end"
 		p.line("    " + p.paint(dim, term.Clip(text, p.width-4, p.dots())))

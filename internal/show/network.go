@@ -24,7 +24,7 @@ func (p *page) network(r *receipt.Receipt) {
 	for _, peer := range n.Peers[:min(len(n.Peers), shownPeers)] {
 		p.entry("to", peerName(peer), contacts(peer, p.times()), peer.Scope)
 	}
-	p.more(8, len(n.Peers)-shownPeers, " peers", "hosts")
+	p.more(8, len(n.Peers)-shownPeers, "peer", "peers", "hosts")
 	for _, l := range n.Listeners[:min(len(n.Listeners), shownPeers)] {
 		text := ""
 		if l.Protocol != "unix" {
@@ -38,11 +38,11 @@ func (p *page) network(r *receipt.Receipt) {
 		}
 		p.entry("listens", l.Addr, strings.TrimSpace(text), l.Scope)
 	}
-	p.more(8, len(n.Listeners)-shownPeers, " listening sockets", "")
+	p.more(8, len(n.Listeners)-shownPeers, "listening socket", "listening sockets", "")
 	for _, q := range n.Questions[:min(len(n.Questions), shownNames)] {
 		p.entry("asks", q.Name, strings.Join(q.Types, ", "), insight.Loopback)
 	}
-	p.more(8, len(n.Questions)-shownNames, " names", "")
+	p.more(8, len(n.Questions)-shownNames, "name", "names", "")
 }
 
 // entry is one line: what, whom, and what came of it. If there is no room for

@@ -113,5 +113,5 @@ func (p *page) gaps(r *receipt.Receipt) {
 		name := term.Pad(term.Clip(p.clean(kind), wide, p.dots()), wide)
 		p.wrapped("  "+name+"  ", yellow, text, dim, 4)
 	}
-	p.more(2, len(kinds)-shownGaps, " kinds", "")
+	p.more(2, len(kinds)-shownGaps, "kind", "kinds", "")
 }

@@ -77,21 +77,21 @@ func (p *page) branch(open *[]bool, row insight.Row) string {
 	}
 	levels := (*open)[1:row.Depth]
 	var b strings.Builder
-	if most := p.width / 5 / 2; len(levels) > most {
+	if most := p.width / 12; len(levels) > most {
 		levels = levels[len(levels)-most:]
 		b.WriteString(p.glyph("…", "."))
 	}
 	for _, more := range levels {
 		if more {
-			b.WriteString(p.glyph("│ ", "| "))
+			b.WriteString(p.glyph("│ ", "|  "))
 		} else {
-			b.WriteString("  ")
+			b.WriteString(p.glyph("  ", "   "))
 		}
 	}
 	if row.Last {
-		b.WriteString(p.glyph("└ ", "` "))
+		b.WriteString(p.glyph("└ ", "`- "))
 	} else {
-		b.WriteString(p.glyph("├ ", "| "))
+		b.WriteString(p.glyph("├ ", "|- "))
 	}
 	return b.String()
 }

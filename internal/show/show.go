@@ -117,11 +117,15 @@ func (p *page) wrapped(mark string, ms style, text string, s style, most int) {
 }
 
 // more says what was left out, and which flag shows it.
-func (p *page) more(indent int, n int, what, flag string) {
+func (p *page) more(indent int, n int, one, many, flag string) {
 	if n <= 0 {
 		return
 	}
-	text := fmt.Sprintf("%s and %s more%s", p.dots(), number(n), what)
+	what := many
+	if n == 1 {
+		what = one
+	}
+	text := strings.TrimSpace(fmt.Sprintf("%s and %s more %s", p.dots(), number(n), what))
 	if flag != "" {
 		text += " (--" + flag + " lists all)"
 	}
@@ -201,6 +205,6 @@ func (p *page) findings(r *receipt.Receipt) {
 		for _, item := range items.Shown {
 			p.line("    " + p.paint(dim, term.ClipMiddle(p.clean(item), p.width-4, p.dots())))
 		}
-		p.more(4, items.Left, "", "")
+		p.more(4, items.Left, "", "", "")
 	}
 }

@@ -121,8 +121,8 @@ var ruleCases = []struct {
 	{"ran_memory", "cut, and written only", func(r *receipt.Receipt) {
 		r.Filesystem.Files = []receipt.FileEntry{{Path: "deep/x", PathCut: true, Executed: true}, {Path: "memfd:x", Written: true}}
 	}, none},
-	{"became_root", "sudo", func(r *receipt.Receipt) { r.ProcessTree[1].UID = 0 }, []string{"11 cc as user 0"}},
-	{"became_root", "the command itself", func(r *receipt.Receipt) { r.ProcessTree[0].UID, r.ProcessTree[1].UID = 0, 0 }, []string{"10 make as user 0"}},
+	{"became_root", "sudo", func(r *receipt.Receipt) { r.ProcessTree[1].UID = 0 }, []string{"11 cc"}},
+	{"became_root", "the command itself", func(r *receipt.Receipt) { r.ProcessTree[0].UID, r.ProcessTree[1].UID = 0, 0 }, []string{"10 make"}},
 	{"became_root", "root all along", func(r *receipt.Receipt) { r.Command.UID, r.ProcessTree[0].UID, r.ProcessTree[1].UID = 0, 0, 0 }, none},
 	{"became_root", "user not seen", func(r *receipt.Receipt) { r.ProcessTree[1].UID, r.ProcessTree[1].Exe = 0, "" }, none},
 	{"changed_user", "nobody", func(r *receipt.Receipt) { r.ProcessTree[1].UID = 65534 }, []string{"11 cc as user 65534"}},

@@ -38,5 +38,7 @@ func connected(f *facts) hit {
 		}
 		items = append(items, item)
 	}
-	return about(items, func(n int) string { return count(n, "address", "addresses") + " beyond this machine were tried" })
+	return about(items, func(n int) string {
+		return count(n, "address beyond this machine was", "addresses beyond this machine were") + " tried"
+	})
 }

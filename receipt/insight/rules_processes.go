@@ -64,26 +64,31 @@ func ranMemory(f *facts) hit {
 }
 
 func becameRoot(f *facts) hit {
-	return about(f.users(func(uid uint32) bool { return uid == 0 }), func(n int) string {
+	return about(f.users(true), func(n int) string {
 		return count(n, "process", "processes") + " became root"
 	})
 }
 
 func changedUser(f *facts) hit {
-	return about(f.users(func(uid uint32) bool { return uid != 0 }), func(n int) string {
+	return about(f.users(false), func(n int) string {
 		return count(n, "process", "processes") + " ran as another user than the one that started it"
 	})
 }
 
-// users are the processes whose user is not their parent's, and such as ok
-// says.
-func (f *facts) users(ok func(uid uint32) bool) []string {
+// users are the processes whose user is not their parent's, and is root or is
+// not.
+func (f *facts) users(root bool) []string {
 	var list []string
 	for i, n := range f.tree.Nodes {
-		if n.User != nil && ok(*n.User) {
-			p := &f.ProcessTree[i]
-			list = append(list, pidText(p.PID)+" "+Program(p)+" as user "+strconv.FormatUint(uint64(p.UID), 10))
+		if n.User == nil || (*n.User == 0) != root {
+			continue
 		}
+		p := &f.ProcessTree[i]
+		item := pidText(p.PID) + " " + Program(p)
+		if !root {
+			item += " as user " + strconv.FormatUint(uint64(p.UID), 10)
+		}
+		list = append(list, item)
 	}
 	return list
 }
