@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"glasshouse/internal/term"
-	"glasshouse/receipt"
 	"glasshouse/receipt/insight"
 )
 
@@ -15,8 +14,7 @@ const (
 	shownElsewhere = 3  // of another folder
 )
 
-func (p *page) files(r *receipt.Receipt) {
-	folders := insight.Folders(r)
+func (p *page) files(folders []insight.Folder) {
 	if len(folders) == 0 {
 		return
 	}

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"glasshouse/internal/term"
-	"glasshouse/receipt"
 	"glasshouse/receipt/insight"
 )
 
@@ -15,8 +14,7 @@ const (
 	shownNames    = 8
 )
 
-func (p *page) network(r *receipt.Receipt) {
-	n := insight.NetworkOf(r)
+func (p *page) network(n insight.Network) {
 	if len(n.Peers)+len(n.Listeners)+len(n.Questions) == 0 && n.Sent == 0 && n.Received == 0 {
 		return
 	}

@@ -14,11 +14,10 @@ import (
 // shownRows is how many lines the tree has, about.
 const shownRows = 30
 
-func (p *page) processes(r *receipt.Receipt) {
+func (p *page) processes(r *receipt.Receipt, t insight.Tree) {
 	if len(r.ProcessTree) == 0 {
 		return
 	}
-	t := insight.Processes(r)
 	rows := t.Rows(r, shownRows)
 
 	beside := number(len(r.ProcessTree))

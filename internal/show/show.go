@@ -28,11 +28,12 @@ const (
 // printable, but for colours.
 func Page(r *receipt.Receipt, o Options) string {
 	p := &page{width: min(max(o.Width, narrowest), widest), color: o.Color, unicode: o.Unicode}
-	p.verdict(r)
-	p.findings(r)
-	p.processes(r)
-	p.files(r)
-	p.network(r)
+	in := insight.Of(r)
+	p.verdict(r, in.Verdict)
+	p.findings(r, in.Findings)
+	p.processes(r, in.Processes)
+	p.files(in.Folders)
+	p.network(in.Network)
 	p.observation(r)
 	return p.b.String()
 }
@@ -133,7 +134,7 @@ func (p *page) more(indent int, n int, one, many, flag string) {
 }
 
 // verdict is what one wants to know first.
-func (p *page) verdict(r *receipt.Receipt) {
+func (p *page) verdict(r *receipt.Receipt, v insight.Verdict) {
 	p.wrapped("$ ", dim, p.clean(shellQuoted(r.Command.Argv, 4*p.width)), bold, 3)
 	var where []string
 	if r.Command.WorkingDir != "" {
@@ -152,7 +153,6 @@ func (p *page) verdict(r *receipt.Receipt) {
 	}
 	p.line("")
 
-	v := insight.VerdictOf(r)
 	mark, s := p.glyph("✓", "ok"), green
 	if !v.Succeeded {
 		mark, s = p.glyph("✗", "no"), red
@@ -174,8 +174,8 @@ const (
 	shownItems = 6 // of one finding about something else
 )
 
-func (p *page) findings(r *receipt.Receipt) {
-	list := slices.DeleteFunc(insight.Findings(r), func(f insight.Finding) bool {
+func (p *page) findings(r *receipt.Receipt, list []insight.Finding) {
+	list = slices.DeleteFunc(list, func(f insight.Finding) bool {
 		return f.Kind == "not_observed" || f.Kind == "incomplete" // the verdict has just said so
 	})
 	if len(list) == 0 {

@@ -58,7 +58,10 @@ type hit struct {
 
 // Findings applies all rules: at most one finding of each kind, warnings first.
 func Findings(r *receipt.Receipt) []Finding {
-	f := factsOf(r)
+	return findingsOf(&facts{Receipt: r, work: r.Command.WorkingDir, paths: Files(r), tree: Processes(r), net: NetworkOf(r)})
+}
+
+func findingsOf(f *facts) []Finding {
 	found := []Finding{}
 	for _, severity := range []Severity{Warning, Notice} {
 		for _, rule := range rules() {
@@ -85,10 +88,6 @@ type facts struct {
 	paths []File // by path
 	tree  Tree
 	net   Network
-}
-
-func factsOf(r *receipt.Receipt) *facts {
-	return &facts{Receipt: r, work: r.Command.WorkingDir, paths: Files(r), tree: Processes(r), net: NetworkOf(r)}
 }
 
 // pathsWhere are the paths for which ok holds, in order.

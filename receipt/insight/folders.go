@@ -52,24 +52,23 @@ type Folder struct {
 // Folders groups all paths of a receipt. The working directory and each folder
 // in it come first, then where something was written or deleted, most of what
 // stayed first, then where something was read alone, most of it first.
-func Folders(r *receipt.Receipt) []Folder {
-	marks := marksOf(r)
-	work := r.Command.WorkingDir
+func Folders(r *receipt.Receipt) []Folder { return foldersOf(filesOf(r), r.Command.WorkingDir) }
 
+func foldersOf(files []File, work string) []Folder {
+	keys := make([]string, len(files))
 	groups := map[string]*Folder{}
-	for p := range marks {
-		if key := groupOf(p, work); groups[key] == nil {
-			groups[key] = &Folder{Place: placeOf(p, work)}
+	for i, f := range files {
+		keys[i] = groupOf(f.Path, work)
+		if groups[keys[i]] == nil {
+			groups[keys[i]] = &Folder{Place: placeOf(f.Path, work)}
 		}
 	}
-	for p, m := range marks {
-		key := p // a folder goes to what is in it
-		g := groups[p]
-		if g == nil || p == "" {
-			key = groupOf(p, work)
-			g = groups[key]
+	for i, f := range files {
+		key := keys[i]
+		if groups[f.Path] != nil && f.Path != "" {
+			key = f.Path // a folder goes to what is in it
 		}
-		g.add(p, key, m)
+		groups[key].add(f.Path, key, f.Marks)
 	}
 
 	folders := make([]Folder, 0, len(groups))
@@ -77,7 +76,6 @@ func Folders(r *receipt.Receipt) []Folder {
 		if g.Files == 0 {
 			continue // its only path was a folder, and went to what is in it
 		}
-		slices.SortFunc(g.Changed, func(a, b File) int { return comparePaths(a.Path, b.Path) })
 		folders = append(folders, *g)
 	}
 	slices.SortFunc(folders, func(a, b Folder) int {
@@ -162,42 +160,25 @@ func groupOf(p, work string) string {
 // Files are all paths of a receipt that are in the tree and wholly known, by
 // path; a path that is in it twice, in different bytes, is one.
 func Files(r *receipt.Receipt) []File {
-	marks := marksOf(r)
-	files := make([]File, 0, len(marks))
-	for p, m := range marks {
-		if strings.HasPrefix(p, "/") {
-			files = append(files, File{p, m})
-		}
-	}
-	slices.SortFunc(files, func(a, b File) int { return comparePaths(a.Path, b.Path) })
-	return files
+	return slices.DeleteFunc(filesOf(r), func(f File) bool { return !strings.HasPrefix(f.Path, "/") })
 }
 
-// marksOf gathers what happened to each path. What has no place in the tree,
-// or is not wholly known, is under "".
-func marksOf(r *receipt.Receipt) map[string]Marks {
+// filesOf gathers what happened to each path, by path.
+func filesOf(r *receipt.Receipt) []File {
 	fs := &r.Filesystem
-	marks := make(map[string]Marks, len(fs.Files))
-	mark := func(p string, m Marks) { marks[p] |= m }
-	for _, p := range fs.Reads {
-		mark(p, Read)
-	}
-	for _, p := range fs.Writes {
-		mark(p, Written)
-	}
-	for _, p := range fs.Deletes {
-		mark(p, Deleted)
-	}
-	for i := range fs.Created {
-		mark(fs.Created[i].Path, Created|Written)
-	}
-	for i := range fs.Changed {
-		if what := fs.Changed[i].What; what != "size" && what != "times" {
-			mark(fs.Changed[i].Path, Changed)
+	files := make([]File, 0, len(fs.Files))
+	at := make(map[string]int32, len(fs.Files))
+	mark := func(p string, m Marks) {
+		i, ok := at[p]
+		if !ok {
+			i = int32(len(files))
+			at[p] = i
+			files = append(files, File{Path: p})
 		}
+		files[i].Marks |= m
 	}
 	var gone []string
-	for i := range fs.Files {
+	for i := range fs.Files { // first, since they hold most paths, in order
 		f := &fs.Files[i]
 		if f.PathCut {
 			continue
@@ -219,22 +200,28 @@ func marksOf(r *receipt.Receipt) map[string]Marks {
 	if len(fs.Files) == 0 { // v0.2
 		gone = slices.Clone(fs.Deletes)
 	}
+	for _, p := range fs.Reads {
+		mark(p, Read)
+	}
+	for _, p := range fs.Writes {
+		mark(p, Written)
+	}
+	for _, p := range fs.Deletes {
+		mark(p, Deleted)
+	}
+	for i := range fs.Created {
+		mark(fs.Created[i].Path, Created|Written)
+	}
+	for i := range fs.Changed {
+		if what := fs.Changed[i].What; what != "size" && what != "times" {
+			mark(fs.Changed[i].Path, Changed)
+		}
+	}
+	slices.SortFunc(files, func(a, b File) int { return comparePaths(a.Path, b.Path) })
 	// A folder that was removed was empty, or was moved with what is in it.
-	if away := treesOf(gone); len(away) > 0 {
-		for p, m := range marks {
-			if away.cover(p) {
-				marks[p] = m | Gone
-			}
-		}
-	}
-	if own := ownOf(fs); len(own) > 0 {
-		for p, m := range marks {
-			if own.cover(p) {
-				marks[p] = m | Own
-			}
-		}
-	}
-	return marks
+	treesOf(gone).mark(files, Gone)
+	ownOf(fs).mark(files, Own)
+	return files
 }
 
 // ownOf are the files and folders that the run made. What was moved from there

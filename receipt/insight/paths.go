@@ -129,6 +129,20 @@ func (t trees) cover(p string) bool {
 	return found || i > 0 && within(p, t[i-1])
 }
 
+// mark sets a mark of all files that the trees cover. The files are in the
+// order of comparePaths.
+func (t trees) mark(files []File, m Marks) {
+	for i := range files {
+		p := files[i].Path
+		for len(t) > 1 && comparePaths(t[1], p) <= 0 {
+			t = t[1:]
+		}
+		if len(t) > 0 && within(p, t[0]) {
+			files[i].Marks |= m
+		}
+	}
+}
+
 // comparePaths orders paths such that all that is below a folder follows it at
 // once: a slash comes before any other byte.
 func comparePaths(a, b string) int {
