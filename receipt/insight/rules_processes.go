@@ -50,7 +50,7 @@ func ranWritten(f *facts) hit {
 			}
 		}
 	}
-	return aboutPaths(set(list), "ran a program that it also wrote", "ran %s programs that it also wrote")
+	return aboutPaths(set(list), "ran code from a file that it also wrote", "ran code from %s files that it also wrote")
 }
 
 func ranMemory(f *facts) hit {
