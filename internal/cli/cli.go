@@ -8,7 +8,7 @@
 //   - An error is one line, "glasshouse: " and what went wrong; where there is
 //     a remedy, a line "hint: " follows.
 //   - The exit code of run is the command's own, 128+n after signal n. All of
-//     glasshouse's own failures exit with 1.
+//     glasshouse's own failures exit with 1, but those of diff with 2.
 //   - Text that comes from the command (paths, arguments, addresses) is made
 //     printable before it reaches a terminal.
 package cli
@@ -36,6 +36,10 @@ func Main(args []string, stdin, stdout, stderr *os.File) int {
 	root.SetArgs(args)
 	if err := root.ExecuteContext(context.Background()); err != nil {
 		a.report(err)
+		var c *coded
+		if errors.As(err, &c) {
+			return c.code
+		}
 		return exitFailure
 	}
 	return a.code
@@ -81,6 +85,7 @@ how it ended, and what the recorder could not see.`,
 		a.signCommand(),
 		a.verifyCommand(),
 		a.showCommand(),
+		a.diffCommand(),
 		a.doctorCommand(),
 		a.schemaCommand(),
 		a.versionCommand(),
@@ -109,6 +114,15 @@ func (a *app) report(err error) {
 		fmt.Fprintf(a.stderr, "hint: %s\n", printable(hint))
 	}
 }
+
+// coded is an error with an exit code of its own.
+type coded struct {
+	err  error
+	code int
+}
+
+func (e *coded) Error() string { return e.err.Error() }
+func (e *coded) Unwrap() error { return e.err }
 
 // hinted is an error with a remedy.
 type hinted struct {
