@@ -26,8 +26,8 @@ type Comparison struct {
 type run struct {
 	facts []Fact
 	scene *scene
-	born  map[string]bool // names that the run made, and whether they are gone
-	made  string          // by which version of what
+	born  map[string]birth // names that the run made
+	made  string           // by which version of what
 }
 
 func runOf(rec *receipt.Receipt) *run {

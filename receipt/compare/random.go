@@ -9,6 +9,7 @@ type trust int
 
 const (
 	deliberate trust = iota // only what is known is normalised
+	unproven                // goes by a shape that others of the names have
 	lasting                 // in a folder for such names, but still there at the end
 	temporary               // gone at the end
 )
@@ -64,9 +65,9 @@ func (c *candidate) shapes(f func(shape, string)) {
 		}
 	}
 	// Numbers and runs, wherever they are.
-	least := shortestLasting
-	if c.trust == temporary {
-		least = shortestTemporary
+	least := shortestTemporary
+	if c.trust == lasting {
+		least = shortestLasting
 	}
 	runs := 0
 	for i := 0; i < len(name) && runs < maxSuffixes; {
@@ -198,6 +199,9 @@ func matchRandom(ls, rs []candidate) {
 		}
 	}
 	each(func(side int, c *candidate) {
+		if c.trust == unproven {
+			return
+		}
 		c.shapes(func(s shape, random string) {
 			b := buckets[s]
 			if b == nil {
@@ -212,7 +216,7 @@ func matchRandom(ls, rs []candidate) {
 		support := 0
 		c.shapes(func(s shape, _ string) {
 			b := buckets[s]
-			if !b.random(s.n) {
+			if b == nil || !b.random(s.n) {
 				return
 			}
 			total := b.names[0] + b.names[1]

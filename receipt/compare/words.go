@@ -54,26 +54,38 @@ func (w words) replace(s string, between func(byte) bool) string {
 	return string(append(out, s[done:]...))
 }
 
-// bornIn are the names that a run made, and whether each is gone again.
-func bornIn(rec *receipt.Receipt, s *scene) map[string]bool {
+// birth is what is known of a name that a run made.
+type birth int
+
+const (
+	there birth = iota // at the end
+	gone               // at the end
+	tried              // only: nothing came of it
+)
+
+// bornIn are the names that a run made or tried.
+func bornIn(rec *receipt.Receipt, s *scene) map[string]birth {
 	fs := &rec.Filesystem
-	born := make(map[string]bool, len(fs.Created)+len(fs.Renames))
+	born := make(map[string]birth, len(fs.Created)+len(fs.Renames)+len(fs.Failed))
+	for _, f := range fs.Failed {
+		born[s.path(f.Path)] = tried
+	}
 	for _, c := range fs.Created {
-		born[s.path(c.Path)] = false
+		born[s.path(c.Path)] = there
 	}
 	for _, r := range fs.Renames {
-		born[s.path(r.To)] = false
+		born[s.path(r.To)] = there
 	}
 	for _, d := range fs.Deletes {
 		d = s.path(d)
 		if _, ok := born[d]; ok {
-			born[d] = true
+			born[d] = gone
 		}
 	}
 	for _, l := range rec.Network.Listens {
 		// An abstract name is gone when its socket is.
 		if strings.HasPrefix(l.Addr, "unix:@") {
-			born[unixAddr(l.Addr)] = true
+			born[unixAddr(l.Addr)] = gone
 		}
 	}
 	return born
@@ -114,22 +126,22 @@ func arguments(r *run) map[string]bool {
 	return set
 }
 
-// newName is a path that one run made and the other did not.
+// newName is a path that one run made or tried and the other did not.
 type newName struct {
 	parent, base string
 	depth        int
-	gone         bool
+	birth        birth
 }
 
 // newborn are by depth.
 func newborn(of, other *run) []newName {
 	var list []newName
-	for p, gone := range of.born {
+	for p, birth := range of.born {
 		if _, both := other.born[p]; both {
 			continue
 		}
 		i := strings.LastIndexByte(p, '/')
-		list = append(list, newName{p[:max(i, 0)], p[i+1:], strings.Count(p, "/"), gone})
+		list = append(list, newName{p[:max(i, 0)], p[i+1:], strings.Count(p, "/"), birth})
 	}
 	slices.SortFunc(list, func(a, b newName) int {
 		return cmp.Or(cmp.Compare(a.depth, b.depth), cmp.Compare(a.parent, b.parent), cmp.Compare(a.base, b.base))
@@ -203,7 +215,9 @@ func candidates(list []newName, by *renamer) []candidate {
 	for i, n := range list {
 		c := candidate{parent: by.words.path(n.parent), base: n.base}
 		switch {
-		case n.gone:
+		case n.birth == tried:
+			c.trust = unproven
+		case n.birth == gone:
 			c.trust = temporary
 		case temporaryFolder(c.parent):
 			c.trust = lasting
