@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// exact replaces what is known to be volatile, not guessed: numbers of the
-// run's processes, times of the run, and UUIDs.
+// exact replaces what is known to be volatile, not guessed: numbers of
+// processes, times of the run, and UUIDs.
 func (s *scene) exact(text string) string {
 	var out strings.Builder
 	done, changed := 0, false
@@ -17,6 +17,12 @@ func (s *scene) exact(text string) string {
 		done, changed = to, true
 	}
 	for i := 0; i < len(text); {
+		if strings.HasPrefix(text[i:], "/proc/") {
+			n := len("/proc/") + digits(text[i+len("/proc/"):])
+			put(i, i+n, s.procPath(text[i:i+n]))
+			i += n
+			continue
+		}
 		if n := uuid(text, i); n > 0 {
 			put(i, i+n, uuidMark)
 			i += n
@@ -75,6 +81,8 @@ func isAlnum(c byte) bool {
 	return isDigit(c) || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
+const dateLayout = "20060102"
+
 // timeAt is how long the time is that s begins with, if it is one of the run:
 // seconds, milli-, micro- or nanoseconds since 1970, or a date with or without
 // a time of day.
@@ -106,7 +114,7 @@ func (s *scene) timeAt(text string) int {
 		}
 		date[i], rest = rest[:width], rest[width:]
 	}
-	day, err := time.Parse("20060102", date[0]+date[1]+date[2])
+	day, err := time.Parse(dateLayout, date[0]+date[1]+date[2])
 	// Wherever on earth: local time is up to 14 hours off.
 	if err != nil || day.Before(s.from.Add(-40*time.Hour)) || day.After(s.to.Add(40*time.Hour)) {
 		return 0

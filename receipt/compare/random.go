@@ -2,6 +2,9 @@ package compare
 
 import (
 	"math/bits"
+	"slices"
+	"strings"
+	"time"
 )
 
 // trust is how readily a name is taken for a made-up one.
@@ -22,20 +25,20 @@ type shape struct {
 
 func (s shape) name() string { return s.prefix + tmpMark + s.suffix }
 
-// shortest numbers that are taken for random: Go's are of up to ten digits.
+// The shortest numbers that are taken for random: Go's are of up to ten digits.
 const (
 	shortestTemporary = 7
-	shortestLasting   = 9
+	shortestLasting   = 8
 )
 
 // tails are the lengths of the random part that makers use: mkstemp(3) and its
 // like 6, Python 8, mktemp(1) 10.
 var tails = [...]int{6, 8, 10}
 
-// Bounds of what a random part of another length can be: a hexadecimal number,
-// most often.
+// A random part of another length is a hexadecimal number, or long.
 const (
-	shortestRun = 7
+	shortestHex = 7
+	shortestRun = 16
 	longestRun  = 64
 )
 
@@ -79,13 +82,13 @@ func (c *candidate) shapes(f func(shape, string)) {
 		for end < len(name) && isAlnum(name[end]) {
 			end++
 		}
-		if n := end - i; n >= shortestRun && n <= longestRun && !isTail(n) {
+		if n := end - i; n <= longestRun && !isTail(n) && (n >= shortestRun || n >= shortestHex && isHex(name[i:end])) {
 			cut(i, end, n)
 			runs++
 		}
 		for j := i; j < end && runs < maxSuffixes; {
 			n := digits(name[j:end])
-			if n >= least {
+			if n >= least && !isDate(name[j:j+n]) {
 				cut(j, j+n, 0)
 				runs++
 			}
@@ -95,14 +98,18 @@ func (c *candidate) shapes(f func(shape, string)) {
 	}
 }
 
-func isTail(n int) bool {
-	for _, t := range tails {
-		if n == t {
-			return true
-		}
+// isDate tells whether digits are those of a day of these centuries.
+func isDate(s string) bool {
+	if len(s) != len(dateLayout) || s[0] != '1' && s[0] != '2' {
+		return false
 	}
-	return false
+	_, err := time.Parse(dateLayout, s)
+	return err == nil
 }
+
+func isTail(n int) bool { return slices.Contains(tails[:], n) }
+
+func isHex(s string) bool { return strings.Trim(s, "0123456789abcdef") == "" }
 
 func allRandom(s string) bool {
 	for i := range len(s) {
@@ -116,12 +123,12 @@ func allRandom(s string) bool {
 // bucket is all that is known of one shape.
 type bucket struct {
 	names   [2]int // on each side
-	changes int    // between sorts of characters, in all random parts together
+	changes int    // in all random parts together
 	first   string // random part
 	same    uint64 // at which places all have the character of the first
 	upper   bool
 	lower   bool
-	lasting bool
+	lasting bool // a name of these
 }
 
 func (b *bucket) add(side int, random string, t trust) {
@@ -130,23 +137,30 @@ func (b *bucket) add(side int, random string, t trust) {
 	}
 	b.names[side]++
 	b.lasting = b.lasting || t == lasting
-	if len(random) > longestRun {
-		return // a number
-	}
-	for i := range len(random) {
+	b.changes += changes(random)
+	for i := range min(len(random), longestRun) {
 		switch c := random[i]; {
 		case c >= 'A' && c <= 'Z':
 			b.upper = true
 		case c >= 'a' && c <= 'z':
 			b.lower = true
 		}
-		if i > 0 && sortOf(random[i]) != sortOf(random[i-1]) {
-			b.changes++
-		}
 		if i < len(b.first) && random[i] != b.first[i] {
 			b.same &^= 1 << i
 		}
 	}
+}
+
+// changes counts how often a letter follows a digit and the like, as it does
+// less often in what somebody chose.
+func changes(random string) int {
+	n := 0
+	for i := 1; i < len(random); i++ {
+		if sortOf(random[i]) != sortOf(random[i-1]) {
+			n++
+		}
+	}
+	return n
 }
 
 func sortOf(c byte) int {
@@ -162,26 +176,46 @@ func sortOf(c byte) int {
 }
 
 // random tells whether the parts look as if nobody chose them: they differ
-// nearly everywhere, and go from letters to digits and back as words do not.
-// For what is still there at the end it takes more to believe it.
-func (b *bucket) random(n int) bool {
+// nearly everywhere, and have changes. For what is still there at the end it
+// takes more to believe it.
+func (b *bucket) random(s shape) bool {
 	total := b.names[0] + b.names[1]
-	if b.names[0] == 0 || b.names[1] == 0 {
+	switch {
+	case b.names[0] == 0 || b.names[1] == 0:
+		return false
+	case s.n == 0:
+		return true
+	case bits.OnesCount64(b.same&(1<<s.n-1)) > max(2, s.n/4):
+		return false
+	case !isTail(s.n):
+		return b.changes*8 >= total*s.n
+	case !b.lasting && s.prefix == python:
+		return true
+	case !b.lasting || s.prefix == python:
+		return b.changes*2 >= total
+	case s.n == tails[0] && !(b.upper && b.lower):
 		return false
 	}
-	if n == 0 {
+	return b.changes >= total
+}
+
+// python begins the names of its tempfile.
+const python = "tmp"
+
+// holds tells whether one of the names is made up as the others are. Where
+// nothing but the place connects them, one more than the other run has must
+// look so by itself.
+func (b *bucket) holds(s shape, side int, random string, t trust) bool {
+	if len(s.prefix) >= 2 || s.n == 0 {
 		return true
 	}
-	if bits.OnesCount64(b.same&(1<<n-1)) > max(2, n/4) {
-		return false
+	switch n := changes(random); {
+	case t == lasting:
+		return n >= 2
+	case b.names[side] > b.names[1-side]:
+		return n >= 1
 	}
-	if !b.lasting {
-		return b.changes*8 >= total*max(8, n)
-	}
-	if n == 6 && !(b.upper && b.lower) {
-		return false
-	}
-	return b.changes*10 >= total*max(15, 2*n)
+	return true
 }
 
 // matchRandom settles the names that have one shape on both sides and differ in
@@ -211,14 +245,15 @@ func matchRandom(ls, rs []candidate) {
 			b.add(side, random, c.trust)
 		})
 	})
-	each(func(_ int, c *candidate) {
+	each(func(side int, c *candidate) {
 		var best shape
 		support := 0
-		c.shapes(func(s shape, _ string) {
+		c.shapes(func(s shape, random string) {
 			b := buckets[s]
-			if b == nil || !b.random(s.n) {
+			if b == nil || !b.random(s) || !b.holds(s, side, random, c.trust) {
 				return
 			}
+			// What holds for most, and takes least of the name.
 			total := b.names[0] + b.names[1]
 			if total > support || total == support && len(s.prefix)+len(s.suffix) > len(best.prefix)+len(best.suffix) {
 				best, support = s, total
