@@ -114,7 +114,7 @@ func draw(r *rand.Rand, from string, n int) string {
 // A made-up name that by chance looks like a word is a false difference. How
 // often that may be is stated in docs/DIFF.md.
 func TestMakers(t *testing.T) {
-	const rounds = 10000
+	const rounds = 3000
 	for _, m := range makers {
 		for _, stays := range []bool{false, true} {
 			r := rand.New(rand.NewPCG(1, 2))

@@ -98,9 +98,9 @@ func (c *candidate) shapes(f func(shape, string)) {
 	}
 }
 
-// isDate tells whether digits are those of a day of these centuries.
+// isDate tells whether digits are those of a day of this century or the last.
 func isDate(s string) bool {
-	if len(s) != len(dateLayout) || s[0] != '1' && s[0] != '2' {
+	if len(s) != len(dateLayout) || s[:2] != "19" && s[:2] != "20" {
 		return false
 	}
 	_, err := time.Parse(dateLayout, s)
