@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"glasshouse/receipt"
 	"glasshouse/receipt/compare"
 )
 
@@ -94,15 +95,20 @@ func (a *app) diff(from, to string, asJSON, exitCode bool) error {
 	if err != nil {
 		return err
 	}
-	rec, err := a.readReceipt(to)
+	// Reading takes longer than comparing, so the next one is read meanwhile.
+	run, next := a.readAhead(to), a.readAhead(names[0])
+	rec, err := run()
 	if err != nil {
 		return err
 	}
 	c := compare.New(to, rec)
-	for _, name := range names {
-		base, err := a.readReceipt(name)
+	for i, name := range names {
+		base, err := next()
 		if err != nil {
 			return err
+		}
+		if i+1 < len(names) {
+			next = a.readAhead(names[i+1])
 		}
 		c.Baseline(name, base)
 	}
@@ -134,6 +140,21 @@ func (a *app) diff(from, to string, asJSON, exitCode bool) error {
 		return &hinted{fmt.Errorf("%s: no difference was found, which proves nothing: the run was not wholly recorded", to), "its observation.reason says why"}
 	}
 	return nil
+}
+
+// readAhead begins to read a receipt; the function that it returns waits for it.
+func (a *app) readAhead(name string) func() (*receipt.Receipt, error) {
+	var rec *receipt.Receipt
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		rec, err = a.readReceipt(name)
+	}()
+	return func() (*receipt.Receipt, error) {
+		<-done
+		return rec, err
+	}
 }
 
 // colour tells whether stdout is a terminal of somebody who wants colour.

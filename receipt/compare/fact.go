@@ -51,7 +51,9 @@ type Fact struct {
 	Detail string   `json:"detail,omitempty"`
 }
 
-// order is the place of each class.
+// Classes are all classes, in the order in which differences are listed.
+func Classes() []Class { return order[:] }
+
 var order = [...]Class{
 	Outcome, User, Ran, Forked, Ended, ExecFailed, Survived,
 	Created, Written, Deleted, Renamed, Changed, Shared, Read, Mapped, Violated, Failed, Mounted,

@@ -158,8 +158,8 @@ func split(list []newName, depth int) (at, below []newName) {
 func match(l, r []newName, ours, theirs *renamer) {
 	ls, rs := candidates(l, ours), candidates(r, theirs)
 	common := func(name func(*candidate) string, same func(*candidate)) {
-		seen := map[string]bool{}
-		key := func(c *candidate) string { return c.parent + "/" + name(c) }
+		seen := make(map[place]bool, len(rs))
+		key := func(c *candidate) place { return place{c.parent, name(c)} }
 		for i := range rs {
 			seen[key(&rs[i])] = false
 		}
@@ -200,6 +200,8 @@ func match(l, r []newName, ours, theirs *renamer) {
 	}
 }
 
+type place struct{ folder, name string }
+
 // candidate is a name that might be made up.
 type candidate struct {
 	parent  string // as it is shown
@@ -212,8 +214,12 @@ type candidate struct {
 
 func candidates(list []newName, by *renamer) []candidate {
 	out := make([]candidate, len(list))
+	parent, as := "", ""
 	for i, n := range list {
-		c := candidate{parent: by.words.path(n.parent), base: n.base}
+		if n.parent != parent { // which is seldom, as they are sorted
+			parent, as = n.parent, by.words.path(n.parent)
+		}
+		c := candidate{parent: as, base: n.base}
 		switch {
 		case n.birth == tried:
 			c.trust = unproven
