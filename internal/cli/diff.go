@@ -47,9 +47,9 @@ compared. What differs between two runs of one command is normalised:
   <uuid>  a UUID in such a name
   <n>     the number of a pipe, a socket, a terminal, or a file without a name
 
-A name that both runs have is never normalised. What only timing decides, such as
-calls to futex, is told on stderr and does not count, nor does a difference in
-what was printed.
+A file name or argument that both runs have stays as it is. What only timing
+decides, such as calls to futex, is told on stderr and does not count, nor does a
+difference in what was printed. docs/DIFF.md has the rules in full.
 
 Exit codes: 0; 2 if a receipt cannot be read or the arguments are wrong. With
 --exit-code: 0 if there is no difference, 1 if there is, and 2 also if there is
