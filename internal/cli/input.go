@@ -2,6 +2,8 @@ package cli
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +26,28 @@ func (a *app) readReceipt(name string) (*receipt.Receipt, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return rec, nil
+}
+
+// receiptFile is where a receipt was read from.
+type receiptFile struct {
+	Name   string // as it was given; - is stdin
+	SHA256 string // of its bytes, in hex
+}
+
+// readReceiptFile is readReceipt for who has to name the file's bytes, too.
+func (a *app) readReceiptFile(name string) (*receipt.Receipt, receiptFile, error) {
+	f, title, err := a.openReceipt(name)
+	if err != nil {
+		return nil, receiptFile{}, err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	// Read reads to the end of what it accepts.
+	rec, err := receipt.Read(io.TeeReader(f, sum))
+	if err != nil {
+		return nil, receiptFile{}, fmt.Errorf("%s: %w", title, err)
+	}
+	return rec, receiptFile{name, hex.EncodeToString(sum.Sum(nil))}, nil
 }
 
 // readReceiptBytes is readReceipt for who needs a receipt byte for byte. That

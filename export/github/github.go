@@ -1,0 +1,12 @@
+// Package github is not written yet.
+package github
+
+import (
+	"errors"
+	"io"
+
+	"glasshouse/receipt"
+)
+
+// Write writes r.
+func Write(w io.Writer, r *receipt.Receipt) error { return errors.New("not written yet") }

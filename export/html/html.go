@@ -1,0 +1,12 @@
+// Package html is not written yet.
+package html
+
+import (
+	"errors"
+	"io"
+
+	"glasshouse/receipt"
+)
+
+// Write writes r.
+func Write(w io.Writer, r *receipt.Receipt) error { return errors.New("not written yet") }
