@@ -1,10 +1,9 @@
 package github
 
 import (
-	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"glasshouse/receipt"
 )
 
 // code is s as a code span. What cannot be printed, such as a line break or
@@ -21,22 +20,25 @@ func code(s string) string {
 	return fence + text + fence
 }
 
+// printable is cut before it is escaped, as it can be megabytes, and after.
 func printable(s string) string {
-	var b strings.Builder
-	n := 0 // characters in b
-	for _, r := range s {
-		shown := string(r)
-		if !unicode.IsPrint(r) {
-			q := strconv.QuoteRune(r)
-			shown = q[1 : len(q)-1]
-		}
-		if n += utf8.RuneCountInString(shown); n > maxText {
-			b.WriteString("...")
-			break
-		}
-		b.WriteString(shown)
+	text, cut := first(s)
+	text, again := first(receipt.Printable(text))
+	if cut || again {
+		text += "..."
 	}
-	return b.String()
+	return text
+}
+
+// first is the beginning of s, and whether there is more.
+func first(s string) (string, bool) {
+	n := 0
+	for i := range s {
+		if n++; n > maxText {
+			return s[:i], true
+		}
+	}
+	return s, false
 }
 
 func longestRun(s string, c byte) int {

@@ -7,7 +7,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"glasshouse/receipt"
@@ -27,7 +26,7 @@ const (
 func Write(w io.Writer, r *receipt.Receipt) error {
 	out := bufio.NewWriter(w) // keeps the first error
 	fmt.Fprintf(out, "## glasshouse: %s\n\n", outcome(r))
-	fmt.Fprintf(out, "%s\n\n", code(commandLine(r.Command.Argv)))
+	fmt.Fprintf(out, "%s\n\n", code(receipt.CommandLine(r.Command.Argv)))
 	if r.Outcome.Error != nil {
 		fmt.Fprintf(out, "**Error:** %s\n\n", code(*r.Outcome.Error))
 	}
@@ -190,17 +189,5 @@ func title(p *receipt.Process) string {
 	if len(p.Argv) == 0 {
 		return p.Exe
 	}
-	return commandLine(p.Argv)
-}
-
-// commandLine joins arguments such that a shell would take them apart alike.
-func commandLine(argv []string) string {
-	quoted := make([]string, len(argv))
-	for i, arg := range argv {
-		quoted[i] = arg
-		if arg == "" || strings.ContainsAny(arg, " \t\n\r\"'`\\$&|;<>()*?[]{}#~!") {
-			quoted[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
-		}
-	}
-	return strings.Join(quoted, " ")
+	return receipt.CommandLine(p.Argv)
 }
