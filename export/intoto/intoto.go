@@ -121,13 +121,13 @@ func fileURI(f *receipt.FileEntry) string {
 		p = string(f.PathBytes)
 	}
 	if f.PathCut || !path.IsAbs(p) {
-		return ownURI(p)
+		return ownURI("file:" + p)
 	}
 	return (&url.URL{Scheme: "file", Path: p}).String()
 }
 
-// ownURI is one of a scheme that no one else uses.
-func ownURI(s string) string { return "glasshouse:" + url.PathEscape(s) }
+// ownURI is one in the project's own name space.
+func ownURI(s string) string { return "urn:glasshouse:" + url.PathEscape(s) }
 
 // list makes an empty list of a missing one: null is not the same to everyone.
 func list[T any](l []T) []T {

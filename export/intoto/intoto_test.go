@@ -175,8 +175,8 @@ func TestRuntimeTrace(t *testing.T) {
 	}
 	var p runtimeTrace
 	strict(t, statement.Predicate, &p)
-	if p.Monitor.Type != "glasshouse:receipt/v0.3" || p.MonitoredProcess.HostID != "glasshouse:unknown-host" ||
-		p.MonitoredProcess.Type != "glasshouse:command" || p.MonitoredProcess.Event != sumC {
+	if p.Monitor.Type != "urn:glasshouse:receipt:v0.3" || p.MonitoredProcess.HostID != "urn:glasshouse:unknown-host" ||
+		p.MonitoredProcess.Type != "urn:glasshouse:command" || p.MonitoredProcess.Event != sumC {
 		t.Errorf("%+v, %+v", p.Monitor, p.MonitoredProcess)
 	}
 	if !p.Metadata.BuildStartedOn.Equal(at(0).Time) || !p.Metadata.BuildFinishedOn.Equal(at(100).Time) ||
@@ -254,7 +254,7 @@ func TestRuntimeTrace(t *testing.T) {
 			t.Errorf("(-receipt +trace):\n%s", diff)
 		}
 	}
-	if diff := cmp.Diff([]string{"file:///r%201%25%3F%23", "file:///caf%E9", "glasshouse:pipe:%5B7%5D", "glasshouse:%2Fpart", "file:///na%C3%AFve"}, uris); diff != "" {
+	if diff := cmp.Diff([]string{"file:///r%201%25%3F%23", "file:///caf%E9", "urn:glasshouse:file:pipe:%5B7%5D", "urn:glasshouse:file:%2Fpart", "file:///na%C3%AFve"}, uris); diff != "" {
 		t.Errorf("URIs (-want +got):\n%s", diff)
 	}
 }

@@ -71,7 +71,7 @@ func writeTrace(w io.Writer, rec *receipt.Receipt, subjects []descriptor) error 
 	out.value("predicateType", runtimeTraceType)
 	out.open("predicate")
 	out.value("monitor", monitor{
-		Type:        ownURI("receipt") + "/" + rec.ReceiptVersion,
+		Type:        ownURI("receipt:" + rec.ReceiptVersion),
 		TracePolicy: tracePolicy{rec.Observation.Mode, list(rec.Observation.Hooks)},
 	})
 	out.value("monitoredProcess", monitoredProcess{
