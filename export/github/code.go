@@ -3,7 +3,7 @@ package github
 import (
 	"strings"
 
-	"glasshouse/receipt"
+	"glasshouse/internal/term"
 )
 
 // code is s as a code span. What cannot be printed, such as a line break or
@@ -23,7 +23,7 @@ func code(s string) string {
 // printable is cut before it is escaped, as it can be megabytes, and after.
 func printable(s string) string {
 	text, cut := first(s)
-	text, again := first(receipt.Printable(text))
+	text, again := first(term.Printable(text))
 	if cut || again {
 		text += "..."
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"time"
 
+	"glasshouse/internal/term"
 	"glasshouse/receipt"
 )
 
@@ -26,7 +27,7 @@ const (
 func Write(w io.Writer, r *receipt.Receipt) error {
 	out := bufio.NewWriter(w) // keeps the first error
 	fmt.Fprintf(out, "## glasshouse: %s\n\n", outcome(r))
-	fmt.Fprintf(out, "%s\n\n", code(receipt.CommandLine(r.Command.Argv)))
+	fmt.Fprintf(out, "%s\n\n", code(term.CommandLine(r.Command.Argv, maxText)))
 	if r.Outcome.Error != nil {
 		fmt.Fprintf(out, "**Error:** %s\n\n", code(*r.Outcome.Error))
 	}
@@ -189,5 +190,5 @@ func title(p *receipt.Process) string {
 	if len(p.Argv) == 0 {
 		return p.Exe
 	}
-	return receipt.CommandLine(p.Argv)
+	return term.CommandLine(p.Argv, maxText)
 }

@@ -28,7 +28,7 @@ var reportCSS string
 var reportJS string
 
 // Write writes r as one HTML document. All text of the receipt is shown as
-// text, escaped as receipt.Printable does.
+// text, escaped as term.Printable does.
 func Write(w io.Writer, r *receipt.Receipt) error {
 	data, err := json.Marshal(listsOf(r)) // < > & and U+2028 are escaped
 	if err != nil {

@@ -26,7 +26,7 @@
 
 	// span is a length of time, from ns.
 	function span(ns) {
-		if (ns >= 60e9) return Math.floor(ns / 60e9) + "m" + ((ns % 60e9) / 1e9).toFixed(1) + "s";
+		if (ns >= 60e9) return Math.floor(ns / 60e9) + " min " + ((ns % 60e9) / 1e9).toFixed(1) + " s";
 		if (ns >= 1e9) return (ns / 1e9).toFixed(2) + " s";
 		if (ns >= 1e6) return (ns / 1e6).toFixed(1) + " ms";
 		return (ns / 1e3).toFixed(0) + " µs";
@@ -71,6 +71,7 @@
 				});
 			}
 			new ResizeObserver(() => this.later()).observe(this.box);
+			this.section.classList.toggle("empty-list", source.total === 0);
 			grids.push(this);
 			this.refresh(true);
 		}

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
+	"glasshouse/internal/term"
 	"glasshouse/receipt"
 )
 
@@ -52,7 +52,7 @@ type table struct {
 
 func summaryOf(r *receipt.Receipt) *summary {
 	s := &summary{
-		Command: printable(clip(receipt.CommandLine(r.Command.Argv), maxCommand)),
+		Command: printable(clip(term.CommandLine(r.Command.Argv, maxCommand), maxCommand)),
 		Version: printable(r.Environment.GlasshouseVersion),
 		ID:      printable(r.ExecutionID),
 	}
@@ -234,7 +234,17 @@ func user(c receipt.Command) string {
 	return c.User + " (" + id + ")"
 }
 
-func milliseconds(n int64) string { return (time.Duration(n) * time.Millisecond).String() }
+// milliseconds is written as the script does.
+func milliseconds(n int64) string {
+	switch {
+	case n >= 60_000:
+		return fmt.Sprintf("%d min %.1f s", n/60_000, float64(n%60_000)/1000)
+	case n >= 1000:
+		return fmt.Sprintf("%.2f s", float64(n)/1000)
+	default:
+		return fmt.Sprintf("%d ms", n)
+	}
+}
 
 // size is in the units of IEC 80000-13.
 func size(n uint64) string {
@@ -276,7 +286,7 @@ func clip(s string, limit int) string {
 	return s
 }
 
-func printable(s string) string { return receipt.Printable(s) }
+func printable(s string) string { return term.Printable(s) }
 
 func deref(s *string) string {
 	if s == nil {

@@ -90,7 +90,7 @@ func Processes(w *bufio.Writer, r *receipt.Receipt) {
 		if len(argv) == 0 {
 			argv = []string{p.Exe}
 		}
-		fmt.Fprintf(w, "%d\t%d\t%s\t%s\t%s\n", p.PID, p.PPID, field(insight.End(p, node)), took, field(shellQuoted(argv, receipt.MaxSize/4)))
+		fmt.Fprintf(w, "%d\t%d\t%s\t%s\t%s\n", p.PID, p.PPID, field(insight.End(p, node)), took, field(term.CommandLine(argv, receipt.MaxSize)))
 	}
 }
 

@@ -160,31 +160,7 @@ func programName(proc *receipt.Process, node insight.Node, same bool, limit int)
 	case !same:
 		return name
 	case len(proc.Argv) > 1:
-		return name + " " + shellQuoted(proc.Argv[1:], limit)
+		return name + " " + term.CommandLine(proc.Argv[1:], 4*limit)
 	}
 	return name
-}
-
-// shellQuoted joins arguments as a shell would need them, and stops when there
-// is more than anybody will see.
-func shellQuoted(argv []string, limit int) string {
-	var b strings.Builder
-	for i, arg := range argv {
-		if i > 0 {
-			b.WriteByte(' ')
-		}
-		if b.Len() > 4*limit {
-			b.WriteString("...")
-			break
-		}
-		if len(arg) > 4*limit {
-			arg = strings.ToValidUTF8(arg[:4*limit], "")
-		}
-		if arg != "" && strings.Trim(arg, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=@%+,^") == "" {
-			b.WriteString(arg)
-		} else {
-			b.WriteString("'" + strings.ReplaceAll(arg, "'", `'\''`) + "'")
-		}
-	}
-	return b.String()
 }

@@ -135,7 +135,7 @@ func (p *page) more(indent int, n int, one, many, flag string) {
 
 // verdict is what one wants to know first.
 func (p *page) verdict(r *receipt.Receipt, v insight.Verdict) {
-	p.wrapped("$ ", dim, p.clean(shellQuoted(r.Command.Argv, 4*p.width)), bold, 3)
+	p.wrapped("$ ", dim, p.clean(term.CommandLine(r.Command.Argv, 16*p.width)), bold, 3)
 	var where []string
 	if r.Command.WorkingDir != "" {
 		where = append(where, "in "+p.clean(r.Command.WorkingDir))
