@@ -61,8 +61,8 @@ func Parse(data []byte) (*Receipt, error) {
 	if head.Version == nil {
 		return nil, fmt.Errorf("%w: no receipt_version", ErrNotReceipt)
 	}
-	if !readable(*head.Version) {
-		return nil, &VersionError{*head.Version}
+	if err := CheckVersion(*head.Version); err != nil {
+		return nil, err
 	}
 	if err := checkSize(data); err != nil {
 		return nil, err
@@ -77,6 +77,15 @@ func Parse(data []byte) (*Receipt, error) {
 		}
 	}
 	return rec, nil
+}
+
+// CheckVersion tells whether Read can read a receipt that has this in its
+// receipt_version; if not, the error is a *VersionError.
+func CheckVersion(version string) error {
+	if !readable(version) {
+		return &VersionError{version}
+	}
+	return nil
 }
 
 // readable accepts v0.2, v0.3, ... and v0.3.1.

@@ -48,7 +48,8 @@ func Main(args []string, stdin, stdout, stderr *os.File) int {
 // app is one invocation.
 type app struct {
 	stdin, stdout, stderr *os.File
-	code                  int // to exit with, if no error says otherwise
+	code                  int  // to exit with, if no error says otherwise
+	unjournaled           bool // it was said that the state folder takes no journal
 }
 
 func (a *app) root() *cobra.Command {
@@ -87,6 +88,8 @@ how it ended, and what the recorder could not see.`,
 		a.showCommand(),
 		a.diffCommand(),
 		a.exportCommand(),
+		a.logCommand(),
+		a.pruneCommand(),
 		a.doctorCommand(),
 		a.schemaCommand(),
 		a.versionCommand(),

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -11,10 +12,11 @@ import (
 	"os"
 
 	"glasshouse/receipt"
+	"glasshouse/store"
 )
 
-// readReceipt reads the receipt that an argument names: a file, or - for
-// stdin.
+// readReceipt reads the receipt that an argument names: a file, an ID of the
+// history, or - for stdin.
 func (a *app) readReceipt(name string) (*receipt.Receipt, error) {
 	f, name, err := a.openReceipt(name)
 	if err != nil {
@@ -70,12 +72,37 @@ func (a *app) openReceipt(name string) (io.ReadCloser, string, error) {
 	if name == "-" {
 		return io.NopCloser(a.stdin), "stdin", nil
 	}
-	f, err := os.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, "", &hinted{fmt.Errorf("%s: no such file", name), "glasshouse run writes receipt.json, or what --output names"}
+	path, err := a.receiptPath(name)
+	if err != nil {
+		return nil, "", err
 	}
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, "", err
 	}
 	return f, name, nil
+}
+
+// receiptPath is the file of the receipt that an argument names: a file, which
+// wins, or an ID of the history or an unambiguous part of one.
+func (a *app) receiptPath(name string) (string, error) {
+	_, err := os.Stat(name)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return name, err
+	}
+	if !store.IsPart(name) {
+		return "", &hinted{fmt.Errorf("%s: no such file", name), "glasshouse run writes receipt.json, or what --output names; glasshouse log lists what was kept"}
+	}
+	history, err := openStore()
+	if err != nil {
+		return "", err
+	}
+	id, err := history.Lookup(context.Background(), name)
+	if errors.Is(err, store.ErrUnknown) {
+		return "", &hinted{fmt.Errorf("%s: no such file, and no receipt of that ID", name), "glasshouse log lists the receipts that were kept"}
+	}
+	if err != nil {
+		return "", err
+	}
+	return history.Path(id), nil
 }

@@ -40,6 +40,7 @@ func (a *app) journal(spec *runner.Spec, f *runFlags, output string) {
 
 // notJournaled is told before the command starts, like notObserved.
 func (a *app) notJournaled(err error) {
+	a.unjournaled = true
 	fmt.Fprintf(a.stderr, "glasshouse: no journal, a killed recorder would leave nothing: %s\n", printable(err.Error()))
 }
 

@@ -23,6 +23,8 @@ type recoverFlags struct {
 	list   bool
 	remove bool
 	redact redactFlags
+
+	noStore bool
 }
 
 func (a *app) recoverCommand() *cobra.Command {
@@ -65,6 +67,7 @@ Journals are in $XDG_STATE_HOME/glasshouse where that is set, else in
 	flags.BoolVar(&f.list, "list", false, "only list the runs that have no end")
 	flags.BoolVar(&f.remove, "remove", false, "delete the journal once its receipt is written")
 	f.redact.add(cmd)
+	flags.BoolVar(&f.noStore, "no-store", false, "keep no copy of the receipt in the history")
 	return cmd
 }
 
@@ -174,7 +177,10 @@ func (a *app) recoverOne(e journal.Entry, f *recoverFlags, named bool) (string, 
 	if err != nil {
 		return "", err
 	}
-	if err := a.writeReceipt(output, rec, io.Discard); err != nil {
+	kept := newKeeping(f.noStore, recoveredID(o, rec), rec)
+	err = a.writeReceipt(output, rec, kept, nil)
+	a.endKeeping(kept, nil)
+	if err != nil {
 		return "", err
 	}
 	if f.remove {

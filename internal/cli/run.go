@@ -2,9 +2,9 @@ package cli
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"os"
 	"path/filepath"
@@ -41,6 +41,7 @@ type runFlags struct {
 	keepJournal   bool
 	sign          string
 	redact        redactFlags
+	noStore       bool
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -88,6 +89,9 @@ removed when the receipt is written.
 
 ` + redactHelp + `
 
+The receipt is kept in the state folder as well, for glasshouse log to find it;
+glasshouse prune removes old ones. --no-store keeps none.
+
 ` + environmentHelp,
 		Example: `  sudo glasshouse run -- python3 script.py
   sudo glasshouse run -o build.json --timeout 10m --kill-survivors -- make
@@ -114,6 +118,7 @@ removed when the receipt is written.
 	flags.BoolVar(&f.keepJournal, "keep-journal", false, "keep the run's journal when the receipt is written")
 	flags.BoolVar(&f.noJournal, "no-journal", false, "write no journal: a killed recorder leaves nothing")
 	f.redact.add(cmd)
+	flags.BoolVar(&f.noStore, "no-store", false, "keep no copy of the receipt in the history")
 	flags.Var(&f.ringSize, "ring-size", "bytes of the buffer between kernel and recorder: `SIZE`, such as 4M (default 8M)")
 	flags.BoolVar(&f.noPressure, "no-backpressure", false, "lose events rather than freeze the command while the recorder catches up")
 	flags.BoolVar(&f.guest, "guest", false, "take on the duties of a guest's first process: mounts, limits, reaping")
@@ -192,9 +197,10 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 	if mayBlock(output) {
 		releaseSignals()
 	}
-	digest := sha256.New()
-	writeErr := a.writeReceipt(output, rec, signing(key, digest))
-	signed, signErr := signWritten(key, output, digest, rec, writeErr)
+	kept := newKeeping(f.noStore, runID(spec, rec), rec)
+	sum := signing(key)
+	writeErr := a.writeReceipt(output, rec, kept, sum)
+	signed, signErr := signWritten(key, output, sum, rec, writeErr)
 	releaseSignals()
 	if runErr != nil {
 		a.report(runErr)
@@ -203,6 +209,7 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 	if writeErr != nil {
 		a.report(writeErr)
 	}
+	a.endKeeping(kept, bundleOf(signed))
 	if !f.quiet {
 		fmt.Fprint(a.stderr, summary(rec, f.output, writeErr == nil))
 	}
@@ -325,16 +332,26 @@ func (a *app) notObserved(err error) {
 	fmt.Fprintf(a.stderr, "glasshouse: not observed: %s\n", printable(text))
 }
 
-// writeReceipt also writes to another place what it writes to path.
-func (a *app) writeReceipt(path string, rec *receipt.Receipt, also io.Writer) error {
-	encode := func(w io.Writer) error { return receipt.Encode(io.MultiWriter(w, also), rec) }
+// writeReceipt writes the receipt to where it is to go: what is kept already is
+// copied, and else it is encoded. sum, if there is one, gets what is written.
+func (a *app) writeReceipt(path string, rec *receipt.Receipt, kept *keeping, sum hash.Hash) error {
+	write := func(w io.Writer) error {
+		if sum != nil {
+			w = io.MultiWriter(w, sum)
+		}
+		if encoded := kept.reader(); encoded != nil {
+			_, err := io.Copy(w, encoded)
+			return err
+		}
+		return receipt.Encode(w, rec)
+	}
 	if path == "-" {
-		if err := encode(a.stdout); err != nil {
+		if err := write(a.stdout); err != nil {
 			return fmt.Errorf("receipt: write to stdout: %w", err)
 		}
 		return nil
 	}
-	if err := receipt.Replace(path, encode); err != nil {
+	if err := receipt.Replace(path, write); err != nil {
 		return fmt.Errorf("receipt: %w", err)
 	}
 	return nil

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -151,12 +152,20 @@ func signingKey(cmd *cobra.Command, f *runFlags) (*attest.PrivateKey, error) {
 	return readPrivateKey(f.sign)
 }
 
-// signing is where a receipt's bytes go beside its file: nowhere without a key.
-func signing(key *attest.PrivateKey, sum hash.Hash) io.Writer {
+// signing takes the sum of what is to be signed; nil without a key.
+func signing(key *attest.PrivateKey) hash.Hash {
 	if key == nil {
-		return io.Discard
+		return nil
 	}
-	return sum
+	return sha256.New()
+}
+
+// bundleOf is nil for what was not signed.
+func bundleOf(signed *attest.Signed) []byte {
+	if signed == nil {
+		return nil
+	}
+	return signed.Bundle
 }
 
 // signWritten signs the receipt that a run has just written, by the digest of

@@ -1,0 +1,92 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// Keep says which receipts stay: those that any part of it keeps.
+type Keep struct {
+	Newest int       // so many of the newest
+	Since  time.Time // those of runs that began then or later; unless it is zero
+}
+
+// Pruned is what Prune did.
+type Pruned struct {
+	Removed []Entry // the newest first
+	Bytes   int64   // of the removed receipts and bundles
+	Kept    int
+}
+
+// Prune removes the receipts that are not to be kept, with their bundles, and
+// all that the index knows of them. With dryRun it only tells which. A receipt
+// that cannot be read goes by the time in its ID. What cannot be removed stays;
+// the error is the first of these.
+func (s *Store) Prune(ctx context.Context, keep Keep, dryRun bool) (Pruned, error) {
+	var p Pruned
+	var failed []error
+	found, err := s.Find(ctx, Query{})
+	if err != nil {
+		return p, err
+	}
+	for i, e := range found.Entries {
+		if i < keep.Newest || !keep.Since.IsZero() && !e.StartedAt.Before(keep.Since) {
+			p.Kept++
+			continue
+		}
+		bytes, err := s.remove(e.ID, dryRun)
+		if err != nil {
+			failed = append(failed, err)
+			p.Kept++
+			continue
+		}
+		p.Removed = append(p.Removed, e)
+		p.Bytes += bytes
+	}
+	if !dryRun {
+		s.sweep()
+	}
+	if !dryRun && len(p.Removed) > 0 {
+		failed = append(failed, s.vacuum(ctx))
+	}
+	return p, cmp.Or(failed...)
+}
+
+// vacuum has the index forget the removed receipts, and leaves nothing in its
+// file of what was deleted.
+func (s *Store) vacuum(ctx context.Context) error {
+	return s.withIndex(ctx, func(db *sql.DB) error {
+		_, err := db.ExecContext(ctx, "VACUUM")
+		return err
+	})
+}
+
+// remove deletes a receipt and its bundle, the receipt first: a bundle alone
+// is nothing. It returns how large they were.
+func (s *Store) remove(id string, dryRun bool) (bytes int64, err error) {
+	for _, path := range []string{s.Path(id), s.BundlePath(id)} {
+		info, err := os.Lstat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // another prune was here
+		}
+		if err != nil {
+			return bytes, err
+		}
+		if info.IsDir() {
+			return bytes, fmt.Errorf("%s is a folder", path)
+		}
+		if !dryRun {
+			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return bytes, err
+			}
+		}
+		bytes += info.Size()
+	}
+	return bytes, nil
+}
