@@ -27,7 +27,8 @@ func (a *app) verifyCommand() *cobra.Command {
 		Use:   "verify receipt --key FILE",
 		Short: "Check a signed receipt",
 		Long: `Check a receipt and its bundle, RECEIPT.sigstore.json, with a public key that is
-known to be the signer's. What the bundle says of its key is not believed.
+known to be the signer's. What the bundle says of its key is not believed. An ID
+of the history stands for the receipt that was kept there.
 
 Each check is a line: what was compared, or what is wrong. The exit code is 0 if
 all hold, else 1. Checked are the signature, the types of what was signed, the
@@ -68,15 +69,17 @@ func (a *app) verify(cmd *cobra.Command, f *verifyFlags, path string) error {
 	if err != nil {
 		return keyError(err)
 	}
+	path, err = a.receiptPath(path)
+	if err != nil {
+		return err
+	}
 	state, _ := stateDir() // without one there is no journal
 	report, err := attest.Verify(cmd.Context(), attest.Options{
 		Receipt: path, Bundle: f.bundle, Key: key, Files: f.files, Journal: f.journal, State: state,
 	})
 	var missing *fs.PathError
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && errors.As(err, &missing) && missing.Path == path:
-		return noReceipt(err)
-	case missing != nil && missing.Path != f.journal:
+	case errors.Is(err, fs.ErrNotExist) && errors.As(err, &missing) && missing.Path != f.journal:
 		return &hinted{err, "glasshouse sign, and run --sign, make the bundle of a receipt"}
 	case err != nil:
 		return err
