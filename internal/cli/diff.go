@@ -32,8 +32,9 @@ did not, by class. Nothing is printed if there is no such thing. What A did and
 B did not is printed by "glasshouse diff B A".
 
 A is a receipt, a folder (all *.json in it but signatures, *.sigstore.json), or a
-glob such as 'runs/*.json': then it is printed what none of these did. One of A
-and B may be - for stdin. If B is in A's folder or glob, it is left out of A.
+glob such as 'runs/*.json': then it is printed what none of these did. If B is
+in A's folder or glob, it is left out of A. Either may be an ID of the history
+(glasshouse log), and one of them - for stdin.
 
 How often something was done, in which order, and how long it took is not
 compared. What differs between two runs of one command is normalised:

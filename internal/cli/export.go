@@ -57,7 +57,7 @@ func (a *app) exportCommand() *cobra.Command {
 		Use:   "export RECEIPT --to FORMAT",
 		Short: "Hand a receipt on in another form",
 		Long: `Write what a receipt says in another form, on stdout or to a file. RECEIPT is
-a file, or - for stdin. The formats:
+a file, an ID of the history (glasshouse log) or - for stdin. The formats:
 
 ` + formatList() + `
 

@@ -29,8 +29,9 @@ func (a *app) showCommand() *cobra.Command {
 		Short: "Show a receipt to people, or lists of it to programs",
 		Long: `Show a receipt, the most important first: how the command ended and how well it
 was seen, what is unusual, who started whom, what was read, written and deleted
-by folder, who was talked to, and what could not be seen. RECEIPT is a file, or
-- for stdin; without it receipt.json in the current folder.
+by folder, who was talked to, and what could not be seen. RECEIPT is a file, an
+ID of the history (glasshouse log) or - for stdin; without it receipt.json in
+the current folder.
 
 The page is as wide as the terminal, at most 120 columns, and 80 in a pipe.
 There are colours on a terminal alone, and not if NO_COLOR is set or TERM is
