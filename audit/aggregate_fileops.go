@@ -14,7 +14,9 @@ func (t *fileTable) changed(e *FileOp) bool {
 		if partial(e.To) {
 			return false
 		}
+		inode := t.inode(e.Path)
 		t.make(e.To, e.Time, fileCreated{kind: "hardlink", target: e.Path.Name(), hasTarget: !partial(e.Path)})
+		t.named(e.To).inode = inode
 		return !partial(e.Path)
 	case "mount", "umount", "move_mount", "mount_setattr", "pivot_root":
 		return t.mount(e)
@@ -83,12 +85,13 @@ func (t *fileTable) rename(e *FileOp) bool {
 	if whole && from == to {
 		return true // the kernel does nothing either
 	}
+	was, goes := t.inode(e.To), t.inode(e.Path)
 	if !partial(e.To) {
-		t.arrive(e.To, e.Time)
+		t.arrive(e.To, e.Time).inode = goes
 	}
 	if !partial(e.Path) {
 		if e.Exchange {
-			t.arrive(e.Path, e.Time)
+			t.arrive(e.Path, e.Time).inode = was
 		} else {
 			t.remove(e.Path, e.Time)
 		}
@@ -114,6 +117,15 @@ func (t *fileTable) named(target Target) *file {
 	return f
 }
 
+// inode is that of the file that the run last changed by this name; 0 if that
+// is not known.
+func (t *fileTable) inode(target Target) uint64 {
+	if partial(target) {
+		return 0
+	}
+	return t.named(target).inode
+}
+
 func (t *fileTable) remove(target Target, time uint64) {
 	f := t.named(target)
 	f.flags |= fileRemoved
@@ -124,6 +136,7 @@ func (t *fileTable) arrive(target Target, time uint64) *file {
 	f := t.named(target)
 	f.flags |= fileWritten
 	f.changedAt = max(f.changedAt, time)
+	f.inode = 0
 	f.seen(time)
 	return f
 }

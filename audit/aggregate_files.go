@@ -44,6 +44,7 @@ type file struct {
 	ioRead, ioWritten uint64 // bytes
 	seenAt, goneAt    uint64 // the last times when the name was there, and was not
 	changedAt         uint64 // when the run last made, wrote to or changed it, or mapped it to do so; 0: never
+	inode             uint64 // of the file that it then was; 0: unknown
 	asked             uint32 // a name that was passed is the path's last so many bytes; 0: none is
 	flags             fileFlags
 	changes           fileChanges
@@ -164,6 +165,7 @@ func (t *fileTable) open(e *Open) *uint64 {
 	f.set(fileWritten, e.Mode.Write || e.Mode.Created || e.Mode.Truncated)
 	if e.Mode.Created || e.Mode.Truncated {
 		f.changedAt = max(f.changedAt, e.Time)
+		f.inode = e.Inode
 	}
 	if e.Mode.Created {
 		t.create(fileCreated{file: f, kind: string(e.Kind), source: receipt.SourceKernel})
@@ -195,6 +197,7 @@ func (t *fileTable) io(e *FileIO) tally {
 		return tally{bytes: &f.ioRead}
 	}
 	f.changedAt = max(f.changedAt, e.Time)
+	f.inode = e.Inode
 	return tally{bytes: &f.ioWritten, latest: &f.changedAt}
 }
 
@@ -206,6 +209,7 @@ func (t *fileTable) mapped(e *Mapping) *uint64 {
 		return nil
 	}
 	f.changedAt = max(f.changedAt, e.Time)
+	f.inode = e.Inode
 	n := t.shared[f]
 	if n == nil {
 		n = new(uint64)

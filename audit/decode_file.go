@@ -67,7 +67,7 @@ func (d *Decoder) open(head Header) *Open {
 	e.Path = d.filePath(d.segs[0], b.IMode, b.Ino)
 	e.Raced = d.segs[0].flags&segRaced != 0
 	e.Requested = requested(e.Path.Name, d.segs[1].data)
-	e.Kind = kindOf(b.IMode)
+	e.Kind, e.Inode = kindOf(b.IMode), b.Ino
 	e.Mode = OpenMode{
 		Read:      b.FMode&fmodeRead != 0,
 		Write:     b.FMode&fmodeWrite != 0,
@@ -87,7 +87,7 @@ func (d *Decoder) fileIO(head Header) *FileIO {
 	e := d.fileIOs.next()
 	e.Header, e.ID = head, repeatID(&d.head)
 	e.Path = d.filePath(d.segs[0], b.IMode, b.Ino)
-	e.Kind = kindOf(b.IMode)
+	e.Kind, e.Inode = kindOf(b.IMode), b.Ino
 	e.Raced = d.segs[0].flags&segRaced != 0
 	e.Read, e.Written = b.Read, b.Written
 	return e
@@ -98,6 +98,7 @@ func (d *Decoder) mapping(head Header) *Mapping {
 	e := d.mappings.next()
 	e.Header, e.ID = head, repeatID(&d.head)
 	e.Path = d.filePath(d.segs[0], b.IMode, b.Ino)
+	e.Inode = b.Ino
 	e.Raced = d.segs[0].flags&segRaced != 0
 	e.Exec, e.Shared = b.CallFlags&mappedExec != 0, b.CallFlags&mappedShared != 0
 	return e

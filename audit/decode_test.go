@@ -136,7 +136,7 @@ func TestDecode(t *testing.T) {
 		},
 		"open of a pipe": {
 			record(flagged(with(wireOpen, OpOpen, 0), segDetached), WireFile{FMode: fmodeWrite, IMode: 0o010600, Ino: 77}, "\x00", "/dev/stdout"),
-			&Open{Header: want, ID: 1, Path: Path{Name: "pipe:[77]"}, Requested: "/dev/stdout", Kind: KindFIFO, Mode: OpenMode{Write: true}},
+			&Open{Header: want, ID: 1, Path: Path{Name: "pipe:[77]"}, Requested: "/dev/stdout", Kind: KindFIFO, Inode: 77, Mode: OpenMode{Write: true}},
 		},
 		"failed open": {
 			record(with(wireFileOp, OpOpen, -13), WireFile{}, "\x00"[:0], "/etc/shadow"),
@@ -184,7 +184,7 @@ func TestDecode(t *testing.T) {
 		},
 		"bytes": {
 			record(flagged(with(wireFileIO, OpMove, 0), segRaced|segDetached), WireIO{Ino: 3, Read: 1, Written: 2, IMode: 0o100600}, "memfd:x\x00"),
-			&FileIO{Header: want, ID: 1, Path: Path{Name: "memfd:x"}, Kind: KindFile, Raced: true, Read: 1, Written: 2},
+			&FileIO{Header: want, ID: 1, Path: Path{Name: "memfd:x"}, Kind: KindFile, Inode: 3, Raced: true, Read: 1, Written: 2},
 		},
 		"mapping": {
 			record(flagged(with(wireMap, OpMmap, 0), segRaced), WireFile{CallFlags: mappedExec | mappedShared, IMode: 0o100600}, "l\x00"),

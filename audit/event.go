@@ -80,6 +80,7 @@ type Open struct {
 	Requested string // what the caller passed; "" if it could not be read
 	Mode      OpenMode
 	Kind      FileKind
+	Inode     uint64 // its number in its file system; 0 if unknown
 }
 
 // OpenMode tells what the file was opened for, from the kernel's f_mode.
@@ -135,6 +136,7 @@ type FileIO struct {
 	Path          Path
 	Kind          FileKind
 	Raced         bool // another thread put another file in its place during the call
+	Inode         uint64
 	Read, Written uint64
 }
 
@@ -146,6 +148,7 @@ type Mapping struct {
 	Path         Path
 	Exec, Shared bool
 	Raced        bool // another thread put another file in its place during the call
+	Inode        uint64
 }
 
 // Repeat says that an event was seen Count more times, which may be none,

@@ -1,10 +1,13 @@
 package audit
 
+import "strings"
+
 // Written is a file that the run wrote and was not seen to take away.
 type Written struct {
 	Path   string // the kernel's bytes, absolute
 	At     uint64 // when the run was last seen to make, write to, map, rename or change it: ns since boot
 	Latest uint64 // when it may have been, by a name that led to it: not before At
+	Inode  uint64 // of the file that it changed; 0 if unknown
 	Mapped bool   // it was mapped so that its bytes could be changed unseen, at any time
 }
 
@@ -21,13 +24,42 @@ func (a *Aggregator) Written(limit int) []Written {
 	})
 	sortByPath(files, func(f **file) string { return (*f).path }, func(a, b **file) int { return 0 })
 	linked, ledTo := a.files.linkedAt(), a.files.ledElsewhere()
+	moved := a.files.movedNames()
 	list := make([]Written, min(len(files), limit))
 	for i := range list {
 		f := files[i]
 		at := max(f.changedAt, linked[f.path])
-		list[i] = Written{f.path, at, max(at, ledTo), a.files.shared[f] != nil}
+		inode := f.inode
+		if liesBelow(f.path, moved) {
+			inode = 0 // the run itself may have put another file there
+		}
+		list[i] = Written{f.path, at, max(at, ledTo), inode, a.files.shared[f] != nil}
 	}
 	return list
+}
+
+// movedNames are the names that the run took from something, or gave it, by a
+// rename. Of a folder those of the files in it are changed as well.
+func (t *fileTable) movedNames() map[string]bool {
+	names := make(map[string]bool, 2*len(t.renames))
+	for r := range t.renames {
+		names[r.from], names[r.to] = true, true
+	}
+	return names
+}
+
+// liesBelow tells whether one of the folders that lead to path is among those.
+func liesBelow(path string, folders map[string]bool) bool {
+	for len(folders) > 0 {
+		i := strings.LastIndexByte(path, '/')
+		if i <= 0 {
+			return false
+		}
+		if path = path[:i]; folders[path] {
+			return true
+		}
+	}
+	return false
 }
 
 // ledElsewhere is when the run last changed a file by a name that the kernel

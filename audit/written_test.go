@@ -36,6 +36,42 @@ func TestWritten(t *testing.T) {
 	check(t, "the first of them", a.Written(2), want[:2])
 }
 
+// Which file it was that the run changed is known as long as it is certain.
+func TestWrittenInode(t *testing.T) {
+	a := NewAggregator()
+	at := func(name string) Path { return Path{Name: name} }
+	made := OpenMode{Write: true, Created: true}
+	for _, e := range []Event{
+		&Open{Header: by(root, 10), Path: at("/w/made"), Mode: made, Kind: KindFile, Inode: 1},
+		&Open{Header: by(root, 11), Path: at("/w/made"), Mode: OpenMode{Read: true}, Kind: KindFile, Inode: 2},
+		&FileIO{Header: by(root, 12), Path: at("/w/written"), Kind: KindFile, Inode: 3, Written: 7},
+		&FileIO{Header: by(root, 13), Path: at("/w/written"), Kind: KindFile, Inode: 2, Read: 7},
+		&Open{Header: by(root, 14), Path: at("/w/mapped"), Mode: OpenMode{Write: true}, Kind: KindFile, Inode: 4},
+		&Mapping{Header: by(root, 14), Path: at("/w/mapped"), Shared: true, Inode: 4},
+		&Open{Header: by(root, 15), Path: at("/w/.tmp"), Mode: made, Kind: KindFile, Inode: 5},
+		&FileOp{Header: by(root, 16), Op: "rename", Path: in("/w", ".tmp"), To: in("/w", "moved")},
+		&FileOp{Header: by(root, 17), Op: "link", Path: in("/w", "made"), To: in("/w", "linked")},
+		&Open{Header: by(root, 18), Path: at("/w/there"), Mode: made, Kind: KindFile, Inode: 6},
+		&FileOp{Header: by(root, 19), Op: "rename", Path: in("/w", "unknown"), To: in("/w", "there")},
+		&Open{Header: by(root, 20), Path: at("/w/x"), Mode: made, Kind: KindFile, Inode: 7},
+		&Open{Header: by(root, 21), Path: at("/w/y"), Mode: made, Kind: KindFile, Inode: 8},
+		&FileOp{Header: by(root, 22), Op: "rename", Path: in("/w", "x"), To: in("/w", "y"), Exchange: true},
+		&Open{Header: by(root, 23), Path: at("/w/old/f"), Mode: made, Kind: KindFile, Inode: 9},
+		&Open{Header: by(root, 24), Path: at("/w/new/f"), Mode: made, Kind: KindFile, Inode: 10},
+		&FileOp{Header: by(root, 25), Op: "rename", Path: in("/w", "new"), To: in("/w", "old"), Exchange: true},
+	} {
+		a.Add(e)
+	}
+	got := map[string]uint64{}
+	for _, w := range a.Written(100) {
+		got[w.Path] = w.Inode
+	}
+	check(t, "inodes", got, map[string]uint64{
+		"/w/made": 1, "/w/written": 3, "/w/mapped": 4, "/w/moved": 5, "/w/linked": 1, "/w/there": 0, "/w/x": 8, "/w/y": 7,
+		"/w/old": 0, "/w/new": 0, "/w/old/f": 0, "/w/new/f": 0,
+	})
+}
+
 // When a file was last written to is known however late its writes are told.
 func TestWrittenLate(t *testing.T) {
 	a := NewAggregator()

@@ -55,7 +55,7 @@ func (r *run) finals(rec *receipt.Receipt) {
 // content of its own. drift is by how much the wall clock has been set during
 // the run.
 func (r *run) final(w audit.Written, drift time.Duration) *receipt.Final {
-	f, ok := lookAt(w.Path)
+	f, sameInode, ok := lookAt(w.Path)
 	if !ok {
 		return nil
 	}
@@ -65,7 +65,10 @@ func (r *run) final(w audit.Written, drift time.Duration) *receipt.Final {
 		until = r.ended // its bytes could be changed for as long as the run had them
 	}
 	f.LastWrite = receipt.At(last)
-	f.Changed = f.ChangedAt.After(until.Add(drift + clockError))
+	// An older file can be there too: a rename of a folder by somebody else leaves
+	// the times of what is in it.
+	another := sameInode && w.Inode != 0 && w.Inode != f.Inode
+	f.Changed = another || f.ChangedAt.After(until.Add(drift+clockError))
 	return f
 }
 

@@ -9,21 +9,23 @@ import (
 )
 
 // lookAt is what is known of a regular file in a file system that stores what
-// is written to it.
-func lookAt(path string) (*receipt.Final, bool) {
+// is written to it, and whether its inode is that which events tell: overlayfs
+// shows the number of a file below it.
+func lookAt(path string) (f *receipt.Final, sameInode, ok bool) {
 	var st unix.Stat_t
 	var fs unix.Statfs_t
 	if unix.Lstat(path, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil, false
+		return nil, false, false
 	}
 	if unix.Statfs(path, &fs) != nil || pseudo(int64(fs.Type)) {
-		return nil, false
+		return nil, false, false
 	}
 	changed := time.Unix(st.Ctim.Unix())
 	if y := changed.UTC().Year(); y < 0 || y > 9999 {
-		return nil, false // no receipt can say so
+		return nil, false, false // no receipt can say so
 	}
-	return &receipt.Final{Inode: st.Ino, Size: uint64(st.Size), ChangedAt: receipt.At(changed)}, true
+	f = &receipt.Final{Inode: st.Ino, Size: uint64(st.Size), ChangedAt: receipt.At(changed)}
+	return f, int64(fs.Type) != unix.OVERLAYFS_SUPER_MAGIC, true
 }
 
 // pseudo tells the file systems whose files are switches: see

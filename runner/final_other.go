@@ -5,4 +5,4 @@ package runner
 import "glasshouse/receipt"
 
 // lookAt has no use where nothing is observed.
-func lookAt(string) (*receipt.Final, bool) { return nil, false }
+func lookAt(string) (f *receipt.Final, sameInode, ok bool) { return nil, false, false }

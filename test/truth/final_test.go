@@ -38,6 +38,10 @@ func init() {
 		put("gone", "")
 		put("draft", "linked")
 		put("replaced", "before")
+		check(os.Mkdir("swapped", 0o755))
+		put("swapped/file", "before")
+		check(os.Mkdir("mine", 0o755))
+		put("mine/file", "moved along")
 
 		// A loop is folded: when the last of these was is told at the end alone.
 		fd := open(unix.AT_FDCWD, "many", unix.O_CREAT|unix.O_WRONLY)
@@ -49,6 +53,7 @@ func init() {
 
 		writeAll(fd, "y")
 		put("both", "after")
+		check(os.Rename("mine", "ours"))
 		check(os.Rename("old", "new"))
 		check(os.Remove("gone"))
 		check(os.Link("draft", "final"))
@@ -79,6 +84,8 @@ func init() {
 func TestFinals(t *testing.T) {
 	dir := tempDir(t)
 	write(t, filepath.Join(dir, "opened"), "")
+	check(os.Mkdir(filepath.Join(dir, "older"), 0o755))
+	write(t, filepath.Join(dir, "older", "file"), "older")
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -90,6 +97,9 @@ func TestFinals(t *testing.T) {
 		put(at("both"), "between")
 		check(os.Remove(at("replaced")))
 		put(at("replaced"), "another file")
+		// An older file comes to be at a path, by a rename above it.
+		check(os.Rename(at("swapped"), at("aside")))
+		check(os.Rename(at("older"), at("swapped")))
 		put(at("go"), "")
 	}()
 	r := record(t, workload("finals"), in(dir))
@@ -124,7 +134,7 @@ func TestFinals(t *testing.T) {
 	}
 	want := []string{
 		"alone", "both", "final", "many", "mapped", "new", "ready", "replaced changed", "theirs changed",
-		"touched changed",
+		"swapped/file changed", "touched changed",
 	}
 	slices.Sort(want)
 	same(t, "finals", want, got)
