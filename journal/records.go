@@ -30,6 +30,9 @@ type Open struct {
 	// Argv are the command's arguments, if the receipt's are not the exact bytes.
 	Argv []Text `json:"argv,omitempty"`
 
+	// Masked: secrets in arguments, here and in records, have stars in their place.
+	Masked bool `json:"masked,omitempty"`
+
 	// Receipt is the receipt as far as it is known before the command starts.
 	Receipt json.RawMessage `json:"receipt"`
 }

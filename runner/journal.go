@@ -1,10 +1,12 @@
 package runner
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"glasshouse/audit"
@@ -21,6 +23,8 @@ func (r *run) openJournal() {
 		return
 	}
 	rec := r.draft()
+	argv := r.masked(r.spec.Argv)
+	rec.Command.Argv = slices.Clone(argv)
 	finish(rec, nil, r.started, r.pid)
 	draft, err := json.Marshal(rec)
 	if err != nil {
@@ -31,13 +35,14 @@ func (r *run) openJournal() {
 		Version:  r.spec.Version,
 		PageSize: os.Getpagesize(),
 		BootTime: r.boot,
+		Masked:   r.spec.Mask != nil,
 		Receipt:  draft,
 	}
 	if g, ok := r.spec.Backend.(backend.Grouped); ok {
 		open.Cgroup = journal.Text(g.Cgroup())
 	}
-	if slices.ContainsFunc(r.spec.Argv, func(arg string) bool { return !receipt.IsText(arg) }) {
-		for _, arg := range r.spec.Argv {
+	if slices.ContainsFunc(argv, func(arg string) bool { return !receipt.IsText(arg) }) {
+		for _, arg := range argv {
 			open.Argv = append(open.Argv, journal.Text(arg))
 		}
 	}
@@ -52,10 +57,43 @@ func (r *run) openJournal() {
 	r.journal = j
 	switch {
 	case ok:
-		source.TapRecords(j.Record)
+		source.TapRecords(func(record []byte) { j.Record(r.maskedRecord(record)) })
 	case r.spec.Collector != nil:
 		r.gap(receipt.GapJournal, "this collector's events are not kept: a killed recorder would leave none")
 	}
+}
+
+// masked is argv without secrets.
+func (r *run) masked(argv []string) []string {
+	if r.spec.Mask == nil {
+		return argv
+	}
+	return strings.Split(string(r.spec.Mask.Argv([]byte(strings.Join(argv, "\x00")))), "\x00")
+}
+
+// maskedRecord is a record of the collector's without the secrets that stand in
+// its arguments, or stood in earlier ones.
+func (r *run) maskedRecord(record []byte) []byte {
+	if r.spec.Mask == nil {
+		return record
+	}
+	record = maskedPart(record, audit.ArgvOf, r.spec.Mask.Argv)
+	return maskedPart(record, audit.TextOf, r.spec.Mask.Bytes)
+}
+
+// maskedPart is record, or a copy if there is something to mask in that part.
+func maskedPart(record []byte, part, mask func([]byte) []byte) []byte {
+	was := part(record)
+	if len(was) == 0 {
+		return record
+	}
+	masked := mask(was)
+	if &masked[0] == &was[0] {
+		return record
+	}
+	record = bytes.Clone(record)
+	copy(part(record), masked)
+	return record
 }
 
 // awaitJournal returns when the open record is on the disk.

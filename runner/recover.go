@@ -289,6 +289,9 @@ func (rc *recovery) gaps(left leftovers) []receipt.Gap {
 		gap(receipt.GapRecorder, fmt.Sprintf("counts of system calls, bytes on sockets and losses are those of %s", receipt.At(rc.sumsAt)))
 	}
 	gap(receipt.GapRecorder, "counts of repeats that were folded in the kernel were lost with the recorder: counts of opens, failures and attempts, and bytes of files, are the least that they can be")
+	if rc.open.Masked {
+		gap(receipt.GapRedaction, "secrets in arguments, if there were any, had stars put in their place before they were written down: there is no commitment to them")
+	}
 	gap(receipt.GapRecorder, "size and hashes of the command's output were lost with the recorder")
 	return gaps
 }

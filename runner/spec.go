@@ -68,6 +68,8 @@ type Spec struct {
 	// when the receipt is filled in and its strings are still the bytes that the
 	// kernel gave, not yet their text form. nil leaves everything in.
 	Redact func(*receipt.Receipt)
+	// Mask takes the secrets out of what the journal gets. nil leaves them in.
+	Mask Masker
 
 	// Tap sees every event before the aggregator does, for diagnostics.
 	Tap audit.Sink
@@ -75,6 +77,14 @@ type Spec struct {
 	Provenance string        // host (the default) or guest
 	Version    string        // of glasshouse, for the receipt
 	Gaps       []receipt.Gap // what the caller knows cannot be seen
+}
+
+// A Masker makes as many bytes without secrets of bytes that may hold some. It
+// returns what it was given, as it is, or a copy, and is used by one goroutine
+// at a time.
+type Masker interface {
+	Argv(argv []byte) []byte // arguments, each followed by a NUL but perhaps the last
+	Bytes(data []byte) []byte
 }
 
 // ErrNotObservable is what a Strict run ends with if nothing was run because

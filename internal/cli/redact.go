@@ -8,6 +8,7 @@ import (
 
 	"glasshouse/receipt"
 	"glasshouse/redact"
+	"glasshouse/runner"
 )
 
 // redactFlags say which secrets are taken out of a receipt before it is
@@ -57,6 +58,14 @@ func (f *redactFlags) receipt() func(*receipt.Receipt) {
 		return nil
 	}
 	return f.redactor.Receipt
+}
+
+// mask is what masks secrets in a journal; nil if nothing does.
+func (f *redactFlags) mask() runner.Masker {
+	if f.redactor == nil {
+		return nil
+	}
+	return f.redactor.Masker()
 }
 
 // error is err without the secrets of the receipt.

@@ -181,7 +181,7 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 		Priority:    true,
 	})
 
-	spec.Redact = f.redact.receipt()
+	spec.Redact, spec.Mask = f.redact.receipt(), f.redact.mask()
 	a.journal(&spec, f, output)
 	rec, runErr := runner.Run(context.Background(), spec)
 	runErr = f.redact.error(runErr)
