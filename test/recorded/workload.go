@@ -31,8 +31,12 @@ func (w Workloads) Main(m *testing.M) {
 	}
 	// Nor must one be cut short by the signals of Go's scheduler, which are
 	// sent by calls that are counted, too.
-	if err := os.Setenv("GODEBUG", "asyncpreemptoff=1"); err != nil {
-		panic(err)
+	// And the C library looks up how many CPUs there are, in a file, once two
+	// threads happen to allocate at the same time.
+	for name, value := range map[string]string{"GODEBUG": "asyncpreemptoff=1", "MALLOC_ARENA_MAX": "1"} {
+		if err := os.Setenv(name, value); err != nil {
+			panic(err)
+		}
 	}
 	os.Exit(m.Run())
 }
