@@ -441,3 +441,28 @@ func TestProcessGroup(t *testing.T) {
 		}
 	}
 }
+
+// A terminal gets as many receipts as somebody looks through, and is told
+// that there are more; -n and pipes get what they ask for.
+func TestLogOnTerminal(t *testing.T) {
+	t.Parallel()
+	s := onTerminal(t, "sh", "-c", `
+		export XDG_STATE_HOME=$PWD/state
+		glasshouse run -q -o r.json -- true only
+		for n in $(seq 101 201); do cp r.json "state/glasshouse/receipts/20260102-030405-00000$n.json"; done
+		glasshouse log; echo first; glasshouse log -n 101; echo second; glasshouse log | grep -c only; glasshouse log -n 0`)
+	s.end(0)
+	more := "glasshouse: there are more than these 100: -n 0 lists all\n"
+	first, rest, _ := strings.Cut(s.output(), "first\n")
+	second, rest, _ := strings.Cut(rest, "second\n")
+	piped, all, _ := strings.Cut(rest, "\n")
+	if strings.Count(first, "true only") != 100 || !strings.HasSuffix(first, more) {
+		t.Errorf("a terminal got %d lines: %s", strings.Count(first, "\n"), first)
+	}
+	if strings.Count(second, "\n") != 101 || strings.Count(second, "true only") != 101 {
+		t.Errorf("-n 101 listed %d lines", strings.Count(second, "\n"))
+	}
+	if piped != "102" || strings.Count(all, "\n") != 102 || strings.Contains(all, more) {
+		t.Errorf("a pipe got %s lines, -n 0 listed %d", piped, strings.Count(all, "\n"))
+	}
+}

@@ -46,6 +46,9 @@ address with its port as receipts write it, such as [2001:db8::1]:443. --command
 takes a part of the arguments, joined by spaces; of very long ones the first
 16 KiB are known. In both * ? and [a-z] stand for any characters.
 
+A terminal gets the newest 100 unless --limit says otherwise, and a line that
+there are more; a pipe or a file gets all.
+
 With --json each receipt is an object on a line of its own: id, receipt (its
 file), bytes, signed (there is a signature beside it, which nobody has checked),
 execution_id, started_at, duration_ms, exit_code, signal, error, mode, complete,
@@ -75,7 +78,7 @@ can be deleted: it is made anew.`,
 	flags.StringVar(&f.command, "command", "", "runs whose command holds `TEXT`")
 	flags.StringVar(&f.since, "since", "", "runs that began at `TIME` or later: 2h or 7d ago, a date such as 2026-01-31, or RFC 3339")
 	flags.BoolVar(&f.failed, "failed", false, "runs with another exit code than 0, a signal or an error")
-	flags.IntVarP(&f.limit, "limit", "n", 0, "the newest `N` alone")
+	flags.IntVarP(&f.limit, "limit", "n", 0, "the newest `N` alone, 0 for all")
 	flags.BoolVar(&f.json, "json", false, "print an object for each receipt, one a line")
 	return cmd
 }
@@ -84,6 +87,11 @@ func (a *app) log(cmd *cobra.Command, f *logFlags) error {
 	q, err := f.query(cmd, time.Now())
 	if err != nil {
 		return usageError(cmd, err)
+	}
+	columns := a.columns()
+	screenful := columns > 0 && !cmd.Flags().Changed("limit")
+	if screenful {
+		q.Limit = screenRows + 1 // one more than is shown tells that there are more
 	}
 	history, err := openStore()
 	if err != nil {
@@ -102,8 +110,12 @@ func (a *app) log(cmd *cobra.Command, f *logFlags) error {
 		fmt.Fprintln(a.stderr, "glasshouse: no receipt found")
 		return nil
 	}
+	more := screenful && len(found.Entries) > screenRows
+	if more {
+		found.Entries = found.Entries[:screenRows]
+	}
 	out := bufio.NewWriterSize(a.stdout, 64<<10)
-	line := logLine(a.columns())
+	line := logLine(columns)
 	if f.json {
 		line = func(e *store.Entry) ([]byte, error) { return logJSON(history, e) }
 	}
@@ -119,8 +131,14 @@ func (a *app) log(cmd *cobra.Command, f *logFlags) error {
 	if err := out.Flush(); err != nil {
 		return fmt.Errorf("write the output: %w", err)
 	}
+	if more {
+		fmt.Fprintf(a.stderr, "glasshouse: there are more than these %d: -n 0 lists all\n", screenRows)
+	}
 	return nil
 }
+
+// screenRows is what somebody at a terminal looks through.
+const screenRows = 100
 
 // query says which of the flags makes no sense.
 func (f *logFlags) query(cmd *cobra.Command, now time.Time) (store.Query, error) {
@@ -130,8 +148,8 @@ func (f *logFlags) query(cmd *cobra.Command, now time.Time) (store.Query, error)
 			return q, fmt.Errorf("--%s is empty", name)
 		}
 	}
-	if cmd.Flags().Changed("limit") && f.limit < 1 {
-		return q, fmt.Errorf("--limit %d: it must be 1 or more", f.limit)
+	if f.limit < 0 {
+		return q, fmt.Errorf("--limit %d: it must be 0 or more", f.limit)
 	}
 	if f.path != "" {
 		g, err := store.ParseGlob(f.path)
