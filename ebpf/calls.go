@@ -3,177 +3,14 @@
 package ebpf
 
 import (
-	"maps"
 	"runtime"
 	"strconv"
 	"sync"
 
 	"github.com/elastic/go-seccomp-bpf/arch"
 
-	"glasshouse/audit"
+	"glasshouse/audit/calls"
 )
-
-// call is struct call of bpf/event.h: what to do with a system call.
-// Arguments count from 1; 0 is none.
-type call struct {
-	Op        audit.Op
-	Path      [2]uint8
-	Dir       [2]uint8
-	Flags     uint8
-	FlagsAt   uint8
-	NoFollow  uint8
-	BaseEarly uint8
-	Out, In   uint8
-	FD        uint8
-	Payload   payload
-	_         [3]uint8
-}
-
-// payload is enum payload of bpf/event.h: where the bytes lie that a call moves.
-type payload uint8
-
-const (
-	payloadNone payload = iota
-	payloadBuffer
-	payloadVector
-	payloadMessage
-)
-
-// callTable says what every recorded system call is to us, by name. All
-// others are only counted. Calls that can give a file another path stand in
-// may_move_names of bpf/probes.bpf.c too, which sees everybody's.
-var callTable = map[string]call{
-	"open":    {Op: audit.OpOpen, Path: [2]uint8{1}, Flags: 2},
-	"creat":   {Op: audit.OpOpen, Path: [2]uint8{1}},
-	"openat":  {Op: audit.OpOpen, Path: [2]uint8{2}, Dir: [2]uint8{1}, Flags: 3},
-	"openat2": {Op: audit.OpOpen, Path: [2]uint8{2}, Dir: [2]uint8{1}, Flags: 3, FlagsAt: 1},
-
-	// A handle is no name.
-	"open_by_handle_at": {Op: audit.OpOpen},
-
-	"execve":   {Op: audit.OpExec, Path: [2]uint8{1}},
-	"execveat": {Op: audit.OpExec, Path: [2]uint8{2}, Dir: [2]uint8{1}},
-
-	"unlink":    {Op: audit.OpUnlink, Path: [2]uint8{1}, BaseEarly: 1},
-	"unlinkat":  {Op: audit.OpUnlink, Path: [2]uint8{2}, Dir: [2]uint8{1}, Flags: 3, BaseEarly: 1},
-	"rmdir":     {Op: audit.OpRmdir, Path: [2]uint8{1}, BaseEarly: 1},
-	"rename":    {Op: audit.OpRename, Path: [2]uint8{1, 2}, BaseEarly: 1},
-	"renameat":  {Op: audit.OpRename, Path: [2]uint8{2, 4}, Dir: [2]uint8{1, 3}, BaseEarly: 1},
-	"renameat2": {Op: audit.OpRename, Path: [2]uint8{2, 4}, Dir: [2]uint8{1, 3}, Flags: 5, BaseEarly: 1},
-
-	"mkdir":     {Op: audit.OpMkdir, Path: [2]uint8{1}, BaseEarly: 1},
-	"mkdirat":   {Op: audit.OpMkdir, Path: [2]uint8{2}, Dir: [2]uint8{1}, BaseEarly: 1},
-	"mknod":     {Op: audit.OpMknod, Path: [2]uint8{1}, Flags: 2, BaseEarly: 1},
-	"mknodat":   {Op: audit.OpMknod, Path: [2]uint8{2}, Dir: [2]uint8{1}, Flags: 3, BaseEarly: 1},
-	"symlink":   {Op: audit.OpSymlink, Path: [2]uint8{2, 1}, BaseEarly: 1},
-	"symlinkat": {Op: audit.OpSymlink, Path: [2]uint8{3, 1}, Dir: [2]uint8{2}, BaseEarly: 1},
-	"link":      {Op: audit.OpLink, Path: [2]uint8{1, 2}, BaseEarly: 1},
-	"linkat":    {Op: audit.OpLink, Path: [2]uint8{2, 4}, Dir: [2]uint8{1, 3}, Flags: 5, BaseEarly: 1},
-	"truncate":  {Op: audit.OpTruncate, Path: [2]uint8{1}, BaseEarly: 1},
-	"ftruncate": {Op: audit.OpTruncate, FD: 1},
-	"fallocate": {Op: audit.OpFallocate, FD: 1, Flags: 2},
-	"chmod":     {Op: audit.OpChmod, Path: [2]uint8{1}, BaseEarly: 1},
-	"fchmod":    {Op: audit.OpChmod, FD: 1},
-	"fchmodat":  {Op: audit.OpChmod, Path: [2]uint8{2}, Dir: [2]uint8{1}, BaseEarly: 1},
-	"fchmodat2": {Op: audit.OpChmod, Path: [2]uint8{2}, Dir: [2]uint8{1}, Flags: 4, BaseEarly: 1},
-	"chown":     {Op: audit.OpChown, Path: [2]uint8{1}, BaseEarly: 1},
-	"lchown":    {Op: audit.OpChown, Path: [2]uint8{1}, NoFollow: 1, BaseEarly: 1},
-	"fchown":    {Op: audit.OpChown, FD: 1},
-	"fchownat":  {Op: audit.OpChown, Path: [2]uint8{2}, Dir: [2]uint8{1}, Flags: 5, BaseEarly: 1},
-	"utime":     {Op: audit.OpUtimes, Path: [2]uint8{1}, BaseEarly: 1},
-	"utimes":    {Op: audit.OpUtimes, Path: [2]uint8{1}, BaseEarly: 1},
-	"futimesat": {Op: audit.OpUtimes, Path: [2]uint8{2}, Dir: [2]uint8{1}, BaseEarly: 1},
-	"utimensat": {Op: audit.OpUtimes, Path: [2]uint8{2}, Dir: [2]uint8{1}, Flags: 4, BaseEarly: 1},
-
-	"setxattr":      {Op: audit.OpXattr, Path: [2]uint8{1}, BaseEarly: 1},
-	"lsetxattr":     {Op: audit.OpXattr, Path: [2]uint8{1}, NoFollow: 1, BaseEarly: 1},
-	"fsetxattr":     {Op: audit.OpXattr, FD: 1},
-	"setxattrat":    {Op: audit.OpXattr, Path: [2]uint8{2}, Dir: [2]uint8{1}, Flags: 3, BaseEarly: 1},
-	"removexattr":   {Op: audit.OpXattr, Path: [2]uint8{1}, BaseEarly: 1},
-	"lremovexattr":  {Op: audit.OpXattr, Path: [2]uint8{1}, NoFollow: 1, BaseEarly: 1},
-	"fremovexattr":  {Op: audit.OpXattr, FD: 1},
-	"removexattrat": {Op: audit.OpXattr, Path: [2]uint8{2}, Dir: [2]uint8{1}, Flags: 3, BaseEarly: 1},
-
-	"file_setattr": {Op: audit.OpFlags, Path: [2]uint8{2}, Dir: [2]uint8{1}, Flags: 5, BaseEarly: 1},
-	"ioctl":        {Op: audit.OpIoctl, In: 1},
-
-	"mount":         {Op: audit.OpMount, Path: [2]uint8{2, 1}, Flags: 4, BaseEarly: 1},
-	"umount":        {Op: audit.OpUmount, Path: [2]uint8{1}, BaseEarly: 1},
-	"umount2":       {Op: audit.OpUmount, Path: [2]uint8{1}, Flags: 2, BaseEarly: 1},
-	"move_mount":    {Op: audit.OpMoveMount, Path: [2]uint8{4, 2}, Dir: [2]uint8{3, 1}, Flags: 5, BaseEarly: 1},
-	"mount_setattr": {Op: audit.OpSetMount, Path: [2]uint8{2}, Dir: [2]uint8{1}, Flags: 3, BaseEarly: 1},
-	"pivot_root":    {Op: audit.OpPivotRoot, Path: [2]uint8{1, 2}, BaseEarly: 1},
-
-	"socket":   {Op: audit.OpSocket},
-	"bind":     {Op: audit.OpBind},
-	"listen":   {Op: audit.OpListen, In: 1},
-	"accept":   {Op: audit.OpAccept},
-	"accept4":  {Op: audit.OpAccept},
-	"connect":  {Op: audit.OpConnect},
-	"sendto":   {Op: audit.OpSendto, Flags: 4, Payload: payloadBuffer},
-	"sendmsg":  {Op: audit.OpSendmsg, Flags: 3, Payload: payloadMessage},
-	"sendmmsg": {Op: audit.OpSendmmsg, Out: 1},
-	"recvfrom": {Op: audit.OpRecvfrom, In: 1, Flags: 4, Payload: payloadBuffer},
-	"recvmsg":  {Op: audit.OpRecvmsg, In: 1, Flags: 3, Payload: payloadMessage},
-	"recvmmsg": {Op: audit.OpRecvmmsg, In: 1, Flags: 4},
-	"send":     {Op: audit.OpMove, Out: 1, Payload: payloadBuffer},
-	"recv":     {Op: audit.OpMove, In: 1, Flags: 4, Payload: payloadBuffer},
-	"write":    {Op: audit.OpMove, Out: 1, Payload: payloadBuffer},
-	"writev":   {Op: audit.OpMove, Out: 1, Payload: payloadVector},
-	"pwrite64": {Op: audit.OpMove, Out: 1},
-	"pwritev":  {Op: audit.OpMove, Out: 1},
-	"pwritev2": {Op: audit.OpMove, Out: 1, Payload: payloadVector},
-	"sendfile": {Op: audit.OpMove, Out: 1, In: 2},
-	"splice":   {Op: audit.OpMove, Out: 3, In: 1},
-	"read":     {Op: audit.OpMove, In: 1, Payload: payloadBuffer},
-	"readv":    {Op: audit.OpMove, In: 1, Payload: payloadVector},
-	"pread64":  {Op: audit.OpMove, In: 1},
-	"preadv":   {Op: audit.OpMove, In: 1},
-	"preadv2":  {Op: audit.OpMove, In: 1, Payload: payloadVector},
-
-	"copy_file_range": {Op: audit.OpMove, Out: 3, In: 1},
-
-	"mmap":          {Op: audit.OpMmap, In: 5},
-	"mmap2":         {Op: audit.OpMmap, In: 5},
-	"mprotect":      {Op: audit.OpMprotect},
-	"shmat":         {Op: audit.OpShare},
-	"ipc":           {Op: audit.OpShare}, // 32-bit: any call of System V's, shmat too
-	"pkey_mprotect": {Op: audit.OpMprotect},
-
-	"close":             {Op: audit.OpClose, Out: 1},
-	"dup2":              {Op: audit.OpClose, Out: 2},
-	"dup3":              {Op: audit.OpClose, Out: 2},
-	"close_range":       {Op: audit.OpClose},
-	"io_uring_register": {Op: audit.OpClose, In: 1},
-
-	"fork":   {Op: audit.OpFork},
-	"vfork":  {Op: audit.OpFork},
-	"clone":  {Op: audit.OpFork},
-	"clone3": {Op: audit.OpFork},
-
-	// These never come to sys_exit, or (sigreturn) under no number.
-	"exit":         {Op: audit.OpNoReturn},
-	"exit_group":   {Op: audit.OpNoReturn},
-	"rt_sigreturn": {Op: audit.OpNoReturn},
-	"sigreturn":    {Op: audit.OpNoReturn},
-}
-
-// Names that have a second one for another width of their arguments: the
-// 32-bit call counts as the 64-bit one does.
-var callAliases = map[string]string{
-	"sendfile64":       "sendfile",
-	"truncate64":       "truncate",
-	"ftruncate64":      "ftruncate",
-	"chown32":          "chown",
-	"fchown32":         "fchown",
-	"lchown32":         "lchown",
-	"utimensat_time64": "utimensat",
-	"recvmmsg_time64":  "recvmmsg",
-}
-
-// newerCalls are those that the tables of names do not know yet. Calls of this
-// age have one number everywhere.
-var newerCalls = map[int]string{468: "file_getattr", 469: "file_setattr"}
 
 // The indices of the kernel side's tables: CALLS_* of bpf/event.h.
 const (
@@ -188,13 +25,6 @@ const (
 	callsLen   = 2560
 )
 
-// socketCalls are the numbers of include/uapi/linux/net.h.
-var socketCalls = map[int]string{
-	1: "socket", 2: "bind", 3: "connect", 4: "listen", 5: "accept", 6: "getsockname", 7: "getpeername", 8: "socketpair",
-	9: "send", 10: "recv", 11: "sendto", 12: "recvfrom", 13: "shutdown", 14: "setsockopt", 15: "getsockopt",
-	16: "sendmsg", 17: "recvmsg", 18: "accept4", 19: "recvmmsg", 20: "sendmmsg",
-}
-
 type abi struct {
 	base  int
 	size  int
@@ -206,36 +36,27 @@ type abi struct {
 var abis = sync.OnceValue(func() []abi {
 	if runtime.GOARCH == "arm64" {
 		return []abi{
-			{callsNative, callsCompat - callsNative, withNewer(arch.AARCH64.SyscallNumbers), "syscall_"},
-			{callsCompat, callsX32 - callsCompat, withNewer(arch.ARM.SyscallNumbers), "syscall_arm_"},
+			{callsNative, callsCompat - callsNative, calls.Names(arch.AARCH64), "syscall_"},
+			{callsCompat, callsX32 - callsCompat, calls.Names(arch.ARM), "syscall_arm_"},
 		}
 	}
 	return []abi{
-		{callsNative, callsCompat - callsNative, withNewer(arch.X86_64.SyscallNumbers), "syscall_"},
-		{callsCompat, callsX32 - callsCompat, withNewer(arch.I386.SyscallNumbers), "syscall_i386_"},
-		{callsX32, callsSocket - callsX32, withNewer(arch.X32.SyscallNumbers), "syscall_x32_"},
-		{callsSocket, callsOther - callsSocket, socketCalls, "socketcall_"},
+		{callsNative, callsCompat - callsNative, calls.Names(arch.X86_64), "syscall_"},
+		{callsCompat, callsX32 - callsCompat, calls.Names(arch.I386), "syscall_i386_"},
+		{callsX32, callsSocket - callsX32, calls.Names(arch.X32), "syscall_x32_"},
+		{callsSocket, callsOther - callsSocket, calls.Socket, "socketcall_"},
 	}
 })
 
-func withNewer(names map[int]string) map[int]string {
-	all := maps.Clone(newerCalls)
-	maps.Copy(all, names)
-	return all
-}
-
 // callRows is the content of the kernel side's table of calls.
-func callRows() []call {
-	rows := make([]call, callsLen)
+func callRows() []calls.Call {
+	rows := make([]calls.Call, callsLen)
 	for _, a := range abis() {
 		for nr, name := range a.names {
 			if nr < 0 || nr >= a.size {
 				continue
 			}
-			if alias, ok := callAliases[name]; ok {
-				name = alias
-			}
-			rows[a.base+nr] = callTable[name]
+			rows[a.base+nr] = calls.Of(name)
 		}
 	}
 	for opcode := range uringOps {

@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"glasshouse/audit"
+	"glasshouse/audit/calls"
 )
 
 // layouts pairs the C types that user space reads or writes with the Go
@@ -35,7 +36,7 @@ var layouts = []struct {
 	{"counters", counters{}},
 	{"mark", mark{}},
 	{"fold", fold{}},
-	{"call", call{}},
+	{"call", calls.Call{}},
 	{"call_count", callCount{}},
 	{"uring_count", uringCount{}},
 	{"request", request{}},

@@ -11,6 +11,7 @@ import (
 	"github.com/elastic/go-seccomp-bpf/arch"
 
 	"glasshouse/audit"
+	"glasshouse/audit/calls"
 )
 
 var objects = []string{"probes_x86_bpfel.o", "probes_arm64_bpfel.o"}
@@ -118,10 +119,8 @@ func TestOps(t *testing.T) {
 // typing error does not leave a call unrecorded.
 func TestCallTable(t *testing.T) {
 	known := make(map[string]bool)
-	for _, names := range []map[int]string{
-		arch.X86_64.SyscallNumbers, arch.I386.SyscallNumbers, arch.AARCH64.SyscallNumbers, arch.ARM.SyscallNumbers, newerCalls,
-	} {
-		for _, name := range names {
+	for _, a := range []*arch.Info{arch.X86_64, arch.I386, arch.AARCH64, arch.ARM} {
+		for _, name := range calls.Names(a) {
 			known[name] = true
 		}
 	}
@@ -135,13 +134,13 @@ func TestCallTable(t *testing.T) {
 			}
 		}
 	}
-	for name := range callTable {
+	for name := range calls.Table {
 		if !known[name] {
 			t.Errorf("%s is no system call", name)
 		}
 	}
-	for alias, name := range callAliases {
-		if !known[alias] || callTable[name].Op == audit.OpNone {
+	for alias, name := range calls.Aliases {
+		if !known[alias] || calls.Table[name].Op == audit.OpNone {
 			t.Errorf("alias %s of %s", alias, name)
 		}
 	}

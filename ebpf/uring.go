@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"glasshouse/audit"
+	"glasshouse/audit/calls"
 	"glasshouse/receipt"
 )
 
@@ -121,7 +122,7 @@ func tracepointArgs(kernel *btf.Spec, name string) int {
 
 // namesWhat tells whether an operation names a file or a peer: without its
 // result it is not known what became of that.
-func namesWhat(c call) bool {
+func namesWhat(c calls.Call) bool {
 	switch c.Op {
 	case audit.OpNone, audit.OpMove, audit.OpRecvmsg, audit.OpClose, audit.OpAccept, audit.OpSocket, audit.OpListen:
 		return false

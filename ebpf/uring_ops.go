@@ -2,7 +2,11 @@
 
 package ebpf
 
-import "fmt"
+import (
+	"fmt"
+
+	"glasshouse/audit/calls"
+)
 
 // uringOp is what an operation of io_uring is to us: like the system call of
 // some name, or nothing that is recorded: it changes nothing that an open or a
@@ -92,9 +96,9 @@ func uringName(opcode uint32) string {
 }
 
 // uringRow is the operation's row in the kernel side's table of calls.
-func uringRow(opcode uint32) call {
+func uringRow(opcode uint32) calls.Call {
 	if int(opcode) >= len(uringOps) {
-		return call{}
+		return calls.Call{}
 	}
-	return callTable[uringOps[opcode].like]
+	return calls.Table[uringOps[opcode].like]
 }

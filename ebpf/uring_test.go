@@ -9,12 +9,14 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf/btf"
+
+	"glasshouse/audit/calls"
 )
 
 // A typing error must not leave an operation unrecorded.
 func TestURingOps(t *testing.T) {
 	for opcode, op := range uringOps {
-		if _, ok := callTable[op.like]; !ok && op.like != "" {
+		if _, ok := calls.Table[op.like]; !ok && op.like != "" {
 			t.Errorf("%s: no call %q", op.name, op.like)
 		}
 		if op.like != "" && op.gap != "" {
