@@ -18,11 +18,11 @@ func ArgvOf(record []byte) []byte {
 	}
 	var at int // of the segments
 	switch record[unsafe.Offsetof(WireHead{}.Type)] {
-	case wireExec:
+	case RecordExec:
 		at = 4
-	case wireArgv:
+	case RecordArgv:
 		at = 0
-	case wireExecFailed:
+	case RecordExecFailed:
 		at = 2
 	default:
 		return nil

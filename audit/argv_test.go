@@ -10,11 +10,11 @@ func TestArgvOf(t *testing.T) {
 		record []byte
 		want   string
 	}{
-		"exec":        {record(WireHead{Type: wireExec}, WireExec{}, "e\x00", "w\x00", "r", "", "a\x00b\x00"), "a\x00b\x00"},
-		"part":        {record(WireHead{Type: wireArgv}, WireArgv{}, "c\x00d"), "c\x00d"},
-		"failed exec": {record(WireHead{Type: wireExecFailed}, WireFile{}, "/\x00", "nope", "x\x00y\x00"), "x\x00y\x00"},
-		"open":        {record(WireHead{Type: wireOpen}, WireFile{}, "a\x00", "b", "c"), ""},
-		"cut":         {record(WireHead{Type: wireArgv}, WireArgv{}, "c\x00d")[:100], ""},
+		"exec":        {record(WireHead{Type: RecordExec}, WireExec{}, "e\x00", "w\x00", "r", "", "a\x00b\x00"), "a\x00b\x00"},
+		"part":        {record(WireHead{Type: RecordArgv}, WireArgv{}, "c\x00d"), "c\x00d"},
+		"failed exec": {record(WireHead{Type: RecordExecFailed}, WireFile{}, "/\x00", "nope", "x\x00y\x00"), "x\x00y\x00"},
+		"open":        {record(WireHead{Type: RecordOpen}, WireFile{}, "a\x00", "b", "c"), ""},
+		"cut":         {record(WireHead{Type: RecordArgv}, WireArgv{}, "c\x00d")[:100], ""},
 		"nothing":     {nil, ""},
 	} {
 		got := ArgvOf(tc.record)
@@ -29,13 +29,13 @@ func TestArgvOf(t *testing.T) {
 			}
 		}
 	}
-	if got := string(TextOf(record(WireHead{Type: wireOpen}, WireFile{}, "a\x00", "b"))); got != "a\x00b" {
+	if got := string(TextOf(record(WireHead{Type: RecordOpen}, WireFile{}, "a\x00", "b"))); got != "a\x00b" {
 		t.Errorf("text %q", got)
 	}
 	if got := TextOf(make([]byte, 20)); len(got) != 0 {
 		t.Errorf("text of a part of a head: %q", got)
 	}
-	lying := WireHead{Type: wireArgv}
+	lying := WireHead{Type: RecordArgv}
 	lying.Seg[0].Len = 9
 	if got := ArgvOf(append(record(lying, nil), "8 bytes!"...)); got != nil {
 		t.Errorf("a segment beyond the record: %q", got)

@@ -26,7 +26,7 @@ func opens(n, files int) [][]byte {
 	for i := range records {
 		name := strconv.Itoa(i % files)
 		records[i] = record(
-			WireHead{Seq: uint64(i), Time: uint64(1000 + i), Start: 3, PID: 42, TID: 42, Type: wireOpen, Again: again(i)},
+			WireHead{Seq: uint64(i), Time: uint64(1000 + i), Start: 3, PID: 42, TID: 42, Type: RecordOpen, Again: again(i)},
 			WireFile{Ino: uint64(i), FMode: fmodeRead, IMode: 0o100644},
 			name+"\x00src\x00project\x00user\x00home\x00", name,
 		)
@@ -39,7 +39,7 @@ func failures(n int) [][]byte {
 	records := make([][]byte, n)
 	for i := range records {
 		records[i] = record(
-			WireHead{Seq: uint64(i), Time: uint64(1000 + i), Start: 3, PID: 42, TID: 42, Type: wireFileOp, Op: uint8(OpOpen), Err: -2, Again: again(i)},
+			WireHead{Seq: uint64(i), Time: uint64(1000 + i), Start: 3, PID: 42, TID: 42, Type: RecordFileOp, Op: uint8(OpOpen), Err: -2, Again: again(i)},
 			nil, "src\x00project\x00user\x00home\x00", strconv.Itoa(i),
 		)
 	}

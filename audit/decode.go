@@ -27,7 +27,7 @@ type Decoder struct {
 
 	// The record at hand.
 	head WireHead
-	segs [wireSegments]segment
+	segs [RecordSegments]segment
 
 	// Of these there are many.
 	opens    batch[Open]
@@ -126,51 +126,51 @@ func (d *Decoder) decode(record []byte) (Event, error) {
 	}
 
 	switch h.Type {
-	case wireFork:
+	case RecordFork:
 		b := body[WireFork](h)
 		if int32(b.PID) < 0 {
 			return nil, &MalformedError{"a child's number below 0"}
 		}
 		return &Fork{Header: head, Child: ProcessID{int32(b.PID), b.Start}, UID: b.UID, GID: b.GID}, nil
-	case wireExec:
+	case RecordExec:
 		b := body[WireExec](h)
 		if int32(b.ParentPID) < 0 {
 			return nil, &MalformedError{"a parent's number below 0"}
 		}
 		return d.exec(head, b), nil
-	case wireArgv:
+	case RecordArgv:
 		return d.argv(head, body[WireArgv](h), segs[0]), nil
-	case wireExecFailed:
+	case RecordExecFailed:
 		argv, cut := splitArgv(segs[2].data)
 		return &ExecFailed{
 			Header: head, Errno: errno, Launch: body[WireFile](h).CallFlags != 0, Path: d.folders.target(segs[0], segs[1]), Argv: argv,
-			Truncated: cut || segs[2].flags&(segCut|segUnreadable) != 0,
+			Truncated: cut || segs[2].flags&(SegCut|SegUnreadable) != 0,
 		}, nil
-	case wireExit:
+	case RecordExit:
 		b := body[WireExit](h)
 		return &Exit{
 			Header: head, Status: b.Status, CPUTime: b.CPU, MaxRSS: b.MaxRSS * d.pageKiB,
 			ReadBytes: b.ReadBytes, WriteBytes: b.WriteBytes,
 		}, nil
-	case wireOpen:
+	case RecordOpen:
 		return d.open(head), nil
-	case wireFileOp:
+	case RecordFileOp:
 		return d.fileOp(head)
-	case wireFileIO:
+	case RecordFileIO:
 		return d.fileIO(head), nil
-	case wireMap:
+	case RecordMap:
 		return d.mapping(head), nil
-	case wireConnect:
+	case RecordConnect:
 		d.dnsReset(body[WireNet](h).Sock)
 		return connect(head, h, segs), nil
-	case wireConnectDone:
+	case RecordConnectDone:
 		b := body[WireNet](h)
 		return &ConnectDone{Header: head, Socket: b.Sock, Result: result(errno), Errno: errno}, nil
-	case wireListen:
+	case RecordListen:
 		return listen(head, h, segs)
-	case wireAccept:
+	case RecordAccept:
 		return accept(head, h, segs), nil
-	case wireDNS:
+	case RecordDNS:
 		d.dns(head, h, segs[0])
 		return nil, nil
 	}
@@ -268,7 +268,7 @@ func (d *Decoder) argv(head Header, b WireArgv, s segment) Event {
 }
 
 func (p *pendingExec) add(s segment) {
-	if s.flags&(segCut|segUnreadable) != 0 {
+	if s.flags&(SegCut|SegUnreadable) != 0 {
 		p.exec.Truncated = true
 	}
 	p.argv = append(p.argv, s.data[:min(len(s.data), p.size-len(p.argv))]...)

@@ -48,7 +48,7 @@ var twoNames = [256]bool{
 // tree and get the names that the kernel makes up for them, as in /proc/self/fd.
 func (d *Decoder) filePath(s segment, mode uint32, ino uint64) Path {
 	p := d.folders.path(s)
-	if s.flags&segDetached == 0 {
+	if s.flags&SegDetached == 0 {
 		return p
 	}
 	switch kindOf(mode) {
@@ -65,7 +65,7 @@ func (d *Decoder) open(head Header) *Open {
 	e := d.opens.next()
 	e.Header = head
 	e.Path = d.filePath(d.segs[0], b.IMode, b.Ino)
-	e.Raced = d.segs[0].flags&segRaced != 0
+	e.Raced = d.segs[0].flags&SegRaced != 0
 	e.Requested = requested(e.Path.Name, d.segs[1].data)
 	e.Kind, e.Inode = kindOf(b.IMode), b.Ino
 	e.Mode = OpenMode{
@@ -88,7 +88,7 @@ func (d *Decoder) fileIO(head Header) *FileIO {
 	e.Header, e.ID = head, repeatID(&d.head)
 	e.Path = d.filePath(d.segs[0], b.IMode, b.Ino)
 	e.Kind, e.Inode = kindOf(b.IMode), b.Ino
-	e.Raced = d.segs[0].flags&segRaced != 0
+	e.Raced = d.segs[0].flags&SegRaced != 0
 	e.Read, e.Written = b.Read, b.Written
 	return e
 }
@@ -99,8 +99,8 @@ func (d *Decoder) mapping(head Header) *Mapping {
 	e.Header, e.ID = head, repeatID(&d.head)
 	e.Path = d.filePath(d.segs[0], b.IMode, b.Ino)
 	e.Inode = b.Ino
-	e.Raced = d.segs[0].flags&segRaced != 0
-	e.Exec, e.Shared = b.CallFlags&mappedExec != 0, b.CallFlags&mappedShared != 0
+	e.Raced = d.segs[0].flags&SegRaced != 0
+	e.Exec, e.Shared = b.CallFlags&MappedExec != 0, b.CallFlags&MappedShared != 0
 	return e
 }
 
@@ -118,7 +118,7 @@ func (d *Decoder) fileOp(head Header) (Event, error) {
 	if e.Errno != 0 && !twoNames[op] {
 		e.ID = repeatID(h)
 	}
-	if e.Errno == 0 && segs[1].flags&segNone != 0 {
+	if e.Errno == 0 && segs[1].flags&SegNone != 0 {
 		e.Path.Cut = false // a call that did without a name was on the descriptor's file
 	}
 	if twoNames[op] {

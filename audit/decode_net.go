@@ -22,13 +22,13 @@ const (
 
 var families = map[uint16]string{16: "netlink", 17: "packet", 31: "bluetooth", 38: "alg", 40: "vsock"}
 
-func connect(head Header, h *WireHead, segs *[wireSegments]segment) *Connect {
+func connect(head Header, h *WireHead, segs *[RecordSegments]segment) *Connect {
 	b := body[WireNet](h)
 	e := &Connect{
 		Header: head, Errno: -h.Err, Result: result(-h.Err),
 		Protocol: protocol(b.Family, b.Type, b.Protocol),
-		Raced:    segs[0].flags&segRaced != 0, Shared: segs[0].flags&segShared != 0,
-		OtherNS: (segs[0].flags|segs[2].flags)&segOtherNS != 0,
+		Raced:    segs[0].flags&SegRaced != 0, Shared: segs[0].flags&SegShared != 0,
+		OtherNS: (segs[0].flags|segs[2].flags)&SegOtherNS != 0,
 		Own:     b.Own != 0,
 	}
 	if Op(h.Op) != OpConnect && b.Family != afUnix {
@@ -100,7 +100,7 @@ func ownScope(family uint16, bytes [16]byte, iface uint32) uint32 {
 	return 0
 }
 
-func listen(head Header, h *WireHead, segs *[wireSegments]segment) (Event, error) {
+func listen(head Header, h *WireHead, segs *[RecordSegments]segment) (Event, error) {
 	b := body[WireNet](h)
 	name := protocol(b.Family, b.Type, b.Protocol)
 	addr := name
@@ -120,21 +120,21 @@ func listen(head Header, h *WireHead, segs *[wireSegments]segment) (Event, error
 		}
 		return e, nil
 	case OpListen:
-		if segs[0].flags&segRaced != 0 {
+		if segs[0].flags&SegRaced != 0 {
 			return &Listen{Header: head, Raced: true}, nil
 		}
 		if name == "mptcp" {
 			name = "tcp" // which it answers as well, and which more programs speak
 		}
-		return &Listen{Header: head, Protocol: name, Addr: addr, OtherNS: segs[0].flags&segOtherNS != 0}, nil
+		return &Listen{Header: head, Protocol: name, Addr: addr, OtherNS: segs[0].flags&SegOtherNS != 0}, nil
 	}
 	return nil, &MalformedError{fmt.Sprintf("operation %d on a socket of one's own", h.Op)}
 }
 
-func accept(head Header, h *WireHead, segs *[wireSegments]segment) *Accept {
+func accept(head Header, h *WireHead, segs *[RecordSegments]segment) *Accept {
 	b := body[WireAccept](h)
 	e := &Accept{
-		Header: head, Raced: segs[0].flags&segRaced != 0, OtherNS: (segs[0].flags|segs[2].flags)&segOtherNS != 0,
+		Header: head, Raced: segs[0].flags&SegRaced != 0, OtherNS: (segs[0].flags|segs[2].flags)&SegOtherNS != 0,
 	}
 	if b.Family == 0 {
 		return e // nothing was left to look at
@@ -167,7 +167,7 @@ func unixName(file, name segment) string {
 
 // unixAddress is the path that the peer was bound to (segment 0), the
 // abstract name, or what was asked for (1) from the working directory (2).
-func unixAddress(segs *[wireSegments]segment) string {
+func unixAddress(segs *[RecordSegments]segment) string {
 	name := segs[1].data
 	if len(segs[0].data) > 0 || len(name) == 0 || name[0] == 0 {
 		return unixName(segs[0], segs[1])

@@ -80,13 +80,13 @@ func (c folders) path(s segment) Path { return pathOf(s, c.name) }
 // has a name of its own, not a place.
 func pathOf(s segment, named func([]byte) string) Path {
 	p := Path{
-		Cut:     s.flags&(segCut|segUnreadable) != 0,
-		Deleted: s.flags&segDeleted != 0,
-		OtherNS: s.flags&segOtherNS != 0,
+		Cut:     s.flags&(SegCut|SegUnreadable) != 0,
+		Deleted: s.flags&SegDeleted != 0,
+		OtherNS: s.flags&SegOtherNS != 0,
 	}
 	switch {
-	case s.flags&segUnreadable != 0:
-	case s.flags&segDetached != 0:
+	case s.flags&SegUnreadable != 0:
+	case s.flags&SegDetached != 0:
 		p.Name = turned(s.data, false)
 	default:
 		p.Name = named(s.data)
@@ -104,9 +104,9 @@ func (c folders) target(base, name segment) Target {
 	return Target{
 		Base:      at,
 		Requested: string(name.data),
-		Cut:       name.flags&(segCut|segUnreadable) != 0,
-		Raced:     base.flags&segRaced != 0 || name.flags&(segLate|segRaced) != 0,
-		Shared:    name.flags&segShared != 0,
+		Cut:       name.flags&(SegCut|SegUnreadable) != 0,
+		Raced:     base.flags&SegRaced != 0 || name.flags&(SegLate|SegRaced) != 0,
+		Shared:    name.flags&SegShared != 0,
 	}
 }
 

@@ -18,7 +18,7 @@ func record(h WireHead, b any, segs ...string) []byte {
 	for i, s := range segs {
 		h.Seg[i].Len = uint16(len(s))
 		if h.Seg[i].Root == 0 {
-			h.Seg[i].Root = noRoot
+			h.Seg[i].Root = NoRoot
 		}
 	}
 	var buf bytes.Buffer
@@ -74,11 +74,11 @@ func TestDecode(t *testing.T) {
 		want   Event
 	}{
 		"fork": {
-			record(with(wireFork, 0, 0), WireFork{Start: 9, PID: 44, UID: 1, GID: 2}),
+			record(with(RecordFork, 0, 0), WireFork{Start: 9, PID: 44, UID: 1, GID: 2}),
 			&Fork{Header: want, Child: ProcessID{44, 9}, UID: 1, GID: 2},
 		},
 		"exec": {
-			record(with(wireExec, OpExec, 0), WireExec{ParentStart: 1, ParentPID: 7, ArgvLen: 10},
+			record(with(RecordExec, OpExec, 0), WireExec{ParentStart: 1, ParentPID: 7, ArgvLen: 10},
 				"dash\x00bin\x00usr\x00", "etc\x00", "./x.sh", "/bin/sh", "sh\x00-c\x00\x00e \x00"),
 			&Exec{
 				Header: want, Parent: ProcessID{7, 1}, Exe: Path{Name: "/usr/bin/dash"}, WorkingDir: Path{Name: "/etc"},
@@ -86,33 +86,33 @@ func TestDecode(t *testing.T) {
 			},
 		},
 		"exec with an empty argv": {
-			record(with(wireExec, OpExec, 0), WireExec{}, "x\x00", ""),
+			record(with(RecordExec, OpExec, 0), WireExec{}, "x\x00", ""),
 			&Exec{Header: want, Exe: Path{Name: "/x"}, WorkingDir: Path{Name: "/"}},
 		},
 		"exec without argv capture": {
-			record(with(wireExec, OpExec, 0), WireExec{ArgvLen: argvNotCaptured}, "x\x00", ""),
+			record(with(RecordExec, OpExec, 0), WireExec{ArgvLen: argvNotCaptured}, "x\x00", ""),
 			&Exec{Header: want, Exe: Path{Name: "/x"}, WorkingDir: Path{Name: "/"}, NoArgv: true},
 		},
 		"exec of a memfd": {
-			record(flagged(with(wireExec, OpExec, 0), segDetached), WireExec{ArgvLen: 2}, "memfd:evil\x00", "", "/dev/fd/3", "", "m\x00"),
+			record(flagged(with(RecordExec, OpExec, 0), SegDetached), WireExec{ArgvLen: 2}, "memfd:evil\x00", "", "/dev/fd/3", "", "m\x00"),
 			&Exec{Header: want, Exe: Path{Name: "memfd:evil"}, WorkingDir: Path{Name: "/"}, Requested: "/dev/fd/3", Argv: []string{"m"}},
 		},
 		"exec whose argv is not terminated": {
-			record(with(wireExec, OpExec, 0), WireExec{ArgvLen: 3}, "x\x00", "", "", "", "abc"),
+			record(with(RecordExec, OpExec, 0), WireExec{ArgvLen: 3}, "x\x00", "", "", "", "abc"),
 			&Exec{Header: want, Exe: Path{Name: "/x"}, WorkingDir: Path{Name: "/"}, Argv: []string{"abc"}, Truncated: true},
 		},
 		"failed exec": {
-			record(with(wireExecFailed, OpExec, -2), nil, "tmp\x00", "nope", "nope\x00-v\x00"),
+			record(with(RecordExecFailed, OpExec, -2), nil, "tmp\x00", "nope", "nope\x00-v\x00"),
 			&ExecFailed{
 				Header: want, Errno: 2, Path: Target{Base: Path{Name: "/tmp"}, Requested: "nope"}, Argv: []string{"nope", "-v"},
 			},
 		},
 		"exit": {
-			record(with(wireExit, 0, 0), WireExit{CPU: 10, MaxRSS: 3, ReadBytes: 4, WriteBytes: 5, Status: 9}),
+			record(with(RecordExit, 0, 0), WireExit{CPU: 10, MaxRSS: 3, ReadBytes: 4, WriteBytes: 5, Status: 9}),
 			&Exit{Header: want, Status: 9, CPUTime: 10, MaxRSS: 12, ReadBytes: 4, WriteBytes: 5},
 		},
 		"open": {
-			record(with(wireOpen, OpOpen, 0), WireFile{FMode: fmodeRead | fmodeWrite | fmodeCreated, CallFlags: oTrunc, IMode: 0o100644},
+			record(with(RecordOpen, OpOpen, 0), WireFile{FMode: fmodeRead | fmodeWrite | fmodeCreated, CallFlags: oTrunc, IMode: 0o100644},
 				"a b\x00tmp\x00", "../a b"),
 			&Open{
 				Header: want, Path: Path{Name: "/tmp/a b"}, Requested: "../a b", Kind: KindFile,
@@ -120,176 +120,176 @@ func TestDecode(t *testing.T) {
 			},
 		},
 		"open of the root": {
-			record(with(wireOpen, OpOpen, 0), WireFile{FMode: fmodeRead, IMode: 0o040755}, "", "/"),
+			record(with(RecordOpen, OpOpen, 0), WireFile{FMode: fmodeRead, IMode: 0o040755}, "", "/"),
 			&Open{Header: want, ID: 1, Path: Path{Name: "/"}, Requested: "/", Kind: KindDir, Mode: OpenMode{Read: true}},
 		},
 		"open with O_PATH does not truncate": {
-			record(with(wireOpen, OpOpen, 0), WireFile{FMode: fmodePath, CallFlags: oTrunc, IMode: 0o100644}, "a\x00", "/a"),
+			record(with(RecordOpen, OpOpen, 0), WireFile{FMode: fmodePath, CallFlags: oTrunc, IMode: 0o100644}, "a\x00", "/a"),
 			&Open{Header: want, ID: 1, Path: Path{Name: "/a"}, Requested: "/a", Kind: KindFile, Mode: OpenMode{PathOnly: true}},
 		},
 		"open of a deleted file, path cut": {
-			record(flagged(with(wireOpen, OpOpen, 0), segDeleted|segCut), WireFile{FMode: fmodeRead, IMode: 0o100644}, "a\x00", "/proc/self/fd/3"),
+			record(flagged(with(RecordOpen, OpOpen, 0), SegDeleted|SegCut), WireFile{FMode: fmodeRead, IMode: 0o100644}, "a\x00", "/proc/self/fd/3"),
 			&Open{
 				Header: want, ID: 1, Path: Path{Name: "/a", Cut: true, Deleted: true}, Requested: "/proc/self/fd/3",
 				Kind: KindFile, Mode: OpenMode{Read: true},
 			},
 		},
 		"open of a pipe": {
-			record(flagged(with(wireOpen, OpOpen, 0), segDetached), WireFile{FMode: fmodeWrite, IMode: 0o010600, Ino: 77}, "\x00", "/dev/stdout"),
+			record(flagged(with(RecordOpen, OpOpen, 0), SegDetached), WireFile{FMode: fmodeWrite, IMode: 0o010600, Ino: 77}, "\x00", "/dev/stdout"),
 			&Open{Header: want, ID: 1, Path: Path{Name: "pipe:[77]"}, Requested: "/dev/stdout", Kind: KindFIFO, Inode: 77, Mode: OpenMode{Write: true}},
 		},
 		"failed open": {
-			record(with(wireFileOp, OpOpen, -13), WireFile{}, "\x00"[:0], "/etc/shadow"),
+			record(with(RecordFileOp, OpOpen, -13), WireFile{}, "\x00"[:0], "/etc/shadow"),
 			&FileOp{Header: want, ID: 1, Op: "open", Errno: 13, Path: Target{Base: Path{Name: "/"}, Requested: "/etc/shadow"}},
 		},
 		"unlink below another root": {
-			record(rooted(with(wireFileOp, OpUnlink, 0), 2), WireFile{}, "a\x00jail\x00srv\x00", "../../x"),
+			record(rooted(with(RecordFileOp, OpUnlink, 0), 2), WireFile{}, "a\x00jail\x00srv\x00", "../../x"),
 			&FileOp{
 				Header: want, Op: "unlink",
 				Path: Target{Base: Path{Name: "/srv/jail/a", Root: "/srv/jail"}, Requested: "../../x"},
 			},
 		},
 		"rename exchange in a directory that changed": {
-			record(flagged(with(wireFileOp, OpRename, 0), segRaced, segUnreadable), WireFile{CallFlags: 2}, "d\x00", "", "e\x00", "y"),
+			record(flagged(with(RecordFileOp, OpRename, 0), SegRaced, SegUnreadable), WireFile{CallFlags: 2}, "d\x00", "", "e\x00", "y"),
 			&FileOp{
 				Header: want, Op: "rename", Exchange: true,
 				Path: Target{Base: Path{Name: "/d"}, Raced: true, Cut: true}, To: Target{Base: Path{Name: "/e"}, Requested: "y"},
 			},
 		},
 		"utimensat of a descriptor": {
-			record(flagged(with(wireFileOp, OpUtimes, 0), 0, segUnreadable|segNone), WireFile{}, "f\x00tmp\x00", ""),
+			record(flagged(with(RecordFileOp, OpUtimes, 0), 0, SegUnreadable|SegNone), WireFile{}, "f\x00tmp\x00", ""),
 			&FileOp{Header: want, Op: "utimes", Path: Target{Base: Path{Name: "/tmp/f"}}},
 		},
 		"a name that is NULL": {
-			record(flagged(with(wireFileOp, OpUtimes, -14), 0, segUnreadable|segNone), WireFile{}, "tmp\x00", ""),
+			record(flagged(with(RecordFileOp, OpUtimes, -14), 0, SegUnreadable|SegNone), WireFile{}, "tmp\x00", ""),
 			&FileOp{Header: want, ID: 1, Op: "utimes", Errno: 14, Path: Target{Base: Path{Name: "/tmp"}, Cut: true}},
 		},
 		"mknod in memory that others write to, in another mount namespace": {
-			record(flagged(with(wireFileOp, OpMknod, 0), segOtherNS, segShared), WireFile{CallFlags: 0o010644}, "tmp\x00", "p"),
+			record(flagged(with(RecordFileOp, OpMknod, 0), SegOtherNS, SegShared), WireFile{CallFlags: 0o010644}, "tmp\x00", "p"),
 			&FileOp{
 				Header: want, Op: "mknod", Kind: KindFIFO,
 				Path: Target{Base: Path{Name: "/tmp", OtherNS: true}, Requested: "p", Shared: true},
 			},
 		},
 		"mknod without a type": {
-			record(with(wireFileOp, OpMknod, 0), WireFile{CallFlags: 0o644}, "tmp\x00", "p"),
+			record(with(RecordFileOp, OpMknod, 0), WireFile{CallFlags: 0o644}, "tmp\x00", "p"),
 			&FileOp{Header: want, Op: "mknod", Kind: KindFile, Path: Target{Base: Path{Name: "/tmp"}, Requested: "p"}},
 		},
 		"symlink": {
-			record(with(wireFileOp, OpSymlink, 0), WireFile{}, "tmp\x00", "l", "w\x00", "../x"),
+			record(with(RecordFileOp, OpSymlink, 0), WireFile{}, "tmp\x00", "l", "w\x00", "../x"),
 			&FileOp{
 				Header: want, Op: "symlink", Path: Target{Base: Path{Name: "/tmp"}, Requested: "l"},
 				To: Target{Base: Path{Name: "/w"}, Requested: "../x"},
 			},
 		},
 		"bytes": {
-			record(flagged(with(wireFileIO, OpMove, 0), segRaced|segDetached), WireIO{Ino: 3, Read: 1, Written: 2, IMode: 0o100600}, "memfd:x\x00"),
+			record(flagged(with(RecordFileIO, OpMove, 0), SegRaced|SegDetached), WireIO{Ino: 3, Read: 1, Written: 2, IMode: 0o100600}, "memfd:x\x00"),
 			&FileIO{Header: want, ID: 1, Path: Path{Name: "memfd:x"}, Kind: KindFile, Inode: 3, Raced: true, Read: 1, Written: 2},
 		},
 		"mapping": {
-			record(flagged(with(wireMap, OpMmap, 0), segRaced), WireFile{CallFlags: mappedExec | mappedShared, IMode: 0o100600}, "l\x00"),
+			record(flagged(with(RecordMap, OpMmap, 0), SegRaced), WireFile{CallFlags: MappedExec | MappedShared, IMode: 0o100600}, "l\x00"),
 			&Mapping{Header: want, ID: 1, Path: Path{Name: "/l"}, Exec: true, Shared: true, Raced: true},
 		},
 		"tcp": {
-			record(with(wireConnect, OpConnect, -111), WireNet{Family: afInet, Type: sockStream, Protocol: protoTCP, Port: 80, Addr: [16]byte{127, 0, 0, 1}}),
+			record(with(RecordConnect, OpConnect, -111), WireNet{Family: afInet, Type: sockStream, Protocol: protoTCP, Port: 80, Addr: [16]byte{127, 0, 0, 1}}),
 			&Connect{Header: want, Protocol: "tcp", Dst: "127.0.0.1:80", Result: ResultRefused, Errno: 111},
 		},
 		"tcp to a mapped address, in progress": {
-			record(with(wireConnect, OpConnect, -115), WireNet{
+			record(with(RecordConnect, OpConnect, -115), WireNet{
 				Sock: 5, Family: afInet6, Type: sockStream, Protocol: protoTCP, Port: 80,
 				Addr: [16]byte{10: 0xff, 11: 0xff, 12: 127, 15: 1},
 			}),
 			&Connect{Header: want, Socket: 5, Protocol: "tcp", Dst: "127.0.0.1:80", Result: ResultInProgress, Errno: 115},
 		},
 		"udp datagram": {
-			record(with(wireConnect, OpSendto, 0), WireNet{Family: afInet6, Type: sockDgram, Protocol: protoUDP, Port: 53, Addr: [16]byte{15: 1}}),
+			record(with(RecordConnect, OpSendto, 0), WireNet{Family: afInet6, Type: sockDgram, Protocol: protoUDP, Port: 53, Addr: [16]byte{15: 1}}),
 			&Connect{Header: want, ID: 1, Protocol: "udp", Dst: "[::1]:53", Result: ResultSent},
 		},
 		"udp datagram whose sending is not to be reported": {
-			record(with(wireConnect, OpSendto, -eIOCBQUEUED), WireNet{Family: afInet6, Type: sockDgram, Protocol: protoUDP, Port: 53, Addr: [16]byte{15: 1}}),
+			record(with(RecordConnect, OpSendto, -eIOCBQUEUED), WireNet{Family: afInet6, Type: sockDgram, Protocol: protoUDP, Port: 53, Addr: [16]byte{15: 1}}),
 			&Connect{Header: want, ID: 1, Protocol: "udp", Dst: "[::1]:53", Result: ResultInProgress, Errno: eIOCBQUEUED},
 		},
 		"unix, bound path": {
-			record(with(wireConnect, OpConnect, 0), WireNet{Family: afUnix}, "sock\x00run\x00"),
+			record(with(RecordConnect, OpConnect, 0), WireNet{Family: afUnix}, "sock\x00run\x00"),
 			&Connect{Header: want, Protocol: "unix", Dst: "unix:/run/sock", Result: ResultConnected},
 		},
 		"unix, abstract": {
-			record(with(wireConnect, OpConnect, 0), WireNet{Family: afUnix}, "", "\x00a\x00b"),
+			record(with(RecordConnect, OpConnect, 0), WireNet{Family: afUnix}, "", "\x00a\x00b"),
 			&Connect{Header: want, Protocol: "unix", Dst: "unix:@a@b", Result: ResultConnected},
 		},
 		"unix, missing": {
-			record(with(wireConnect, OpConnect, -2), WireNet{Family: afUnix}, "", "s\x00junk", "tmp\x00"),
+			record(with(RecordConnect, OpConnect, -2), WireNet{Family: afUnix}, "", "s\x00junk", "tmp\x00"),
 			&Connect{Header: want, Protocol: "unix", Dst: "unix:/tmp/s", Result: ResultFailed, Errno: 2},
 		},
 		"mptcp, in progress": {
-			record(with(wireConnect, OpConnect, -115), WireNet{Sock: 5, Family: afInet, Type: sockStream, Protocol: protoMPTCP, Port: 80, Addr: [16]byte{192, 0, 2, 1}}),
+			record(with(RecordConnect, OpConnect, -115), WireNet{Sock: 5, Family: afInet, Type: sockStream, Protocol: protoMPTCP, Port: 80, Addr: [16]byte{192, 0, 2, 1}}),
 			&Connect{Header: want, Socket: 5, Protocol: "mptcp", Dst: "192.0.2.1:80", Result: ResultInProgress, Errno: 115},
 		},
 		"tcp, raced, from memory that others share": {
-			record(flagged(with(wireConnect, OpConnect, -111), segRaced|segShared), WireNet{Sock: 5, Family: afInet, Type: sockStream, Protocol: protoTCP, Port: 80}),
+			record(flagged(with(RecordConnect, OpConnect, -111), SegRaced|SegShared), WireNet{Sock: 5, Family: afInet, Type: sockStream, Protocol: protoTCP, Port: 80}),
 			&Connect{Header: want, Protocol: "tcp", Dst: "0.0.0.0:80", Result: ResultRefused, Errno: 111, Raced: true, Shared: true},
 		},
 		"unix, in another mount namespace": {
-			record(flagged(with(wireConnect, OpConnect, 0), segOtherNS), WireNet{Family: afUnix}, "sock\x00"),
+			record(flagged(with(RecordConnect, OpConnect, 0), SegOtherNS), WireNet{Family: afUnix}, "sock\x00"),
 			&Connect{Header: want, Protocol: "unix", Dst: "unix:/sock", Result: ResultConnected, OtherNS: true},
 		},
 		"packets": {
-			record(with(wireConnect, OpSendto, 0), WireNet{Family: 17, Type: sockDgram}),
+			record(with(RecordConnect, OpSendto, 0), WireNet{Family: 17, Type: sockDgram}),
 			&Connect{Header: want, ID: 1, Protocol: "packet", Dst: "packet", Result: ResultSent},
 		},
 		"udp bind": {
-			record(with(wireListen, OpBind, 0), WireNet{Sock: 5, Family: afInet6, Type: sockDgram, Protocol: protoUDP, Port: 53, Scope: 2, Addr: [16]byte{15: 1}}),
+			record(with(RecordListen, OpBind, 0), WireNet{Sock: 5, Family: afInet6, Type: sockDgram, Protocol: protoUDP, Port: 53, Scope: 2, Addr: [16]byte{15: 1}}),
 			&Bind{Header: want, Socket: 5, Protocol: "udp", Addr: "[::1]:53", Awaits: true},
 		},
 		"unix bind": {
-			record(with(wireListen, OpBind, 0), WireNet{Family: afUnix, Type: sockStream}, "s\x00run\x00"),
+			record(with(RecordListen, OpBind, 0), WireNet{Family: afUnix, Type: sockStream}, "s\x00run\x00"),
 			&Bind{Header: want, Protocol: "unix", Addr: "unix:/run/s", File: Path{Name: "/run/s"}},
 		},
 		"client after all": {
-			record(with(wireListen, OpConnect, 0), WireNet{Sock: 5}),
+			record(with(RecordListen, OpConnect, 0), WireNet{Sock: 5}),
 			&Client{Header: want, Socket: 5},
 		},
 		"tcp listen, of one interface": {
-			record(with(wireListen, OpListen, 0), WireNet{Family: afInet6, Type: sockStream, Protocol: protoTCP, Port: 80, Scope: 3, Addr: [16]byte{0xfe, 0x80, 15: 1}}),
+			record(with(RecordListen, OpListen, 0), WireNet{Family: afInet6, Type: sockStream, Protocol: protoTCP, Port: 80, Scope: 3, Addr: [16]byte{0xfe, 0x80, 15: 1}}),
 			&Listen{Header: want, Protocol: "tcp", Addr: "[fe80::1%3]:80"},
 		},
 		"listen on an abstract name": {
-			record(with(wireListen, OpListen, 0), WireNet{Family: afUnix}, "", "\x00a\x00b"),
+			record(with(RecordListen, OpListen, 0), WireNet{Family: afUnix}, "", "\x00a\x00b"),
 			&Listen{Header: want, Protocol: "unix", Addr: "unix:@a@b"},
 		},
 		"mptcp listen": {
-			record(with(wireListen, OpListen, 0), WireNet{Family: afInet, Type: sockStream, Protocol: protoMPTCP, Port: 80}),
+			record(with(RecordListen, OpListen, 0), WireNet{Family: afInet, Type: sockStream, Protocol: protoMPTCP, Port: 80}),
 			&Listen{Header: want, Protocol: "tcp", Addr: "0.0.0.0:80"},
 		},
 		"vsock listen": {
-			record(with(wireListen, OpListen, 0), WireNet{Family: 40}),
+			record(with(RecordListen, OpListen, 0), WireNet{Family: 40}),
 			&Listen{Header: want, Protocol: "vsock", Addr: "vsock"},
 		},
 		"listen on what was gone": {
-			record(flagged(with(wireListen, OpListen, 0), segRaced), WireNet{}),
+			record(flagged(with(RecordListen, OpListen, 0), SegRaced), WireNet{}),
 			&Listen{Header: want, Raced: true},
 		},
 		"accept of a mapped address": {
-			record(with(wireAccept, OpAccept, 0), WireAccept{
+			record(with(RecordAccept, OpAccept, 0), WireAccept{
 				Family: afInet6, Type: sockStream, Protocol: protoTCP, Port: 4000, OwnPort: 80, Scope: 2,
 				Addr: [16]byte{10: 0xff, 11: 0xff, 12: 127, 15: 1}, Own: [16]byte{0xfe, 0x80, 15: 9},
 			}),
 			&Accept{Header: want, Protocol: "tcp", Src: "127.0.0.1:4000", Addr: "[fe80::9%2]:80"},
 		},
 		"accept, unix": {
-			record(with(wireAccept, OpAccept, 0), WireAccept{Family: afUnix}, "s\x00", "", "", "\x00c"),
+			record(with(RecordAccept, OpAccept, 0), WireAccept{Family: afUnix}, "s\x00", "", "", "\x00c"),
 			&Accept{Header: want, Protocol: "unix", Src: "unix:@c", Addr: "unix:/s"},
 		},
 		"accept of what was gone": {
-			record(flagged(with(wireAccept, OpAccept, 0), segRaced), WireAccept{}),
+			record(flagged(with(RecordAccept, OpAccept, 0), SegRaced), WireAccept{}),
 			&Accept{Header: want, Raced: true},
 		},
 		"failed bind": {
-			record(with(wireFileOp, OpBind, -98), WireFile{}, "tmp\x00", "s"),
+			record(with(RecordFileOp, OpBind, -98), WireFile{}, "tmp\x00", "s"),
 			&FileOp{Header: want, ID: 1, Op: "bind", Errno: 98, Path: Target{Base: Path{Name: "/tmp"}, Requested: "s"}},
 		},
 		"connect done": {
-			record(with(wireConnectDone, OpConnect, -110), WireNet{Sock: 5}),
+			record(with(RecordConnectDone, OpConnect, -110), WireNet{Sock: 5}),
 			&ConnectDone{Header: want, Socket: 5, Result: ResultTimeout, Errno: 110},
 		},
 	}
@@ -304,8 +304,8 @@ func TestDecode(t *testing.T) {
 }
 
 func TestDecodeArgvInParts(t *testing.T) {
-	id := func(seq uint64) WireHead { return WireHead{Seq: seq, PID: 1, Start: 1, Type: wireArgv} }
-	first := WireHead{PID: 1, Start: 1, Type: wireExec}
+	id := func(seq uint64) WireHead { return WireHead{Seq: seq, PID: 1, Start: 1, Type: RecordArgv} }
+	first := WireHead{PID: 1, Start: 1, Type: RecordExec}
 	arg := strings.Repeat("x", 10000)
 	whole := "a\x00" + arg + "\x00"
 	start := record(first, WireExec{ArgvLen: uint32(len(whole))}, "e\x00", "", "", "", whole[:6000])
@@ -356,7 +356,7 @@ func TestDecodeArgvInParts(t *testing.T) {
 }
 
 func TestDecodeToldAgain(t *testing.T) {
-	h := WireHead{Seq: 4, Type: wireOpen, Again: WireAgain{ID: 2, Count: 7, Bytes: 8, Last: 9}}
+	h := WireHead{Seq: 4, Type: RecordOpen, Again: WireAgain{ID: 2, Count: 7, Bytes: 8, Last: 9}}
 	got := decodeAll(t, NewDecoder(4096), record(h, WireFile{FMode: fmodeRead}, "a\x00", "/a"))
 	want := []Event{&Repeat{ID: 2, Count: 7, Bytes: 8, Latest: 9, Last: true}, &Open{Header: Header{Seq: 4}, ID: 5, Path: Path{Name: "/a"}, Requested: "/a", Mode: OpenMode{Read: true}}}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -366,7 +366,7 @@ func TestDecodeToldAgain(t *testing.T) {
 
 // An event that was not seen again since is closed as well.
 func TestDecodeToldAgainUnseen(t *testing.T) {
-	h := WireHead{Seq: 4, Type: wireOpen, Again: WireAgain{ID: 2}}
+	h := WireHead{Seq: 4, Type: RecordOpen, Again: WireAgain{ID: 2}}
 	got := decodeAll(t, NewDecoder(4096), record(h, WireFile{}, "a\x00", "/a"))
 	if diff := cmp.Diff(Event(&Repeat{ID: 2, Last: true}), got[0]); diff != "" || len(got) != 2 {
 		t.Errorf("%d events (-want +got):\n%s", len(got), diff)
@@ -398,7 +398,7 @@ func TestDecodePaths(t *testing.T) {
 
 func TestDecodeSequence(t *testing.T) {
 	at := func(stream uint16, seq uint64) []byte {
-		return record(WireHead{Stream: stream, Seq: seq, Type: wireExit}, WireExit{})
+		return record(WireHead{Stream: stream, Seq: seq, Type: RecordExit}, WireExit{})
 	}
 	d := NewDecoder(4096)
 	decodeAll(t, d, at(0, 0), at(2, 0), at(0, 1), at(0, 4), at(2, 1))
@@ -412,22 +412,22 @@ func TestDecodeSequence(t *testing.T) {
 }
 
 func TestDecodeMalformed(t *testing.T) {
-	long := WireHead{Type: wireOpen}
+	long := WireHead{Type: RecordOpen}
 	long.Seg[1].Len = 10
 	for name, b := range map[string][]byte{
 		"empty":                   {},
 		"short":                   make([]byte, unsafe.Sizeof(WireHead{})-1),
 		"type 0":                  record(WireHead{}, nil),
 		"type 200":                record(WireHead{Type: 200}, nil),
-		"operation on a name":     record(WireHead{Type: wireFileOp, Op: 99}, nil),
-		"operation on a socket":   record(WireHead{Type: wireListen, Op: 99}, nil),
+		"operation on a name":     record(WireHead{Type: RecordFileOp, Op: 99}, nil),
+		"operation on a socket":   record(WireHead{Type: RecordListen, Op: 99}, nil),
 		"segment beyond the end":  record(long, nil),
-		"positive result":         record(WireHead{Type: wireExit, Err: 1}, nil),
-		"smallest of all results": record(WireHead{Type: wireExit, Err: -1 << 31}, nil),
-		"process below 0":         record(WireHead{Type: wireExit, PID: 1 << 31}, nil),
-		"thread below 0":          record(WireHead{Type: wireExit, TID: 1 << 31}, nil),
-		"child below 0":           record(WireHead{Type: wireFork}, WireFork{PID: 1 << 31}),
-		"parent below 0":          record(WireHead{Type: wireExec}, WireExec{ParentPID: 1 << 31}),
+		"positive result":         record(WireHead{Type: RecordExit, Err: 1}, nil),
+		"smallest of all results": record(WireHead{Type: RecordExit, Err: -1 << 31}, nil),
+		"process below 0":         record(WireHead{Type: RecordExit, PID: 1 << 31}, nil),
+		"thread below 0":          record(WireHead{Type: RecordExit, TID: 1 << 31}, nil),
+		"child below 0":           record(WireHead{Type: RecordFork}, WireFork{PID: 1 << 31}),
+		"parent below 0":          record(WireHead{Type: RecordExec}, WireExec{ParentPID: 1 << 31}),
 	} {
 		var malformed *MalformedError
 		err := NewDecoder(4096).Decode(b, func(Event) { t.Errorf("%s: an event", name) })
@@ -438,13 +438,13 @@ func TestDecodeMalformed(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for kind := range uint8(wireMap + 2) {
+	for kind := range uint8(RecordMap + 2) {
 		f.Add(record(WireHead{Type: kind, Op: uint8(OpRename)}, nil, "a\x00b\x00", "c", "d\x00", "e", "f\x00g"))
 	}
 	for _, kind := range []uint16{sockStream, sockDgram} {
-		f.Add(record(WireHead{Type: wireDNS, Op: uint8(OpSendto)}, WireNet{Family: afInet, Type: kind, Size: 600}, "\x00\x20\x00\x01\x01\x00\x00\x01"))
+		f.Add(record(WireHead{Type: RecordDNS, Op: uint8(OpSendto)}, WireNet{Family: afInet, Type: kind, Size: 600}, "\x00\x20\x00\x01\x01\x00\x00\x01"))
 	}
-	f.Add(record(WireHead{Type: wireExec}, WireExec{ArgvLen: 1 << 30}, "a\x00", "", "", "", "x"))
+	f.Add(record(WireHead{Type: RecordExec}, WireExec{ArgvLen: 1 << 30}, "a\x00", "", "", "", "x"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		d := NewDecoder(4096)
 		sink := func(ev Event) {

@@ -119,7 +119,7 @@ type stream struct {
 }
 
 func (s *stream) record(b []byte, missing int) []byte {
-	h := WireHead{Seq: s.seq, Type: wireDNS, Op: uint8(s.op)}
+	h := WireHead{Seq: s.seq, Type: RecordDNS, Op: uint8(s.op)}
 	s.seq++
 	return record(h, WireNet{
 		Sock: s.socket, Family: afInet, Type: s.kind, Protocol: protoTCP, Port: 53, Addr: [16]byte{192, 0, 2, 53}, Size: uint32(len(b)),
@@ -199,7 +199,7 @@ func TestDNSOverTCP(t *testing.T) {
 		}},
 		"another connection": {[]string{"?", "b"}, func(s *stream) [][]byte {
 			first := s.record(over(q("a"))[:7], 0)
-			h := WireHead{Seq: s.seq, Type: wireConnect, Op: uint8(OpConnect)}
+			h := WireHead{Seq: s.seq, Type: RecordConnect, Op: uint8(OpConnect)}
 			s.seq++
 			return [][]byte{first, record(h, WireNet{Sock: 5, Family: afInet, Type: sockStream}), s.record(over(q("b")), 0)}
 		}},

@@ -16,12 +16,12 @@ type WireHead struct {
 	Type   uint8
 	Op     uint8
 	Err    int32
-	Seg    [wireSegments]WireSegment
+	Seg    [RecordSegments]WireSegment
 	Again  WireAgain
 	Body   [6]uint64 // one of the Wire bodies below, by Type
 }
 
-const wireSegments = 5
+const RecordSegments = 5
 
 // WireAgain closes the count of an earlier event: how often that was seen since
 // it was told, which may be never, moving how many bytes; of writes also when the
@@ -107,20 +107,20 @@ type WireAccept struct {
 
 // The values of WireHead.Type.
 const (
-	wireFork = iota + 1
-	wireExec
-	wireArgv
-	wireExecFailed
-	wireExit
-	wireOpen
-	wireFileOp
-	wireConnect
-	wireConnectDone
-	wireFileIO
-	wireMap
-	wireListen
-	wireAccept
-	wireDNS
+	RecordFork = iota + 1
+	RecordExec
+	RecordArgv
+	RecordExecFailed
+	RecordExit
+	RecordOpen
+	RecordFileOp
+	RecordConnect
+	RecordConnectDone
+	RecordFileIO
+	RecordMap
+	RecordListen
+	RecordAccept
+	RecordDNS
 )
 
 // Op is what a system call is to the recorder: WireHead.Op, and the kernel
@@ -174,25 +174,25 @@ const (
 
 // The bits of WireFile.CallFlags in the record of a mapping.
 const (
-	mappedExec = 1 << iota
-	mappedShared
+	MappedExec = 1 << iota
+	MappedShared
 )
 
 // The bits of WireSegment.Flags.
 const (
-	segCut = 1 << iota
-	segUnreadable
-	segDeleted
-	segDetached
-	segRaced
-	segLate
-	segShared
-	segOtherNS
-	segNone
+	SegCut = 1 << iota
+	SegUnreadable
+	SegDeleted
+	SegDetached
+	SegRaced
+	SegLate
+	SegShared
+	SegOtherNS
+	SegNone
 )
 
-// noRoot is WireSegment.Root where the walk did not pass the process's root.
-const noRoot = 0xffff
+// NoRoot is WireSegment.Root where the walk did not pass the process's root.
+const NoRoot = 0xffff
 
 // argvNotCaptured is WireExec.ArgvLen where argv capture was off.
 const argvNotCaptured = 0xffffffff
