@@ -118,3 +118,15 @@ type RawSource interface {
 type Sampler interface {
 	Sample() (Summary, error)
 }
+
+// ExecStopper is implemented by collectors whose Launch needs a start that leaves
+// the command stopped behind its exec, traced by the thread that Launch calls it
+// on.
+type ExecStopper interface {
+	StopsAtExec() bool // between Attach and Launch
+}
+
+// Moder is implemented by collectors that are not ebpf.
+type Moder interface {
+	Mode() string // as in Summary, between Attach and Stop
+}

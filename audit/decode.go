@@ -173,6 +173,8 @@ func (d *Decoder) decode(record []byte) (Event, error) {
 	case RecordDNS:
 		d.dns(head, h, segs[0])
 		return nil, nil
+	case RecordAgain:
+		return nil, nil
 	}
 	return nil, &MalformedError{fmt.Sprintf("type %d", h.Type)}
 }

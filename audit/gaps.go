@@ -9,6 +9,11 @@ import (
 	"glasshouse/receipt"
 )
 
+type unrecordedRow struct {
+	detail string
+	calls  []string
+}
+
 // unrecorded are the system calls that change or move files, sockets,
 // privileges or other processes and that are not recorded as events: a receipt
 // names them, with how often they were called, so that nobody takes the lists
@@ -16,10 +21,7 @@ import (
 //
 // Not here: calls that only lower rights (seccomp, prctl), and ioctl, whose
 // meaning its name does not tell: the one that sets the flags of a file is recorded.
-var unrecorded = []struct {
-	detail string
-	calls  []string
-}{
+var unrecorded = []unrecordedRow{
 	{"message queue made or opened", words("mq_open")},
 	{"message queue removed", words("mq_unlink")},
 	{"message sent to a queue of System V", words("msgsnd")},
@@ -45,6 +47,12 @@ var unrecorded = []struct {
 	{"kernel modules or kernel changed", words("init_module finit_module delete_module kexec_load kexec_file_load")},
 	{"machine settings changed", words("reboot sethostname setdomainname settimeofday stime " +
 		"clock_settime clock_settime64 swapon swapoff acct quotactl quotactl_fd")},
+}
+
+// Unrecorded tells whether a receipt names a call among what was not recorded,
+// with its count.
+func Unrecorded(call string) bool {
+	return slices.ContainsFunc(unrecorded, func(row unrecordedRow) bool { return slices.Contains(row.calls, call) })
 }
 
 func words(s string) []string { return strings.Fields(s) }

@@ -121,6 +121,9 @@ const (
 	RecordListen
 	RecordAccept
 	RecordDNS
+	// RecordAgain has no event of its own, but closes the count of an earlier one.
+	// Only collectors in user space make it.
+	RecordAgain
 )
 
 // Op is what a system call is to the recorder: WireHead.Op, and the kernel

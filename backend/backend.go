@@ -94,3 +94,10 @@ type Grouped interface {
 	// CgroupError says why there is none; nil if there is one, or before Start.
 	CgroupError() error
 }
+
+// ExecStopper is implemented by backends whose Start can leave the command
+// stopped behind its exec, before its first instruction, and traced (ptrace(2),
+// PTRACE_TRACEME) by the OS thread that called Start.
+type ExecStopper interface {
+	StopAtExec() // before Start
+}

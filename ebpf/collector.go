@@ -51,8 +51,8 @@ func New(opts Options) audit.Collector {
 // TapRecords has tap called with each record of the ring. See audit.RawSource.
 func (c *Collector) TapRecords(tap func(record []byte)) { c.tap = tap }
 
-// Layout is the package's.
-func (c *Collector) Layout() string { return Layout() }
+// Layout is that of all collectors.
+func (c *Collector) Layout() string { return audit.Layout() }
 
 // Attach loads the programs, attaches them and starts to read the ring.
 // Nothing is recorded before Launch.

@@ -35,5 +35,8 @@ const (
 	GapJournal          = "journal"           // a killed recorder would have left less than all
 	GapUnobserved       = "unobserved"        // what happened after a killed recorder was gone
 	GapRecorder         = "recorder"          // what was lost with a killed recorder
+	GapFallback         = "fallback"          // why a better way to observe was not taken
+	GapPtrace           = "ptrace"            // what the command could not do because it was traced
+	GapSyscalls         = "syscalls"          // calls that were not counted
 	GapRedaction        = "redaction"         // secrets that were taken out without a commitment
 )

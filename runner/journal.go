@@ -48,7 +48,7 @@ func (r *run) openJournal() {
 	}
 	source, ok := r.spec.Collector.(audit.RawSource)
 	if ok {
-		open.Layout = source.Layout()
+		open.Layout = source.Layout() // which is that of the others, too
 	}
 	if err := j.Open(open); err != nil {
 		r.noJournal(err)
@@ -57,7 +57,11 @@ func (r *run) openJournal() {
 	r.journal = j
 	switch {
 	case ok:
-		source.TapRecords(func(record []byte) { j.Record(r.maskedRecord(record)) })
+		for _, c := range append([]audit.Collector{r.spec.Collector}, r.spec.Fallbacks...) {
+			if s, ok := c.(audit.RawSource); ok {
+				s.TapRecords(func(record []byte) { j.Record(r.maskedRecord(record)) })
+			}
+		}
 	case r.spec.Collector != nil:
 		r.gap(receipt.GapJournal, "this collector's events are not kept: a killed recorder would leave none")
 	}
@@ -118,9 +122,8 @@ func (r *run) noteStarting() {
 	if r.journal == nil {
 		return
 	}
-	s := journal.Starting{Mode: "none", Reason: r.blind}
+	s := journal.Starting{Mode: r.mode(), Reason: r.blind}
 	if r.attached {
-		s.Mode = "ebpf"
 		if l, ok := r.spec.Collector.(audit.HookLister); ok {
 			for _, h := range l.Hooks() {
 				s.Hooks = append(s.Hooks, journal.Hook{Name: h.Name, Attached: h.Attached, Error: h.Err})

@@ -141,11 +141,58 @@ func (r *run) attach(ctx context.Context) {
 			r.aggregator.Add(ev)
 		}
 	}
-	if err := r.spec.Collector.Attach(ctx, sink); err != nil {
-		r.unavailable(err)
-		return
+	var failed []error
+	for _, c := range append([]audit.Collector{r.spec.Collector}, r.spec.Fallbacks...) {
+		err := r.attachOne(ctx, c, sink)
+		if err == nil {
+			r.spec.Collector, r.attached = c, true
+			if len(failed) > 0 {
+				r.gap(receipt.GapFallback, joined(failed).Error())
+			}
+			return
+		}
+		failed = append(failed, err)
 	}
-	r.attached = true
+	r.unavailable(unavailableAll(failed))
+}
+
+func (r *run) attachOne(ctx context.Context, c audit.Collector, sink audit.Sink) error {
+	if err := c.Attach(ctx, sink); err != nil {
+		return err
+	}
+	if s, ok := c.(audit.ExecStopper); ok && s.StopsAtExec() {
+		b, ok := r.spec.Backend.(backend.ExecStopper)
+		if !ok {
+			_, _ = c.Stop(ctx) // it has seen nothing
+			return errors.New("what this backend starts cannot be traced")
+		}
+		b.StopAtExec()
+	}
+	return nil
+}
+
+// unavailableAll is one error for those of all collectors, with the hint of the
+// first.
+func unavailableAll(errs []error) error {
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	out := &audit.UnavailableError{Reason: joined(errs).Error()}
+	if first := (*audit.UnavailableError)(nil); errors.As(errs[0], &first) {
+		out.Hint = first.Hint
+	}
+	return out
+}
+
+// mode is how the collector watches.
+func (r *run) mode() string {
+	switch m, ok := r.spec.Collector.(audit.Moder); {
+	case !r.attached:
+		return "none"
+	case ok:
+		return m.Mode()
+	}
+	return "ebpf"
 }
 
 // unavailable takes note that nothing will be observed.

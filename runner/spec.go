@@ -22,6 +22,8 @@ type Spec struct {
 	// Collector watches the run. If it is nil or unavailable the command runs
 	// all the same, and the receipt says that nothing was observed.
 	Collector audit.Collector
+	// Fallbacks are tried in their order if Collector is unavailable.
+	Fallbacks []audit.Collector
 
 	Argv []string
 	Dir  string        // working directory; "" is the current one

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"syscall"
 )
 
 // group is a Linux matter.
@@ -28,3 +29,8 @@ func identify(pid int) identity { return identity{pid: pid} }
 func killDescendants(identity) {}
 
 func ownPeak() int64 { return 0 }
+
+// sysAttr is how the child is to be made.
+func (b *Backend) sysAttr() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Credential: credential(b.cmd.User)}
+}

@@ -24,6 +24,8 @@ type Backend struct {
 
 	prepared, started, waited, reaped, closed bool
 
+	stopAtExec bool
+
 	cmd      backend.Command
 	paths    []string // where the command may be, the likeliest first
 	streams  *streams
@@ -159,7 +161,7 @@ func (b *Backend) fork(path string) (*os.Process, error) {
 		Dir:   b.cmd.Dir,
 		Env:   b.cmd.Env,
 		Files: b.streams.child[:],
-		Sys:   &syscall.SysProcAttr{Credential: credential(b.cmd.User)},
+		Sys:   b.sysAttr(),
 	}
 	if b.group != nil {
 		proc, refused, err := b.group.start(path, b.cmd.Argv, attr)
@@ -168,9 +170,17 @@ func (b *Backend) fork(path string) (*os.Process, error) {
 		}
 		_ = b.group.remove()
 		b.group, b.groupErr = nil, fmt.Errorf("start in cgroup: %w", err)
-		attr.Sys = &syscall.SysProcAttr{Credential: credential(b.cmd.User)}
+		attr.Sys = b.sysAttr()
 	}
 	return os.StartProcess(path, b.cmd.Argv, attr)
+}
+
+// StopAtExec has Start leave the command stopped behind its exec, and traced by
+// the thread that called it.
+func (b *Backend) StopAtExec() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stopAtExec = true
 }
 
 // credential is nil for the recorder's own user, so that an unprivileged

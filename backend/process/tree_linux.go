@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -109,4 +110,9 @@ func ownPeak() int64 {
 		return 0
 	}
 	return peak
+}
+
+// sysAttr is how the child is to be made.
+func (b *Backend) sysAttr() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Credential: credential(b.cmd.User), Ptrace: b.stopAtExec}
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"glasshouse/ebpf"
+	"glasshouse/audit"
 	"glasshouse/journal"
 	"glasshouse/receipt"
 	"glasshouse/runner"
@@ -173,7 +173,7 @@ func (a *app) recoverOne(e journal.Entry, f *recoverFlags, named bool) (string, 
 	if info, err := os.Stat(output); err == nil && info.Mode().IsRegular() && output != "-" {
 		return "", &hinted{fmt.Errorf("%s is there already", output), "name another with --output"}
 	}
-	rec, err := runner.Recover(c, ebpf.Layout(), f.redact.receipt())
+	rec, err := runner.Recover(c, audit.Layout(), f.redact.receipt())
 	if err != nil {
 		return "", err
 	}

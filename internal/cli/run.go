@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,7 +16,6 @@ import (
 	"glasshouse/backend"
 	"glasshouse/backend/firecracker"
 	"glasshouse/backend/process"
-	"glasshouse/ebpf"
 	"glasshouse/receipt"
 	"glasshouse/runner"
 )
@@ -42,6 +42,9 @@ type runFlags struct {
 	sign          string
 	redact        redactFlags
 	noStore       bool
+	observe       string
+	onDeath       string
+	denyIOURing   bool
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -120,6 +123,9 @@ glasshouse prune removes old ones. --no-store keeps none.
 	f.redact.add(cmd)
 	flags.BoolVar(&f.noStore, "no-store", false, "keep no copy of the receipt in the history")
 	flags.Var(&f.ringSize, "ring-size", "bytes of the buffer between kernel and recorder: `SIZE`, such as 4M (default 8M)")
+	flags.StringVar(&f.observe, "observe", "auto", "watch with eBPF, with ptrace, with the first of these that can, or not: `auto|ebpf|ptrace|none`")
+	flags.StringVar(&f.onDeath, "on-recorder-death", "continue", "what becomes of a traced command if the recorder is killed: `kill|continue` (ptrace)")
+	flags.BoolVar(&f.denyIOURing, "deny-io-uring", false, "have programs do without io_uring, which ptrace cannot see")
 	flags.BoolVar(&f.noPressure, "no-backpressure", false, "lose events rather than freeze the command while the recorder catches up")
 	flags.BoolVar(&f.guest, "guest", false, "take on the duties of a guest's first process: mounts, limits, reaping")
 	flags.StringVar(&f.backend, "backend", "process", "run the command as `process|firecracker`")
@@ -173,13 +179,10 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 	spec.Signals = catchSignals()
 	diagnostics := newDiagnostics(env, a.stderr)
 	spec.Tap = diagnostics.tap()
-	spec.Collector = ebpf.New(ebpf.Options{
-		CaptureArgv: env.captureArgv,
-		ObjectDir:   env.objectDir,
-		DebugEvents: diagnostics.events(),
-		RingSize:    int(f.ringSize),
-		Priority:    true,
-	})
+	collectors := f.collectors(env, diagnostics)
+	if len(collectors) > 0 {
+		spec.Collector, spec.Fallbacks = collectors[0], collectors[1:]
+	}
 
 	spec.Redact, spec.Mask = f.redact.receipt(), f.redact.mask()
 	a.journal(&spec, f, output)
@@ -256,6 +259,12 @@ func (a *app) spec(cmd *cobra.Command, f *runFlags, argv []string) (runner.Spec,
 	}
 	if err := f.redact.check(cmd); err != nil {
 		return runner.Spec{}, err
+	}
+	if !slices.Contains([]string{observeAuto, observeEBPF, observePtrace, observeNone}, f.observe) {
+		return bad("--observe %s: it must be auto, ebpf, ptrace or none", printable(f.observe))
+	}
+	if f.onDeath != "continue" && f.onDeath != "kill" {
+		return bad("--on-recorder-death %s: it must be kill or continue", printable(f.onDeath))
 	}
 	switch f.wait {
 	case "root":

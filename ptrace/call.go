@@ -1,0 +1,236 @@
+//go:build linux && (amd64 || arm64)
+
+package ptrace
+
+import (
+	"encoding/binary"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"glasshouse/audit"
+	"glasshouse/audit/calls"
+)
+
+// callInfo is struct ptrace_syscall_info of include/uapi/linux/ptrace.h.
+type callInfo struct {
+	op     uint8
+	_      [3]byte
+	arch   uint32
+	ip, sp uint64
+	nr     uint64 // at the exit the result
+	args   [6]uint64
+	_      uint64
+}
+
+func infoOf(tid int) (callInfo, bool) {
+	var info callInfo
+	err := ptrace(unix.PTRACE_GET_SYSCALL_INFO, tid, unsafe.Sizeof(info), uintptr(unsafe.Pointer(&info)))
+	return info, err == nil
+}
+
+// call is one that a thread is in.
+type call struct {
+	watched
+	abi   *abi
+	args  [6]uint64
+	names [2]name
+	fresh bool // an open that may make the file: there was none at the entry
+	addr  address
+	// file is that behind the descriptor that the call works on, where another
+	// thread could exchange it.
+	file place
+}
+
+// arg is argument n, counted from 1; 0 for none.
+func (c *call) arg(n uint8) uint64 {
+	if n == 0 {
+		return 0
+	}
+	return c.args[n-1]
+}
+
+// fd is argument n as a descriptor.
+func (c *call) fd(n uint8) int { return int(int32(c.arg(n))) }
+
+// name is one that a call was given, and what it is relative to.
+type name struct {
+	text  []byte
+	base  place
+	flags uint16 // audit.Seg..., of the name
+	raced bool   // of the base
+	root  bool   // the base is the process's root
+	link  string // where the base was read; "" if it was not
+}
+
+// The calls that end nowhere but in a count: their result is not waited for.
+var unanswered = map[string]bool{"kill": true, "tkill": true, "tgkill": true, "rt_sigqueueinfo": true, "rt_tgsigqueueinfo": true, "pidfd_send_signal": true}
+
+// enter takes note of a call at which the filter has stopped a thread. It
+// reports whether the exit matters, too.
+func (t *tracer) enter(th *thread) bool {
+	info, ok := infoOf(th.tid)
+	if !ok || info.op != unix.PTRACE_SYSCALL_INFO_SECCOMP {
+		t.books.doubt("a call could not be read at its entry")
+		return false
+	}
+	c := &th.call
+	*c = call{args: info.args, abi: abiOf(&info)}
+	c.watched, ok = c.abi.calls[info.nr]
+	if !ok { // of x32, of which the filter stops all
+		t.books.count(c.abi.nameOf(info.nr), false)
+		return false
+	}
+	if c.name == "socketcall" {
+		t.unpack(th, c)
+	}
+	if len(th.process.pending) > 0 {
+		t.outcomes(th)
+	}
+	if unanswered[c.name] {
+		t.books.count(c.name, false)
+		return false
+	}
+	th.inCall = true
+	if c.Path[0] != 0 {
+		t.readNames(th, c)
+	}
+	switch c.Op {
+	case audit.OpOpen:
+		t.entersOpen(th, c)
+	case audit.OpConnect, audit.OpBind:
+		c.addr = t.address(th, c.args[1], c.args[2])
+	case audit.OpSendto:
+		c.addr = t.address(th, c.args[4], c.args[5])
+	case audit.OpSendmsg:
+		c.addr = t.messageAddress(th, c, c.args[1])
+	}
+	return true
+}
+
+// unpack finds the call and its arguments behind i386's socketcall.
+func (t *tracer) unpack(th *thread, c *call) {
+	name := calls.Socket[int(c.args[0])]
+	args, whole := c.abi.words(th.tid, c.args[1], 6)
+	if !whole { // those of some are fewer, and may end with their page
+		args, _ = c.abi.words(th.tid, c.args[1], 3)
+		args = append(args, 0, 0, 0)
+	}
+	copy(c.args[:], args)
+	t.books.count("socketcall", false)
+	c.watched = watched{calls.Of(name), name}
+	if th.process.memoryShared() {
+		t.books.sharedArgs++
+	}
+}
+
+func abiOf(info *callInfo) *abi {
+	switch {
+	case info.arch == uint32(compat.info.ID):
+		return compat
+	case x32 != nil && info.nr&x32Bit != 0:
+		info.nr &^= x32Bit
+		return x32
+	}
+	return native
+}
+
+func (a *abi) nameOf(nr uint64) string {
+	if name, ok := calls.Names(a.info)[int(nr)]; ok {
+		return name
+	}
+	return "syscall_unknown"
+}
+
+// The results with which the kernel begins a call again, after a signal:
+// include/linux/errno.h.
+func restarts(result int64) bool {
+	return result == -512 || result == -513 || result == -514 || result == -516
+}
+
+// leave tells of a call at its exit.
+func (t *tracer) leave(th *thread) {
+	info, ok := infoOf(th.tid)
+	if !ok || info.op != unix.PTRACE_SYSCALL_INFO_EXIT {
+		t.books.doubt("a call could not be read at its exit")
+		return
+	}
+	c, result := &th.call, int64(info.nr)
+	if !c.abi.wide {
+		result = int64(int32(result))
+	}
+	t.books.count(c.name, result == -int64(unix.EPERM) || result == -int64(unix.EACCES))
+	if restarts(result) {
+		if interesting(c.Op) {
+			t.books.interrupted++
+		}
+		if c.Op != audit.OpConnect {
+			return
+		}
+	}
+	switch c.Op {
+	case audit.OpNone:
+		t.leavesOther(th, c, result)
+	case audit.OpOpen:
+		t.leavesOpen(th, c, result)
+	case audit.OpExec:
+		t.leavesExec(th, c, result)
+	case audit.OpMove:
+		t.moved(th, c, result)
+	case audit.OpMmap:
+		t.mapped(th, c, result)
+	case audit.OpMprotect:
+		t.protected(th, c, result)
+	case audit.OpIoctl:
+		if result >= 0 {
+			c.Op, c.FD = audit.OpFlags, 1
+			t.leavesNamed(th, c, result)
+		}
+	case audit.OpSocket:
+		t.leavesSocket(th, result)
+	case audit.OpConnect:
+		t.connected(th, c, result)
+	case audit.OpBind:
+		t.bound(th, c, result)
+	case audit.OpListen:
+		t.listens(th, c, result)
+	case audit.OpAccept:
+		t.accepted(th, result)
+	case audit.OpSendto, audit.OpSendmsg, audit.OpSendmmsg, audit.OpRecvfrom, audit.OpRecvmsg, audit.OpRecvmmsg:
+		t.exchanged(th, c, result)
+	default:
+		t.leavesNamed(th, c, result)
+	}
+}
+
+// interesting tells whether it matters that a signal broke a call off.
+func interesting(op audit.Op) bool {
+	switch op {
+	case audit.OpNone, audit.OpMove, audit.OpAccept, audit.OpRecvfrom, audit.OpRecvmsg, audit.OpRecvmmsg, audit.OpConnect:
+		return false
+	}
+	return true
+}
+
+// leavesOther looks at calls that are only counted, and at what they change of
+// what the tracer knows.
+func (t *tracer) leavesOther(th *thread, c *call, result int64) {
+	if result < 0 {
+		return
+	}
+	switch c.name {
+	case "unshare", "setns", "chroot":
+		th.process.look(th.tid)
+	case "io_uring_setup":
+		t.books.rings++
+	}
+}
+
+// uint32At reads a number; 0 if it cannot be read.
+func uint32At(tid int, at uint64) uint32 {
+	var b [4]byte
+	if memory(tid, at, b[:]) < len(b) {
+		return 0
+	}
+	return binary.LittleEndian.Uint32(b[:])
+}

@@ -1,0 +1,381 @@
+//go:build linux && (amd64 || arm64)
+
+package ptrace
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+
+	"glasshouse/audit"
+	"glasshouse/internal/procfs"
+	"glasshouse/receipt"
+)
+
+// Collector records with ptrace. See audit.Collector.
+type Collector struct {
+	opts   Options
+	filter []bpf.RawInstruction
+
+	mu         sync.Mutex // guards what follows against Stop and Alive
+	proc       *os.Process
+	orders     *os.File
+	summary    *audit.Summary
+	alive      map[audit.ProcessID]bool
+	noNewPrivs bool
+	launched   bool
+
+	answers chan string
+	books   chan audit.Summary
+	done    chan struct{} // closed when the reading goroutine has ended
+
+	// Owned by the reading goroutine until done is closed.
+	decoder   *audit.Decoder
+	sink      audit.Sink
+	tap       func([]byte)
+	received  uint64
+	malformed uint64
+	readErr   error
+}
+
+// New returns a collector.
+func New(opts Options) audit.Collector { return &Collector{opts: opts} }
+
+// Mode is how receipts name this collector.
+func (c *Collector) Mode() string { return "ptrace" }
+
+// StopsAtExec is true: see audit.ExecStopper.
+func (c *Collector) StopsAtExec() bool { return true }
+
+// TapRecords has tap called with each record. See audit.RawSource.
+func (c *Collector) TapRecords(tap func(record []byte)) { c.tap = tap }
+
+// Layout is audit's own.
+func (c *Collector) Layout() string { return audit.Layout() }
+
+// Attach starts the tracer, which finds out whether it may trace.
+func (c *Collector) Attach(_ context.Context, sink audit.Sink) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.proc != nil || c.summary != nil {
+		return errors.New("collector is already in use")
+	}
+	var err error
+	if c.filter, err = assemble(c.opts.DenyIOURing); err != nil {
+		return unavailable(err)
+	}
+	if c.opts.DebugEvents != nil {
+		sink = audit.Trace(sink, c.opts.DebugEvents, debugEventsMax)
+	}
+	c.sink = func(ev audit.Event) {
+		c.live(ev)
+		sink(ev)
+	}
+	records, err := c.start()
+	if err != nil {
+		return unavailable(err)
+	}
+	c.alive = map[audit.ProcessID]bool{}
+	c.decoder = audit.NewDecoder(os.Getpagesize())
+	c.answers, c.books, c.done = make(chan string, 1), make(chan audit.Summary, 1), make(chan struct{})
+	go c.read(records)
+	if err := c.answer(); err != nil {
+		c.discard()
+		return unavailable(err)
+	}
+	return nil
+}
+
+// debugEventsMax is how many events are traced: those of a build are many.
+const debugEventsMax = 10_000
+
+// start starts the tracer.
+func (c *Collector) start() (*os.File, error) {
+	ordersRead, ordersWrite, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer ordersRead.Close()
+	recordsRead, recordsWrite, err := os.Pipe()
+	if err != nil {
+		_ = ordersWrite.Close()
+		return nil, err
+	}
+	defer recordsWrite.Close()
+	// More room than a pipe has at first, if the kernel gives it.
+	_, _ = unix.FcntlInt(recordsWrite.Fd(), unix.F_SETPIPE_SZ, pipeSize)
+	onDeath := "continue"
+	if c.opts.KillOnDeath {
+		onDeath = killing
+	}
+	c.proc, err = os.StartProcess("/proc/self/exe", []string{tracerName, onDeath}, &os.ProcAttr{
+		Dir:   "/",
+		Env:   []string{"GOMAXPROCS=2"},
+		Files: []*os.File{tracerOrders: ordersRead, tracerRecords: recordsWrite, 2: os.Stderr},
+		Sys:   &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		_ = ordersWrite.Close()
+		_ = recordsRead.Close()
+		return nil, fmt.Errorf("start the tracer: %w", err)
+	}
+	c.orders = ordersWrite
+	return recordsRead, nil
+}
+
+const pipeSize = 1 << 20
+
+// discard ends a tracer that has nobody to trace.
+func (c *Collector) discard() {
+	_ = c.orders.Close()
+	<-c.done
+	_, _ = c.proc.Wait()
+	c.proc = nil
+}
+
+func (c *Collector) order(o order) error {
+	line, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	_, err = c.orders.Write(append(line, '\n'))
+	return err
+}
+
+// answer waits for the tracer's.
+func (c *Collector) answer() error {
+	select {
+	case text := <-c.answers:
+		if text != "" {
+			return errors.New(text)
+		}
+		return nil
+	case <-c.done:
+		return fmt.Errorf("the tracer ended: %w", errors.Join(c.readErr, io.ErrUnexpectedEOF))
+	}
+}
+
+func (c *Collector) read(r *os.File) {
+	defer close(c.done)
+	defer r.Close()
+	in := bufio.NewReaderSize(r, 256<<10)
+	var buf []byte
+	for {
+		kind, data, err := readFrame(in, &buf)
+		if err != nil {
+			if err != io.EOF {
+				c.readErr = err
+			}
+			return
+		}
+		switch kind {
+		case frameRecord:
+			c.take(data)
+		case frameAnswer:
+			c.answers <- string(data)
+		case frameBooks:
+			var sum audit.Summary
+			if err := json.Unmarshal(data, &sum); err != nil {
+				c.readErr = fmt.Errorf("the tracer's books: %w", err)
+				return
+			}
+			c.books <- sum
+			return // the last that it sends
+		default:
+			c.readErr = fmt.Errorf("a frame of kind %q", kind)
+			return
+		}
+	}
+}
+
+func (c *Collector) take(record []byte) {
+	if c.tap != nil {
+		c.tap(record)
+	}
+	if err := c.decoder.Decode(record, c.sink); err != nil {
+		c.malformed++
+		return
+	}
+	c.received++
+}
+
+// live keeps the set of processes that have not exited.
+func (c *Collector) live(ev audit.Event) {
+	switch e := ev.(type) {
+	case *audit.Fork:
+		c.mu.Lock()
+		c.alive[e.Child] = true
+		c.mu.Unlock()
+	case *audit.Exit:
+		c.mu.Lock()
+		delete(c.alive, e.Process)
+		c.mu.Unlock()
+	}
+}
+
+// Launch calls start, which leaves the command stopped behind its exec, and
+// hands it to the tracer with the filter installed.
+func (c *Collector) Launch(start func() error) error {
+	c.mu.Lock()
+	attached := c.proc != nil
+	c.mu.Unlock()
+	if !attached {
+		return errors.New("collector is not attached")
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := start(); err != nil {
+		return err
+	}
+	h, err := awaitExec()
+	if err != nil {
+		return err
+	}
+	noNewPrivs, err := h.install(c.filter)
+	if err == nil {
+		// Where Yama lets ancestors alone trace, the tracer is none. Elsewhere the
+		// kernel does not know this option.
+		_, _ = h.call("prctl", unix.PR_SET_PTRACER, uint64(c.proc.Pid), 0, 0, 0)
+	}
+	if releaseErr := h.release(); releaseErr != nil || err != nil {
+		_ = unix.Kill(h.pid, unix.SIGKILL) // with the filter it cannot run alone
+		return errors.Join(err, releaseErr)
+	}
+	own, err := procfs.ReadStat(os.Getpid())
+	if err == nil {
+		const tick = 10_000_000 // ns
+		err = c.order(order{Seize: h.pid, ParentPID: os.Getpid(), ParentStart: own.Start * tick})
+	}
+	if err == nil {
+		err = c.answer()
+	}
+	if err != nil {
+		_ = unix.Kill(h.pid, unix.SIGKILL)
+		return err
+	}
+	c.mu.Lock()
+	c.noNewPrivs, c.launched = noNewPrivs, true
+	c.mu.Unlock()
+	return nil
+}
+
+// Hooks tells what is attached: one filter.
+func (c *Collector) Hooks() []audit.Hook {
+	return []audit.Hook{{Name: "ptrace", Attached: true}, {Name: "seccomp", Attached: true}}
+}
+
+// Alive returns the recorded processes that have not exited.
+func (c *Collector) Alive() ([]audit.ProcessID, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ids := make([]audit.ProcessID, 0, len(c.alive))
+	for id := range c.alive {
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+// Stop takes what is still on its way and returns the books. The tracer stays
+// for those that outlive the run, which could not go on without it.
+func (c *Collector) Stop(ctx context.Context) (audit.Summary, error) {
+	c.mu.Lock()
+	done := c.summary
+	proc := c.proc
+	c.mu.Unlock()
+	if done != nil {
+		return *done, nil
+	}
+	if proc == nil {
+		c.summary = &audit.Summary{Mode: "none"}
+		return *c.summary, nil
+	}
+	s := audit.Summary{Mode: "ptrace", Lost: map[string]uint64{}}
+	var errs []error
+	if err := c.order(order{Stop: true}); err != nil {
+		errs = append(errs, fmt.Errorf("stop the tracer: %w", err))
+	}
+	select {
+	case s = <-c.books:
+	case <-c.done:
+		select {
+		case s = <-c.books:
+		default:
+			errs = append(errs, fmt.Errorf("the tracer ended early: %w", errors.Join(c.readErr, io.ErrUnexpectedEOF)))
+		}
+	case <-ctx.Done():
+		errs = append(errs, fmt.Errorf("wait for the tracer: %w", context.Cause(ctx)))
+	}
+	_ = c.orders.Close()
+	if len(errs) > 0 {
+		_ = proc.Kill() // nobody knows what it does
+	}
+	<-c.done
+	alive, _ := c.Alive() // it has no error
+	if len(alive) == 0 || len(errs) > 0 {
+		_, _ = proc.Wait()
+	} else {
+		_ = proc.Release()
+	}
+	c.decoder.Flush(c.sink)
+	s.Received, s.Missing = c.received, c.decoder.Missing()+c.malformed
+	if c.malformed > 0 {
+		s.Lost["malformed"] = c.malformed
+	}
+	s.Hooks = c.Hooks()
+	s.Alive = alive
+	s.Gaps = append(s.Gaps, c.gaps()...)
+	if len(errs) > 0 {
+		s.Emitted = max(s.Emitted, s.Received)
+	}
+	for _, err := range errs {
+		s.Doubts = append(s.Doubts, err.Error())
+	}
+	c.mu.Lock()
+	c.summary = &s
+	c.mu.Unlock()
+	return s, errors.Join(errs...)
+}
+
+// gaps are those of every run that is recorded in this way.
+func (c *Collector) gaps() []audit.Gap {
+	if !c.launched {
+		return nil
+	}
+	gaps := []audit.Gap{
+		{Kind: receipt.GapPtrace, Count: 1, Detail: "processes could not trace one another, nor gain rights by a setuid program"},
+		{Kind: receipt.GapSyscalls, Count: 1, Detail: "only calls at which the filter stops are counted: those of files, processes and network"},
+	}
+	if c.noNewPrivs {
+		gaps = append(gaps, audit.Gap{Kind: receipt.GapPtrace, Count: 1, Detail: "no_new_privs was set, which the filter needs without root's rights"})
+	}
+	return gaps
+}
+
+// Trial finds out whether processes can be traced, as a run would.
+func Trial() error {
+	c := &Collector{}
+	if err := c.Attach(context.Background(), func(audit.Event) {}); err != nil {
+		return err
+	}
+	_, err := c.Stop(context.Background())
+	return err
+}
+
+// unavailable says why nothing can be traced here, and what would help.
+func unavailable(err error) error {
+	out := &audit.UnavailableError{Err: err, Reason: "processes cannot be traced", Hint: "run glasshouse doctor"}
+	if errors.Is(err, unix.EPERM) {
+		out.Hint = "let the container trace (--cap-add SYS_PTRACE), or see kernel.yama.ptrace_scope"
+	}
+	return out
+}

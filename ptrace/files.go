@@ -1,0 +1,477 @@
+//go:build linux && (amd64 || arm64)
+
+package ptrace
+
+import (
+	"bytes"
+	"encoding/binary"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"glasshouse/audit"
+)
+
+// What the wire says of a file's mode: include/linux/fs.h.
+const (
+	fmodeRead    = 0x1
+	fmodeWrite   = 0x2
+	fmodePath    = 0x4000
+	fmodeCreated = 0x100000
+)
+
+// readNames takes the names of a call at its entry, and what they are relative
+// to.
+func (t *tracer) readNames(th *thread, c *call) {
+	for i := range c.Path {
+		if c.Path[i] == 0 {
+			continue
+		}
+		n := &c.names[i]
+		at := c.arg(c.Path[i])
+		if at == 0 {
+			n.flags |= audit.SegNone | audit.SegUnreadable
+		} else if s, whole := text(th.tid, at, t.buf[:]); whole {
+			n.text = bytes.Clone(s)
+		} else if len(s) < len(t.buf) {
+			n.flags |= audit.SegUnreadable
+		} else {
+			n.text, n.flags = bytes.Clone(s), n.flags|audit.SegCut
+		}
+		if th.process.memoryShared() {
+			n.flags |= audit.SegShared
+		}
+		if c.BaseEarly != 0 {
+			t.findBase(th, c, i)
+		}
+	}
+}
+
+// findBase looks up what name i is relative to.
+func (t *tracer) findBase(th *thread, c *call, i int) {
+	n := &c.names[i]
+	dir := unix.AT_FDCWD
+	if c.Dir[i] != 0 {
+		dir = c.fd(c.Dir[i])
+	}
+	switch {
+	case len(n.text) > 0 && n.text[0] == '/':
+		n.base, n.root, n.link = place{name: th.process.root}, true, ""
+		return
+	case dir == unix.AT_FDCWD:
+		n.link = procPath(th.tid, "cwd")
+	default:
+		n.link = fdPath(th.tid, dir)
+	}
+	n.base = t.folder(n.link)
+}
+
+// settle finds the bases that were not looked up at the entry, and what another
+// thread has changed since then.
+func (t *tracer) settle(th *thread, c *call) {
+	for i := range c.Path {
+		if c.Path[i] == 0 {
+			continue
+		}
+		n := &c.names[i]
+		if n.base == (place{}) {
+			t.findBase(th, c, i)
+		} else if n.link != "" && th.process.tablesShared() {
+			n.raced = t.folder(n.link) != n.base
+		}
+		if n.flags&audit.SegShared != 0 && n.flags&(audit.SegUnreadable|audit.SegCut) == 0 {
+			if now, whole := text(th.tid, c.arg(c.Path[i]), t.buf[:]); !whole || !bytes.Equal(now, n.text) {
+				n.flags |= audit.SegRaced
+			}
+		}
+	}
+}
+
+// putPlace sets segment i to a path.
+func (t *tracer) putPlace(p *process, i int, at place) {
+	var flags uint16
+	switch {
+	case at.name == "":
+		t.rec.Segment(i, nil, audit.SegUnreadable)
+		return
+	case at.detached:
+		flags |= audit.SegDetached
+		if at.deleted {
+			flags |= audit.SegDeleted
+		}
+		// What is in no tree has one name.
+		t.rec.Segment(i, append([]byte(at.name), 0), flags)
+		return
+	}
+	if at.deleted {
+		flags |= audit.SegDeleted
+	}
+	if p.otherNS {
+		flags |= audit.SegOtherNS
+	}
+	t.rec.Path(i, at.name, flags)
+}
+
+// putName sets segments 2i and 2i+1 to a name and its base.
+func (t *tracer) putName(p *process, i int, n *name) {
+	t.putPlace(p, 2*i, n.base)
+	if n.raced {
+		t.rec.Head.Seg[2*i].Flags |= audit.SegRaced
+	}
+	t.rec.Root(2*i, n.base.name, p.root)
+	t.rec.Segment(2*i+1, n.text, n.flags)
+}
+
+// openFlags are those that an open was called with.
+func openFlags(tid int, c *call) uint32 {
+	switch {
+	case c.name == "creat":
+		return unix.O_CREAT | unix.O_WRONLY | unix.O_TRUNC
+	case c.FlagsAt != 0: // struct open_how
+		return uint32At(tid, c.arg(c.Flags))
+	case c.name == "open_by_handle_at":
+		return uint32(c.args[2])
+	}
+	return uint32(c.arg(c.Flags))
+}
+
+// entersOpen looks whether there is a file where the call may make one.
+func (t *tracer) entersOpen(th *thread, c *call) {
+	flags := openFlags(th.tid, c)
+	if flags&unix.O_CREAT == 0 || len(c.names[0].text) == 0 {
+		return
+	}
+	if flags&unix.O_EXCL != 0 {
+		c.fresh = true // or it fails
+		return
+	}
+	var st unix.Stat_t
+	c.fresh = unix.Stat(t.reach(th, c, 0), &st) == unix.ENOENT
+}
+
+// reach is a path by which the tracer gets to what name i stands for.
+func (t *tracer) reach(th *thread, c *call, i int) string {
+	text := string(c.names[i].text)
+	dir := unix.AT_FDCWD
+	if c.Dir[i] != 0 {
+		dir = c.fd(c.Dir[i])
+	}
+	switch {
+	case text[0] == '/' && th.process.root == "/" && !th.process.otherNS:
+		return text
+	case text[0] == '/':
+		return procPath(th.tid, "root") + text
+	case dir == unix.AT_FDCWD:
+		return procPath(th.tid, "cwd") + "/" + text
+	}
+	return fdPath(th.tid, dir) + "/" + text
+}
+
+func (t *tracer) leavesOpen(th *thread, c *call, result int64) {
+	if result < 0 {
+		if c.Path[0] != 0 {
+			t.leavesNamed(th, c, result)
+		}
+		return
+	}
+	p, flags := th.process, openFlags(th.tid, c)
+	f := t.file(th.tid, int(result))
+	t.begin(th, audit.RecordOpen, audit.OpOpen)
+	if !f.ok {
+		// Closed by another thread before the call had returned.
+		t.rec.Segment(0, nil, audit.SegUnreadable)
+		t.rec.Segment(1, c.names[0].text, 0)
+		t.send()
+		return
+	}
+	body := audit.WireFile{Ino: f.stat.Ino, IMode: f.stat.Mode, CallFlags: flags, FFlags: flags}
+	switch {
+	case flags&unix.O_PATH != 0:
+		body.FMode = fmodePath
+	case flags&unix.O_ACCMODE == unix.O_RDONLY:
+		body.FMode = fmodeRead
+	case flags&unix.O_ACCMODE == unix.O_WRONLY:
+		body.FMode = fmodeWrite
+	case flags&unix.O_ACCMODE == unix.O_RDWR:
+		body.FMode = fmodeRead | fmodeWrite
+	}
+	if c.fresh {
+		body.FMode |= fmodeCreated
+	}
+	raced := p.tablesShared() && !t.agrees(th, c, f.place)
+	key := foldKey{p.id, audit.OpOpen, f.stat.Dev, f.stat.Ino, body.FMode, flags & unix.O_TRUNC, f.name}
+	if !raced && !c.fresh && t.folds.again(key, 0) {
+		t.books.folded++
+		return
+	}
+	audit.SetBody(&t.rec, body)
+	t.putPlace(p, 0, f.place)
+	if raced {
+		t.rec.Head.Seg[0].Flags |= audit.SegRaced
+	}
+	t.rec.Segment(1, c.names[0].text, c.names[0].flags&(audit.SegUnreadable|audit.SegCut))
+	seq := t.send()
+	if !raced && !c.fresh {
+		t.folds.add(t, key, seq)
+	}
+}
+
+// agrees tells whether the path of an open file is the one that was asked for:
+// then it does not matter what another thread could have put there meanwhile.
+func (t *tracer) agrees(th *thread, c *call, at place) bool {
+	n := &c.names[0]
+	if n.flags&(audit.SegUnreadable|audit.SegCut) != 0 {
+		return false
+	}
+	if n.base == (place{}) {
+		t.findBase(th, c, 0)
+	}
+	target := audit.Target{Base: audit.Path{Name: n.base.name, Root: th.process.root}, Requested: string(n.text)}
+	return target.Name() == at.name
+}
+
+// leavesNamed tells of a call on names, or on the file behind a descriptor.
+func (t *tracer) leavesNamed(th *thread, c *call, result int64) {
+	p := th.process
+	if c.Path[0] == 0 {
+		f := t.file(th.tid, c.fd(c.FD))
+		if !f.ok {
+			return // EBADF: nothing was reached
+		}
+		t.begin(th, audit.RecordFileOp, c.Op)
+		t.putPlace(p, 0, f.place)
+	} else {
+		t.settle(th, c)
+		t.begin(th, audit.RecordFileOp, c.Op)
+		if at, ok := t.descriptorName(th, c); ok && result >= 0 {
+			t.putPlace(p, 0, at)
+		} else {
+			t.putName(p, 0, &c.names[0])
+		}
+		if c.Path[1] != 0 {
+			t.putName(p, 1, &c.names[1])
+		}
+	}
+	flags := uint32(c.arg(c.Flags))
+	if c.Op == audit.OpOpen {
+		flags = openFlags(th.tid, c)
+	}
+	if c.Op == audit.OpUnlink && flags&unix.AT_REMOVEDIR != 0 {
+		t.rec.Head.Op = uint8(audit.OpRmdir)
+	}
+	audit.SetBody(&t.rec, audit.WireFile{CallFlags: flags})
+	if result < 0 {
+		t.rec.Head.Err = int32(result)
+		if c.Path[1] == 0 && c.Path[0] != 0 {
+			n := &c.names[0]
+			key := foldKey{p.id, audit.Op(t.rec.Head.Op), uint64(uint32(result)), 0, uint32(n.flags), 0, n.base.name + "\x00" + string(n.text)}
+			if t.folds.again(key, 0) {
+				t.books.folded++
+				return
+			}
+			t.folds.add(t, key, t.send())
+			return
+		}
+	}
+	t.send()
+}
+
+// descriptorName is the file that a name such as /proc/self/fd/7 stands for,
+// where the call follows it.
+func (t *tracer) descriptorName(th *thread, c *call) (place, bool) {
+	if c.Op < audit.OpLink || c.Op > audit.OpXattr || c.NoFollow != 0 || th.process.root != "/" {
+		return place{}, false
+	}
+	flags := c.arg(c.Flags)
+	if c.Op == audit.OpLink {
+		if flags&unix.AT_SYMLINK_FOLLOW == 0 {
+			return place{}, false
+		}
+	} else if flags&unix.AT_SYMLINK_NOFOLLOW != 0 {
+		return place{}, false
+	}
+	rest, ok := bytes.CutPrefix(c.names[0].text, []byte("/proc/self/fd/"))
+	if !ok {
+		return place{}, false
+	}
+	fd, err := strconv.ParseUint(string(rest), 10, 31)
+	if err != nil {
+		return place{}, false
+	}
+	f := t.file(th.tid, int(fd))
+	return f.place, f.ok
+}
+
+// moved tells of bytes that went from one descriptor to another.
+func (t *tracer) moved(th *thread, c *call, result int64) {
+	if c.In != 0 {
+		t.movedOne(th, c, c.fd(c.In), result, false)
+	}
+	if c.Out != 0 {
+		t.movedOne(th, c, c.fd(c.Out), result, true)
+	}
+}
+
+func (t *tracer) movedOne(th *thread, c *call, fd int, result int64, written bool) {
+	p := th.process
+	var st unix.Stat_t
+	if unix.Stat(fdPath(th.tid, fd), &st) != nil {
+		return
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFSOCK {
+		t.exchangedOver(th, c, fd, result, written)
+		return
+	}
+	if result <= 0 {
+		return
+	}
+	key := foldKey{process: p.id, op: audit.OpMove, dev: st.Dev, ino: st.Ino}
+	if written {
+		key.mode = fmodeWrite
+	}
+	if t.folds.again(key, uint64(result)) {
+		t.books.folded++
+		return
+	}
+	f := t.file(th.tid, fd)
+	if !f.ok {
+		return
+	}
+	t.begin(th, audit.RecordFileIO, audit.OpMove)
+	body := audit.WireIO{Ino: f.stat.Ino, IMode: f.stat.Mode}
+	if written {
+		body.Written = uint64(result)
+	} else {
+		body.Read = uint64(result)
+	}
+	audit.SetBody(&t.rec, body)
+	t.putPlace(p, 0, f.place)
+	t.folds.add(t, key, t.send())
+}
+
+func (t *tracer) mapped(th *thread, c *call, result int64) {
+	args := c.args
+	if c.abi == compat && c.name == "mmap" { // struct mmap_arg_struct
+		words, ok := c.abi.words(th.tid, c.args[0], 6)
+		if !ok {
+			return
+		}
+		copy(args[:], words)
+	}
+	p, prot, flags, fd := th.process, args[2], args[3], int(int32(args[4]))
+	if result < 0 && result > -4096 {
+		return
+	}
+	if flags&unix.MAP_SHARED != 0 {
+		p.mapsShared = true
+	}
+	if flags&unix.MAP_ANONYMOUS != 0 {
+		if prot&unix.PROT_EXEC != 0 {
+			t.books.anonymousExec++
+		}
+		return
+	}
+	var what uint32
+	if prot&unix.PROT_EXEC != 0 {
+		what |= audit.MappedExec
+		if prot&unix.PROT_WRITE != 0 {
+			t.books.anonymousExec++
+		}
+	}
+	f := t.file(th.tid, fd)
+	if !f.ok {
+		return
+	}
+	if flags&unix.MAP_SHARED != 0 {
+		var link unix.Stat_t
+		// The link's own mode tells what the descriptor is open for.
+		if unix.Lstat(fdPath(th.tid, fd), &link) == nil && link.Mode&0o200 != 0 {
+			what |= audit.MappedShared
+		}
+	}
+	if what == 0 {
+		return
+	}
+	key := foldKey{process: p.id, op: audit.OpMmap, dev: f.stat.Dev, ino: f.stat.Ino, mode: what, name: f.name}
+	if t.folds.again(key, 0) {
+		t.books.folded++
+		return
+	}
+	t.begin(th, audit.RecordMap, audit.OpMmap)
+	audit.SetBody(&t.rec, audit.WireFile{Ino: f.stat.Ino, IMode: f.stat.Mode, CallFlags: what})
+	t.putPlace(p, 0, f.place)
+	t.folds.add(t, key, t.send())
+}
+
+// protected counts memory that is made executable though no file is behind it,
+// or that can be written to.
+func (t *tracer) protected(th *thread, c *call, result int64) {
+	if result < 0 || c.args[2]&unix.PROT_EXEC == 0 {
+		return
+	}
+	if c.args[2]&unix.PROT_WRITE != 0 || !mapsFile(th.tid, c.args[0]) {
+		t.books.anonymousExec++
+	}
+}
+
+// exec
+
+func (t *tracer) leavesExec(th *thread, c *call, result int64) {
+	if result >= 0 {
+		return // the stop at the exec has told it
+	}
+	t.settle(th, c)
+	t.begin(th, audit.RecordExecFailed, audit.OpExec)
+	t.rec.Head.Err = int32(result)
+	t.putName(th.process, 0, &c.names[0])
+	argv, flags := t.argvAt(th, c, c.arg(c.Path[0]+1))
+	t.rec.Segment(2, argv, flags)
+	t.send()
+}
+
+// What is read of the arguments of an exec that failed.
+const (
+	failedArgs  = 64
+	failedBytes = 16 << 10
+)
+
+func (t *tracer) argvAt(th *thread, c *call, at uint64) (argv []byte, flags uint16) {
+	size := uint64(c.abi.word())
+	for i := range uint64(failedArgs + 1) {
+		if at == 0 {
+			return argv, flags
+		}
+		p, ok := c.abi.words(th.tid, at+i*size, 1)
+		if !ok {
+			return argv, flags | audit.SegUnreadable
+		}
+		if p[0] == 0 {
+			return argv, flags
+		}
+		if i == failedArgs || len(argv) > failedBytes {
+			break
+		}
+		s, whole := text(th.tid, p[0], t.buf[:])
+		argv = append(append(argv, s...), 0)
+		if !whole {
+			flags |= audit.SegCut
+		}
+	}
+	return argv, flags | audit.SegCut
+}
+
+// auxv reads an entry of the vector that the kernel gave the new image.
+func auxv(data []byte, wide bool, kind uint64) uint64 {
+	for len(data) >= 16 && wide || len(data) >= 8 && !wide {
+		var k, v uint64
+		if wide {
+			k, v, data = binary.LittleEndian.Uint64(data), binary.LittleEndian.Uint64(data[8:]), data[16:]
+		} else {
+			k, v, data = uint64(binary.LittleEndian.Uint32(data)), uint64(binary.LittleEndian.Uint32(data[4:])), data[8:]
+		}
+		if k == kind {
+			return v
+		}
+	}
+	return 0
+}

@@ -1,0 +1,92 @@
+//go:build linux && (amd64 || arm64)
+
+package ptrace
+
+import "glasshouse/audit"
+
+// folds counts what repeats, instead of telling it again: the second open of a
+// file by a process is a number.
+type folds struct {
+	known map[foldKey]*fold
+	of    map[audit.ProcessID][]*fold
+}
+
+// foldKey is what makes two events alike.
+type foldKey struct {
+	process audit.ProcessID
+	op      audit.Op
+	dev     uint64
+	ino     uint64
+	mode    uint32
+	flags   uint32
+	name    string
+}
+
+type fold struct {
+	key          foldKey
+	id           uint64
+	count, bytes uint64
+	last         uint64 // of bytes, ns since boot
+}
+
+// foldsMax bounds the memory: beyond it what repeats is told again.
+const foldsMax = 1 << 16
+
+// again counts a repeat of what was told, and reports whether it was.
+func (f *folds) again(key foldKey, bytes uint64) bool {
+	have := f.known[key]
+	if have == nil {
+		return false
+	}
+	have.count++
+	have.bytes += bytes
+	if bytes > 0 {
+		have.last = bootTime()
+	}
+	return true
+}
+
+// add notes what has been told by the record of that number.
+func (f *folds) add(t *tracer, key foldKey, seq uint64) {
+	if len(f.known) >= foldsMax {
+		f.flush(t)
+	}
+	if f.known == nil {
+		f.known, f.of = map[foldKey]*fold{}, map[audit.ProcessID][]*fold{}
+	}
+	one := &fold{key: key, id: seq + 1} // see repeatID of package audit; the stream is 0
+	f.known[key] = one
+	f.of[key.process] = append(f.of[key.process], one)
+}
+
+// end tells the counts of a process that has ended.
+func (f *folds) end(t *tracer, p *process) {
+	for _, one := range f.of[p.id] {
+		f.tell(t, one)
+		delete(f.known, one.key)
+	}
+	delete(f.of, p.id)
+}
+
+// flush tells all counts.
+func (f *folds) flush(t *tracer) {
+	for _, some := range f.of {
+		for _, one := range some {
+			f.tell(t, one)
+		}
+	}
+	clear(f.known)
+	clear(f.of)
+}
+
+func (f *folds) tell(t *tracer, one *fold) {
+	if one.count == 0 {
+		return
+	}
+	t.beginFor(one.key.process, int(one.key.process.PID), audit.RecordAgain, one.key.op)
+	t.rec.Head.Again = audit.WireAgain{ID: one.id, Count: one.count, Bytes: one.bytes, Last: one.last}
+	if one.key.mode&fmodeWrite == 0 || one.key.op != audit.OpMove {
+		t.rec.Head.Again.Last = 0
+	}
+	t.send()
+}

@@ -1,0 +1,140 @@
+//go:build linux && (amd64 || arm64)
+
+package ptrace
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// tracerName is argv[0] of a tracer: the same program again, which becomes one
+// before its main begins. So every program that can record has one at hand.
+const tracerName = "glasshouse-tracer"
+
+// The descriptors of a tracer.
+const (
+	tracerOrders  = 0 // from the recorder; ends with it
+	tracerRecords = 1 // to the recorder
+)
+
+// killing is the argument of a tracer with which the command ends if the
+// recorder does.
+const killing = "kill"
+
+func init() {
+	if len(os.Args) == 2 && os.Args[0] == tracerName {
+		os.Exit(serve(os.Args[1] == killing))
+	}
+}
+
+// serve is the life of a tracer.
+func serve(kill bool) int {
+	// The signals of a terminal are not for it, nor is that of a pipe that
+	// nobody reads from.
+	signal.Ignore(unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGPIPE)
+	ignored := make(chan os.Signal, 1)
+	signal.Notify(ignored, wakeSignal)
+	pipe := newSender(os.NewFile(tracerRecords, "records"))
+	err := breakOff(wakeSignal)
+	wake := lock()
+	orders := make(chan order)
+	t := &tracer{pipe: pipe, orders: orders, threads: map[int]*thread{}, early: map[int]unix.WaitStatus{}, options: traceOptions}
+	if kill {
+		t.options |= unix.PTRACE_O_EXITKILL
+	}
+	if err == nil {
+		err = try()
+	}
+	pipe.answer(err)
+	if err != nil {
+		return 1
+	}
+	go func() {
+		lines := bufio.NewScanner(os.NewFile(tracerOrders, "orders"))
+		pass := func(o order) {
+			t.ordered.Store(true)
+			for {
+				select {
+				case orders <- o:
+					return
+				case <-time.After(wakeAfter):
+					t.ordered.Store(true)
+					wake()
+				}
+			}
+		}
+		for lines.Scan() {
+			var o order
+			if json.Unmarshal(lines.Bytes(), &o) == nil {
+				if o.Stop {
+					t.ended.Store(true)
+				}
+				pass(o)
+			}
+		}
+		if kill && !t.ended.Load() {
+			os.Exit(1) // and the kernel ends the traced
+		}
+		pass(order{Left: true})
+	}()
+	if err := t.follow(); err != nil {
+		fmt.Fprintln(os.Stderr, "glasshouse: tracer:", err)
+		return 1
+	}
+	return 0
+}
+
+// try traces a process as a run would, to find out whether that is allowed.
+func try() error {
+	pid, err := forkIdle()
+	if err != nil {
+		return fmt.Errorf("start a process to trace: %w", err)
+	}
+	defer func() {
+		_ = unix.Kill(pid, unix.SIGKILL)
+		_, _ = wait(pid, nil, unix.WALL)
+	}()
+	if err := ptrace(unix.PTRACE_SEIZE, pid, 0, traceOptions); err != nil {
+		return fmt.Errorf("trace a process: %w", err)
+	}
+	return seccompAvailable()
+}
+
+// forkIdle makes a process that waits to be killed. It must not do anything
+// that needs Go's runtime: only this thread is forked.
+//
+//go:norace
+//go:nosplit
+func forkIdle() (int, error) {
+	pid, _, errno := syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	if pid == 0 {
+		for {
+			syscall.RawSyscall6(sysPause, 0, 0, 0, 0, 0, 0)
+		}
+	}
+	return int(pid), nil
+}
+
+// seccompAvailable tells whether a filter can stop a call for a tracer.
+func seccompAvailable() error {
+	action := uint32(unix.SECCOMP_RET_TRACE)
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_GET_ACTION_AVAIL, 0, uintptr(unsafe.Pointer(&action)))
+	if errno != 0 {
+		return fmt.Errorf("filter system calls: %w", errno)
+	}
+	return nil
+}
+
+// sysPause waits for a signal: ppoll of nothing, which all machines have.
+const sysPause = unix.SYS_PPOLL

@@ -1,0 +1,82 @@
+//go:build linux && (amd64 || arm64)
+
+package ptrace
+
+import (
+	"bytes"
+	"encoding/binary"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// memory reads that of a thread. It returns how many bytes could be read.
+func memory(tid int, at uint64, to []byte) int {
+	if len(to) == 0 || at == 0 {
+		return 0
+	}
+	local := []unix.Iovec{{Base: &to[0], Len: uint64(len(to))}}
+	remote := []unix.RemoteIovec{{Base: uintptr(at), Len: len(to)}}
+	n, err := unix.ProcessVMReadv(tid, local, remote, 0)
+	if err == nil {
+		return n
+	}
+	if err != unix.EPERM && err != unix.ENOSYS {
+		return 0
+	}
+	// A container may refuse that call and not this file.
+	f, err := os.Open(procPath(tid, "mem"))
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	n, _ = f.ReadAt(to, int64(at)) // a part is an answer, too
+	return n
+}
+
+const pageSize = 4096 // no page is smaller
+
+// text reads a string that a NUL ends into buf. It is not whole if it is longer
+// than buf, or if its memory ends before.
+func text(tid int, at uint64, buf []byte) (s []byte, whole bool) {
+	n := 0
+	for n < len(buf) {
+		// Names are short, and what lies on the next page may be nowhere.
+		some := min(256, len(buf)-n, int(pageSize-(at+uint64(n))%pageSize))
+		got := memory(tid, at+uint64(n), buf[n:n+some])
+		if i := bytes.IndexByte(buf[n:n+got], 0); i >= 0 {
+			return buf[:n+i], true
+		}
+		n += got
+		if got < some {
+			break
+		}
+	}
+	return buf[:n], false
+}
+
+// words reads numbers of the ABI's width.
+func (a *abi) words(tid int, at uint64, n int) ([]uint64, bool) {
+	size := a.word()
+	data := make([]byte, n*size)
+	if memory(tid, at, data) < len(data) {
+		return make([]uint64, n), false
+	}
+	words := make([]uint64, n)
+	for i := range words {
+		if a.wide {
+			words[i] = binary.LittleEndian.Uint64(data[i*8:])
+		} else {
+			words[i] = uint64(binary.LittleEndian.Uint32(data[i*4:]))
+		}
+	}
+	return words, true
+}
+
+// word is the size of a pointer.
+func (a *abi) word() int {
+	if a.wide {
+		return 8
+	}
+	return 4
+}

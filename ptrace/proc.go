@@ -1,0 +1,157 @@
+//go:build linux && (amd64 || arm64)
+
+package ptrace
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"glasshouse/internal/procfs"
+)
+
+// pathMax is PATH_MAX, and what /proc says of a longer one.
+const pathMax = 4096
+
+// The types of kcmp(2), from include/uapi/linux/kcmp.h.
+const (
+	kcmpVM    = 1
+	kcmpFiles = 2
+	kcmpFS    = 3
+)
+
+// same tells whether two processes share something; if it cannot be known they
+// might.
+func same(a, b, what int) bool {
+	n, _, errno := unix.Syscall6(unix.SYS_KCMP, uintptr(a), uintptr(b), uintptr(what), 0, 0, 0)
+	return errno != 0 || n == 0
+}
+
+func startTicks(pid int) (uint64, bool) {
+	stat, err := procfs.ReadStat(pid)
+	return stat.Start, err == nil
+}
+
+// isThread tells whether a new thread belongs to that process.
+func isThread(pid, tid int) bool {
+	return unix.Access("/proc/"+strconv.Itoa(pid)+"/task/"+strconv.Itoa(tid), unix.F_OK) == nil
+}
+
+// procPath is a path below /proc/TID.
+func procPath(tid int, what string) string { return "/proc/" + strconv.Itoa(tid) + "/" + what }
+
+// fdPath is that of a descriptor's link.
+func fdPath(tid, fd int) string { return "/proc/" + strconv.Itoa(tid) + "/fd/" + strconv.Itoa(fd) }
+
+// place is where the kernel says that something is.
+type place struct {
+	name    string // "" if it could not be read
+	deleted bool
+	// detached is in no tree of folders: a pipe, a socket, a memfd.
+	detached bool
+}
+
+// readPlace reads a link of /proc. A file that has no name any more has one
+// that says so, as a file with a name of that end has: links tells how many
+// names there are.
+func (t *tracer) readPlace(link string, links func() (uint32, bool)) place {
+	n, err := unix.Readlink(link, t.buf[:])
+	if err != nil || n <= 0 {
+		return place{}
+	}
+	name := string(t.buf[:n])
+	if name[0] != '/' {
+		if rest, ok := strings.CutPrefix(name, "(unreachable)"); ok {
+			return place{name: rest}
+		}
+		return place{name: name, detached: true}
+	}
+	const gone = " (deleted)"
+	if rest, ok := strings.CutSuffix(name, gone); ok {
+		if count, known := links(); known && count == 0 {
+			return place{name: rest, deleted: true, detached: strings.HasPrefix(rest, "/memfd:")}
+		}
+	}
+	return place{name: name}
+}
+
+// file is what is known of an open file.
+type file struct {
+	place
+	stat unix.Stat_t
+	ok   bool
+}
+
+func (t *tracer) file(tid, fd int) file {
+	var f file
+	link := fdPath(tid, fd)
+	if unix.Stat(link, &f.stat) != nil {
+		return f
+	}
+	f.place = t.readPlace(link, func() (uint32, bool) { return uint32(f.stat.Nlink), true })
+	f.ok = f.name != ""
+	return f
+}
+
+// folder is the path of a folder that names are relative to.
+func (t *tracer) folder(link string) place {
+	return t.readPlace(link, func() (uint32, bool) {
+		var st unix.Stat_t
+		err := unix.Stat(link, &st)
+		return uint32(st.Nlink), err == nil
+	})
+}
+
+// look finds out what namespace and root folder a process has.
+func (p *process) look(tid int) {
+	p.root = "/"
+	var own, its unix.Stat_t
+	if unix.Stat("/proc/self/ns/mnt", &own) == nil && unix.Stat(procPath(tid, "ns/mnt"), &its) == nil {
+		p.otherNS = own.Ino != its.Ino || own.Dev != its.Dev
+	}
+	if root, err := os.Readlink(procPath(tid, "root")); err == nil {
+		p.root = root
+	}
+}
+
+// usage is what a process has used in all.
+type usage struct {
+	cpu         uint64 // ns
+	maxRSS      uint64 // KiB
+	read, wrote uint64 // bytes, from and to storage
+}
+
+func usageOf(pid int) usage {
+	var u usage
+	// The process's own clock: include/linux/posix-timers.h, CPUCLOCK_SCHED.
+	var ts unix.Timespec
+	if unix.ClockGettime(int32(^pid<<3|2), &ts) == nil {
+		u.cpu = uint64(ts.Nano())
+	}
+	if data, err := os.ReadFile(procPath(pid, "status")); err == nil {
+		u.maxRSS = field(data, "VmHWM:")
+	}
+	if data, err := os.ReadFile(procPath(pid, "io")); err == nil {
+		u.read, u.wrote = field(data, "\nread_bytes:"), field(data, "\nwrite_bytes:")
+	}
+	return u
+}
+
+// field is the number behind a name; 0 if there is none.
+func field(data []byte, name string) uint64 {
+	_, rest, ok := bytes.Cut(data, []byte(name))
+	if !ok {
+		return 0
+	}
+	var n uint64
+	for _, c := range bytes.TrimLeft(rest, " \t") {
+		if c < '0' || c > '9' {
+			break
+		}
+		n = n*10 + uint64(c-'0')
+	}
+	return n
+}

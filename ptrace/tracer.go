@@ -1,0 +1,408 @@
+//go:build linux && (amd64 || arm64)
+
+package ptrace
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"glasshouse/audit"
+)
+
+// tracer follows the threads of a run. All its methods are called on one OS
+// thread, which is the one that the kernel takes for the tracer.
+type tracer struct {
+	pipe    *sender
+	orders  <-chan order
+	ordered atomic.Bool // there may be one
+	ended   atomic.Bool // the recorder has ended as it should
+	options int         // PTRACE_O_*
+
+	threads map[int]*thread
+	// Threads that stand in their first stop while the stop of whoever made
+	// them has not been seen.
+	early map[int]unix.WaitStatus
+	// passing: nothing is recorded any more; what is stopped goes on.
+	passing bool
+
+	books books
+	rec   audit.Record
+	buf   [pathMax]byte
+	argv  []byte
+	folds folds
+	open  map[uint64]bool // sockets of which it is not known whether they await somebody
+}
+
+// thread is a traced one.
+type thread struct {
+	tid     int
+	process *process
+	call    call // between entry and exit
+	inCall  bool
+	// swallow is a signal that the tracer sent by itself.
+	swallow unix.Signal
+}
+
+// process is the group of threads that share a number.
+type process struct {
+	id         audit.ProcessID
+	parent     audit.ProcessID // who made it
+	threads    int
+	memory     *shared
+	tables     *shared // of descriptors and folders
+	usage      usage
+	mapsShared bool   // memory with others, by mmap
+	otherNS    bool   // in another mount namespace than the recorder
+	root       string // its root folder; "/" mostly
+	dead       bool
+	pending    []pendingConnect
+}
+
+// shared counts the processes that have something together.
+type shared struct{ processes int }
+
+// memoryShared tells whether others could change what a thread has passed to
+// the kernel, and tablesShared whether they could change what its descriptors
+// and relative names stand for.
+func (p *process) memoryShared() bool {
+	return p.threads > 1 || p.memory.processes > 1 || p.mapsShared
+}
+
+func (p *process) tablesShared() bool { return p.threads > 1 || p.tables.processes > 1 }
+
+const traceOptions = unix.PTRACE_O_TRACESECCOMP | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK |
+	unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEEXEC | unix.PTRACE_O_TRACEEXIT | unix.PTRACE_O_TRACESYSGOOD
+
+// eventStop is PTRACE_EVENT_STOP: a group stop, or the first of a thread.
+const eventStop = unix.PTRACE_EVENT_STOP
+
+// follow traces until nobody is left, or an order to end comes while nobody is.
+func (t *tracer) follow() error {
+	for {
+		if t.ordered.CompareAndSwap(true, false) {
+			for more := true; more; {
+				select {
+				case o := <-t.orders:
+					if end, err := t.obey(o); end || err != nil {
+						return err
+					}
+				default:
+					more = false
+				}
+			}
+		}
+		var status unix.WaitStatus
+		tid, err := unix.Wait4(-1, &status, unix.WALL, nil)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.ECHILD:
+			if t.passing {
+				return nil
+			}
+			if end, err := t.obey(<-t.orders); end || err != nil {
+				return err
+			}
+			continue
+		case err != nil:
+			return fmt.Errorf("wait for the traced: %w", err)
+		}
+		t.changed(tid, status)
+	}
+}
+
+// changed deals with a change of a thread's state.
+func (t *tracer) changed(tid int, status unix.WaitStatus) {
+	th := t.threads[tid]
+	switch {
+	case status.Exited() || status.Signaled():
+		delete(t.early, tid)
+		if th != nil {
+			t.gone(th, status)
+		}
+	case !status.Stopped():
+	case th == nil:
+		t.early[tid] = status
+	default:
+		t.stopped(th, status)
+	}
+}
+
+func (t *tracer) stopped(th *thread, status unix.WaitStatus) {
+	signal := status.StopSignal()
+	switch event := int(status>>16) & 0xff; event {
+	case unix.PTRACE_EVENT_SECCOMP:
+		if !t.passing && t.enter(th) {
+			t.resume(th, unix.PTRACE_SYSCALL, 0)
+			return
+		}
+	case unix.PTRACE_EVENT_FORK, unix.PTRACE_EVENT_VFORK, unix.PTRACE_EVENT_CLONE:
+		t.forked(th, event)
+		if th.inCall {
+			t.resume(th, unix.PTRACE_SYSCALL, 0)
+			return
+		}
+	case unix.PTRACE_EVENT_EXEC:
+		t.executed(th)
+	case unix.PTRACE_EVENT_EXIT:
+		t.exiting(th)
+	case eventStop:
+		switch signal {
+		case unix.SIGSTOP, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU:
+			if th.swallow == 0 { // that of the beginning is the tracer's own affair
+				t.resume(th, unix.PTRACE_LISTEN, 0)
+				return
+			}
+		}
+	case 0:
+		switch signal {
+		case unix.SIGTRAP | 0x80:
+			if th.inCall {
+				th.inCall = false
+				if !t.passing {
+					t.leave(th)
+				}
+			}
+		case th.swallow:
+			th.swallow = 0
+		default:
+			t.resume(th, unix.PTRACE_CONT, signal)
+			return
+		}
+	}
+	t.resume(th, unix.PTRACE_CONT, 0)
+}
+
+// resume lets a thread go on. That it is gone by now, the next wait tells.
+func (t *tracer) resume(th *thread, request int, signal unix.Signal) {
+	_ = ptrace(request, th.tid, 0, uintptr(signal))
+}
+
+func message(tid int) (int, error) {
+	msg, err := unix.PtraceGetEventMsg(tid)
+	return int(msg), err
+}
+
+// seize begins to trace the command, which stands stopped behind its exec.
+func (t *tracer) seize(o order) error {
+	if err := ptrace(unix.PTRACE_SEIZE, o.Seize, 0, uintptr(t.options)); err != nil {
+		return fmt.Errorf("trace the command: %w", err)
+	}
+	p := &process{
+		parent: audit.ProcessID{PID: int32(o.ParentPID), Start: o.ParentStart}, threads: 1,
+		memory: &shared{1}, tables: &shared{1},
+	}
+	th := &thread{tid: o.Seize, process: p, swallow: unix.SIGCONT}
+	t.threads[o.Seize] = th
+	p.id = audit.ProcessID{PID: int32(o.Seize), Start: t.startOf(o.Seize)}
+	p.look(o.Seize)
+	// The stop that the command stands in.
+	var status unix.WaitStatus
+	if _, err := wait(o.Seize, &status, unix.WALL); err != nil {
+		return fmt.Errorf("wait for the command: %w", err)
+	}
+	if !status.Stopped() {
+		t.changed(o.Seize, status)
+		return nil
+	}
+	t.tellFork(p, th.tid)
+	t.tellExec(th)
+	if err := unix.Kill(o.Seize, unix.SIGCONT); err != nil {
+		return fmt.Errorf("let the command go on: %w", err)
+	}
+	t.stopped(th, status)
+	return nil
+}
+
+// startOf is when a process began. The kernel tells hundredths of a second; the
+// order within one is that in which they were seen.
+func (t *tracer) startOf(pid int) uint64 {
+	now := bootTime()
+	ticks, ok := startTicks(pid)
+	if !ok {
+		return now
+	}
+	const tick = 10_000_000
+	if first := ticks * tick; now >= first+tick {
+		return first + tick - 1
+	}
+	return now
+}
+
+func bootTime() uint64 {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) // cannot fail
+	return uint64(ts.Nano())
+}
+
+// forked has a new thread, or a process with its first one.
+func (t *tracer) forked(th *thread, event int) {
+	tid, err := message(th.tid)
+	if err != nil {
+		return // killed meanwhile
+	}
+	p, maker := th.process, th.process
+	switch {
+	case event == unix.PTRACE_EVENT_CLONE && isThread(int(p.id.PID), tid):
+		p.threads++
+	default:
+		p = &process{
+			id: audit.ProcessID{PID: int32(tid), Start: t.startOf(tid)}, parent: maker.id, threads: 1,
+			memory: &shared{1}, tables: &shared{1}, otherNS: maker.otherNS, root: maker.root,
+		}
+		p.mapsShared = maker.mapsShared
+		// Who calls vfork stands still until the memory is given back.
+		alone := event == unix.PTRACE_EVENT_VFORK && !maker.memoryShared()
+		if event != unix.PTRACE_EVENT_FORK {
+			if !alone && same(th.tid, tid, kcmpVM) {
+				p.memory = maker.memory
+				p.memory.processes++
+			}
+			if same(th.tid, tid, kcmpFiles) || same(th.tid, tid, kcmpFS) {
+				p.tables = maker.tables
+				p.tables.processes++
+			}
+			if event == unix.PTRACE_EVENT_CLONE {
+				p.look(tid)
+			}
+		}
+		if !t.passing {
+			t.tellFork(p, th.tid)
+		}
+	}
+	child := &thread{tid: tid, process: p}
+	t.threads[tid] = child
+	if status, ok := t.early[tid]; ok {
+		delete(t.early, tid)
+		t.stopped(child, status)
+	}
+}
+
+// executed has one thread left of the process, under the process's number.
+func (t *tracer) executed(th *thread) {
+	p := th.process
+	former, err := message(th.tid)
+	if err == nil && former != th.tid {
+		// th is what the leader's number stood for; the caller has it now.
+		delete(t.threads, former)
+	}
+	for tid, other := range t.threads {
+		if other.process == p && tid != th.tid {
+			delete(t.threads, tid)
+		}
+	}
+	p.threads, p.mapsShared = 1, false
+	th.inCall = false
+	p.memory = leaveShared(p.memory)
+	if p.tables.processes > 1 {
+		p.tables = leaveShared(p.tables)
+	}
+	if !t.passing {
+		t.tellExec(th)
+	}
+}
+
+func leaveShared(s *shared) *shared {
+	s.processes--
+	return &shared{1}
+}
+
+// exiting is a thread's last stop, where it still has what it had.
+func (t *tracer) exiting(th *thread) {
+	p := th.process
+	if t.passing || p.threads > 1 {
+		return
+	}
+	t.outcomes(th)
+	p.usage = usageOf(int(p.id.PID))
+}
+
+// gone is a thread that has ended; the leader's end is the process's.
+func (t *tracer) gone(th *thread, status unix.WaitStatus) {
+	delete(t.threads, th.tid)
+	p := th.process
+	p.threads--
+	if int(p.id.PID) != th.tid || p.dead {
+		return
+	}
+	p.dead = true
+	p.memory.processes--
+	p.tables.processes--
+	if !t.passing {
+		t.tellExit(p, status)
+	}
+}
+
+// obey does what the recorder wants. It reports whether there is nothing to do
+// after that.
+func (t *tracer) obey(o order) (end bool, err error) {
+	switch {
+	case o.Seize != 0:
+		t.pipe.answer(t.seize(o))
+	case o.Stop:
+		if !t.passing {
+			t.finish()
+			t.passing = true
+		}
+		return len(t.threads) == 0, nil
+	case o.Left: // the recorder is gone
+		t.passing = true
+		return len(t.threads) == 0, nil
+	}
+	return false, nil
+}
+
+// finish tells what is left to tell, and sends the books.
+func (t *tracer) finish() {
+	for _, th := range t.threads {
+		if len(th.process.pending) > 0 {
+			t.outcomes(th)
+		}
+	}
+	t.folds.flush(t)
+	t.pipe.books(t.books.summary())
+}
+
+// lock keeps the calling goroutine on a thread of its own, and returns a
+// function that wakes that from a wait.
+func lock() (wake func()) {
+	runtime.LockOSThread()
+	pid, tid := os.Getpid(), unix.Gettid()
+	return func() { _ = unix.Tgkill(pid, tid, wakeSignal) }
+}
+
+// wakeSignal breaks off a wait. Go's own handler stays, but a call that it
+// interrupts is not begun again.
+const wakeSignal = unix.SIGUSR1
+
+// sigaction is struct sigaction of the kernel; arm64 has no restorer but the
+// room for it.
+type sigaction struct {
+	handler  uintptr
+	flags    uint64
+	restorer uintptr
+	mask     uint64
+}
+
+// breakOff clears SA_RESTART of the signal.
+func breakOff(signal unix.Signal) error {
+	const restart = 0x10000000
+	var act sigaction
+	if _, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(signal), 0, uintptr(unsafe.Pointer(&act)), 8, 0, 0); errno != 0 {
+		return errno
+	}
+	act.flags &^= restart
+	if _, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(signal), uintptr(unsafe.Pointer(&act)), 0, 8, 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// wakeAfter is how long an order may wait for the tracer to see it.
+const wakeAfter = time.Millisecond

@@ -1,0 +1,129 @@
+//go:build linux && (amd64 || arm64)
+
+package ptrace
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"glasshouse/audit"
+)
+
+// An order is what the recorder wants of the tracer: a line of JSON.
+type order struct {
+	// Seize: trace this process, which stands stopped behind its exec.
+	Seize       int    `json:",omitempty"`
+	ParentPID   int    `json:",omitempty"` // the recorder
+	ParentStart uint64 `json:",omitempty"`
+	// Stop: send the books, and record no more.
+	Stop bool `json:",omitempty"`
+	// Left: there is no recorder any more.
+	Left bool `json:"-"`
+}
+
+// The kinds of frames that the tracer sends: the kind, a length of four bytes,
+// and so much.
+const (
+	frameRecord = 'r' // one record
+	frameAnswer = 'a' // to Seize, and at the start: an error's text, empty if there is none
+	frameBooks  = 'b' // audit.Summary in JSON
+)
+
+// frameMax is more than any record takes.
+const frameMax = 16 << 20
+
+// sender sends frames.
+type sender struct {
+	mu   sync.Mutex
+	w    *bufio.Writer
+	buf  []byte
+	gone bool // nobody reads any more
+}
+
+// flushPause is how long a record may wait for others.
+const flushPause = 20 * time.Millisecond
+
+func newSender(w io.Writer) *sender {
+	s := &sender{w: bufio.NewWriterSize(w, 64<<10)}
+	go func() {
+		for range time.Tick(flushPause) {
+			s.mu.Lock()
+			s.flush()
+			s.mu.Unlock()
+		}
+	}()
+	return s
+}
+
+func (s *sender) flush() {
+	if s.w.Buffered() > 0 && !s.gone {
+		s.gone = s.w.Flush() != nil
+	}
+}
+
+// record sends a record. It waits for the recorder if that lags behind, and the
+// traced thread, which stands still, with it.
+func (s *sender) record(r *audit.Record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.buf = r.AppendFramed(append(s.buf[:0], frameRecord))
+	s.write(s.buf)
+}
+
+func (s *sender) write(b []byte) {
+	if s.gone {
+		return
+	}
+	if _, err := s.w.Write(b); err != nil {
+		s.gone = true
+	}
+}
+
+// frame sends a frame at once.
+func (s *sender) frame(kind byte, data []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.write(append(binary.LittleEndian.AppendUint32([]byte{kind}, uint32(len(data))), data...))
+	s.flush()
+}
+
+func (s *sender) answer(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	s.frame(frameAnswer, []byte(text))
+}
+
+func (s *sender) books(sum audit.Summary) {
+	data, err := json.Marshal(sum)
+	if err != nil {
+		panic(err) // it holds nothing that JSON cannot say
+	}
+	s.frame(frameBooks, data)
+}
+
+// readFrame reads a frame into buf, which it may replace.
+func readFrame(r *bufio.Reader, buf *[]byte) (kind byte, data []byte, err error) {
+	var head [5]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return 0, nil, err
+	}
+	size := binary.LittleEndian.Uint32(head[1:])
+	if size > frameMax {
+		return 0, nil, fmt.Errorf("a frame of %d bytes", size)
+	}
+	if uint32(cap(*buf)) < size {
+		*buf = make([]byte, size)
+	}
+	data = (*buf)[:size]
+	if _, err := io.ReadFull(r, data); err != nil {
+		return 0, nil, fmt.Errorf("a frame that is not whole: %w", err)
+	}
+	return head[0], data, nil
+}
