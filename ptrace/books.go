@@ -25,6 +25,8 @@ type books struct {
 	rawSockets    uint64
 	sharedArgs    uint64
 	rings         uint64
+	filters       uint64
+	exchangeable  uint64
 	unread        uint64
 }
 
@@ -69,6 +71,8 @@ func (b *books) summary() audit.Summary {
 	gap(receipt.GapDescriptors, "messages over unix sockets came with descriptors; whom received sockets reach is not told", b.descriptors)
 	gap(receipt.GapRawSocket, "sockets that see packets meant for others", b.rawSockets)
 	gap(receipt.GapRaced, "32-bit calls whose arguments lay in memory that others could write to", b.sharedArgs)
+	gap(receipt.GapRaced, "reads and writes whose descriptor another thread could have exchanged before it was looked at", b.exchangeable)
+	gap(receipt.GapAnswered, "seccomp filters were installed: calls that these answer in the kernel's place are not seen", b.filters)
 	gap(receipt.GapIOUring, "rings were set up: what is done through them cannot be seen from here", b.rings)
 	gap(receipt.GapNotRecorded, "recvmmsg: messages beyond those that were looked at", b.unread)
 	return s

@@ -32,14 +32,12 @@ func infoOf(tid int) (callInfo, bool) {
 // call is one that a thread is in.
 type call struct {
 	watched
-	abi   *abi
-	args  [6]uint64
-	names [2]name
-	fresh bool // an open that may make the file: there was none at the entry
-	addr  address
-	// file is that behind the descriptor that the call works on, where another
-	// thread could exchange it.
-	file place
+	abi    *abi
+	args   [6]uint64
+	names  [2]name
+	fresh  bool // an open that may make the file: there was none at the entry
+	inRoot bool // an open that takes the folder for the root folder
+	addr   address
 }
 
 // arg is argument n, counted from 1; 0 for none.
@@ -92,6 +90,13 @@ func (t *tracer) enter(th *thread) bool {
 		return false
 	}
 	th.inCall = true
+	switch c.name {
+	case "umount", "umount2", "open_tree", "open_tree_attr", "fsmount", "pivot_root", "move_mount":
+		t.detaching = true
+	case "clone", "clone3":
+		t.entersClone(th, c)
+		return false
+	}
 	if c.Path[0] != 0 {
 		t.readNames(th, c)
 	}
@@ -180,7 +185,7 @@ func (t *tracer) leave(th *thread) {
 	case audit.OpMmap:
 		t.mapped(th, c, result)
 	case audit.OpMprotect:
-		t.protected(th, c, result)
+		t.protected(c, result)
 	case audit.OpIoctl:
 		if result >= 0 {
 			c.Op, c.FD = audit.OpFlags, 1
@@ -223,7 +228,36 @@ func (t *tracer) leavesOther(th *thread, c *call, result int64) {
 		th.process.look(th.tid)
 	case "io_uring_setup":
 		t.books.rings++
+	case "personality":
+		const readImpliesExec = 0x0400000
+		if c.args[0] != 0xffffffff && c.args[0]&readImpliesExec != 0 {
+			t.books.anonymousExec++
+		}
+	case "seccomp", "prctl":
+		t.books.filters++
 	}
+}
+
+// entersClone sees to it that the new task is traced: there is a flag against
+// that, and without a tracer the filter would refuse its calls.
+func (t *tracer) entersClone(th *thread, c *call) {
+	th.inCall = false
+	const untraced = 0x00800000
+	if c.name == "clone" {
+		th.newMounts = c.args[0]&unix.CLONE_NEWNS != 0
+		setArg(th.tid, c.abi, 0, c.args[0]&^untraced)
+		return
+	}
+	var flags [8]byte // the first of struct clone_args
+	if memory(th.tid, c.args[0], flags[:]) < len(flags) {
+		return
+	}
+	th.newMounts = flags[2]&(unix.CLONE_NEWNS>>16) != 0
+	if flags[2]&(untraced>>16) == 0 {
+		return
+	}
+	flags[2] &^= untraced >> 16
+	_, _ = unix.PtracePokeData(th.tid, uintptr(c.args[0]), flags[:]) // else it fails as it will
 }
 
 // uint32At reads a number; 0 if it cannot be read.

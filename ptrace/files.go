@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -40,6 +41,8 @@ func (t *tracer) readNames(th *thread, c *call) {
 		}
 		if th.process.memoryShared() {
 			n.flags |= audit.SegShared
+		} else if th.process.tablesShared() {
+			n.flags |= audit.SegRaced // of an open that succeeds the file itself tells
 		}
 		if c.BaseEarly != 0 {
 			t.findBase(th, c, i)
@@ -55,6 +58,14 @@ func (t *tracer) findBase(th *thread, c *call, i int) {
 		dir = c.fd(c.Dir[i])
 	}
 	switch {
+	case c.inRoot:
+		n.link = procPath(th.tid, "cwd")
+		if dir != unix.AT_FDCWD {
+			n.link = fdPath(th.tid, dir)
+		}
+		n.base = t.folder(n.link)
+		n.root = true
+		return
 	case len(n.text) > 0 && n.text[0] == '/':
 		n.base, n.root, n.link = place{name: th.process.root}, true, ""
 		return
@@ -96,15 +107,15 @@ func (t *tracer) putPlace(p *process, i int, at place) {
 		return
 	case at.detached:
 		flags |= audit.SegDetached
-		if at.deleted {
-			flags |= audit.SegDeleted
-		}
 		// What is in no tree has one name.
 		t.rec.Segment(i, append([]byte(at.name), 0), flags)
 		return
 	}
 	if at.deleted {
 		flags |= audit.SegDeleted
+	}
+	if at.cut {
+		flags |= audit.SegCut
 	}
 	if p.otherNS {
 		flags |= audit.SegOtherNS
@@ -118,7 +129,11 @@ func (t *tracer) putName(p *process, i int, n *name) {
 	if n.raced {
 		t.rec.Head.Seg[2*i].Flags |= audit.SegRaced
 	}
-	t.rec.Root(2*i, n.base.name, p.root)
+	if n.root && n.link != "" { // it is a root for this call
+		t.rec.Root(2*i, n.base.name, n.base.name)
+	} else {
+		t.rec.Root(2*i, n.base.name, p.root)
+	}
 	t.rec.Segment(2*i+1, n.text, n.flags)
 }
 
@@ -138,6 +153,10 @@ func openFlags(tid int, c *call) uint32 {
 // entersOpen looks whether there is a file where the call may make one.
 func (t *tracer) entersOpen(th *thread, c *call) {
 	flags := openFlags(th.tid, c)
+	if c.FlagsAt != 0 { // struct open_how: flags, mode, resolve; of one size everywhere
+		how, ok := native.words(th.tid, c.arg(c.Flags), 3)
+		c.inRoot = ok && how[2]&unix.RESOLVE_IN_ROOT != 0
+	}
 	if flags&unix.O_CREAT == 0 || len(c.names[0].text) == 0 {
 		return
 	}
@@ -157,6 +176,11 @@ func (t *tracer) reach(th *thread, c *call, i int) string {
 		dir = c.fd(c.Dir[i])
 	}
 	switch {
+	case c.inRoot:
+		if dir == unix.AT_FDCWD {
+			return procPath(th.tid, "cwd") + "/" + text
+		}
+		return fdPath(th.tid, dir) + "/" + text
 	case text[0] == '/' && th.process.root == "/" && !th.process.otherNS:
 		return text
 	case text[0] == '/':
@@ -216,18 +240,24 @@ func (t *tracer) leavesOpen(th *thread, c *call, result int64) {
 	}
 }
 
-// agrees tells whether the path of an open file is the one that was asked for:
-// then it does not matter what another thread could have put there meanwhile.
+// agrees tells whether an open file is the one that was asked for: then it does
+// not matter what another thread could have put there meanwhile.
 func (t *tracer) agrees(th *thread, c *call, at place) bool {
 	n := &c.names[0]
-	if n.flags&(audit.SegUnreadable|audit.SegCut) != 0 {
+	if len(n.text) == 0 || n.flags&(audit.SegUnreadable|audit.SegCut) != 0 {
 		return false
 	}
 	if n.base == (place{}) {
 		t.findBase(th, c, 0)
 	}
-	target := audit.Target{Base: audit.Path{Name: n.base.name, Root: th.process.root}, Requested: string(n.text)}
-	return target.Name() == at.name
+	text := string(n.text)
+	for name, own := range map[string]string{"/proc/self/": procPath(int(th.process.id.PID), ""), "/proc/thread-self/": procPath(th.tid, "")} {
+		if rest, ok := strings.CutPrefix(text, name); ok {
+			text = own + rest
+		}
+	}
+	target := audit.Target{Base: audit.Path{Name: n.base.name, Root: th.process.root}, Requested: text}
+	return target.Name() == at.name || sameTarget(t.reach(th, c, 0), at.name)
 }
 
 // leavesNamed tells of a call on names, or on the file behind a descriptor.
@@ -240,6 +270,9 @@ func (t *tracer) leavesNamed(th *thread, c *call, result int64) {
 		}
 		t.begin(th, audit.RecordFileOp, c.Op)
 		t.putPlace(p, 0, f.place)
+		if p.tablesShared() {
+			t.rec.Head.Seg[0].Flags |= audit.SegRaced
+		}
 	} else {
 		t.settle(th, c)
 		t.begin(th, audit.RecordFileOp, c.Op)
@@ -264,7 +297,7 @@ func (t *tracer) leavesNamed(th *thread, c *call, result int64) {
 		t.rec.Head.Err = int32(result)
 		if c.Path[1] == 0 && c.Path[0] != 0 {
 			n := &c.names[0]
-			key := foldKey{p.id, audit.Op(t.rec.Head.Op), uint64(uint32(result)), 0, uint32(n.flags), 0, n.base.name + "\x00" + string(n.text)}
+			key := foldKey{p.id, audit.Op(t.rec.Head.Op), uint64(uint32(result)), 0, uint32(n.flags), rootFlag(n), n.base.name + "\x00" + string(n.text)}
 			if t.folds.again(key, 0) {
 				t.books.folded++
 				return
@@ -274,6 +307,13 @@ func (t *tracer) leavesNamed(th *thread, c *call, result int64) {
 		}
 	}
 	t.send()
+}
+
+func rootFlag(n *name) uint32 {
+	if n.root && n.link != "" {
+		return 1
+	}
+	return 0
 }
 
 // descriptorName is the file that a name such as /proc/self/fd/7 stands for,
@@ -325,6 +365,9 @@ func (t *tracer) movedOne(th *thread, c *call, fd int, result int64, written boo
 	if result <= 0 {
 		return
 	}
+	if p.tablesShared() {
+		t.books.exchangeable++
+	}
 	key := foldKey{process: p.id, op: audit.OpMove, dev: st.Dev, ino: st.Ino}
 	if written {
 		key.mode = fmodeWrite
@@ -362,10 +405,10 @@ func (t *tracer) mapped(th *thread, c *call, result int64) {
 	if result < 0 && result > -4096 {
 		return
 	}
-	if flags&unix.MAP_SHARED != 0 {
-		p.mapsShared = true
-	}
 	if flags&unix.MAP_ANONYMOUS != 0 {
+		if flags&unix.MAP_SHARED != 0 {
+			p.mapsShared = true
+		}
 		if prot&unix.PROT_EXEC != 0 {
 			t.books.anonymousExec++
 		}
@@ -387,6 +430,7 @@ func (t *tracer) mapped(th *thread, c *call, result int64) {
 		// The link's own mode tells what the descriptor is open for.
 		if unix.Lstat(fdPath(th.tid, fd), &link) == nil && link.Mode&0o200 != 0 {
 			what |= audit.MappedShared
+			p.mapsShared = true // not for reading alone: every program of the C library maps some cache so
 		}
 	}
 	if what == 0 {
@@ -400,16 +444,15 @@ func (t *tracer) mapped(th *thread, c *call, result int64) {
 	t.begin(th, audit.RecordMap, audit.OpMmap)
 	audit.SetBody(&t.rec, audit.WireFile{Ino: f.stat.Ino, IMode: f.stat.Mode, CallFlags: what})
 	t.putPlace(p, 0, f.place)
+	if p.tablesShared() {
+		t.rec.Head.Seg[0].Flags |= audit.SegRaced
+	}
 	t.folds.add(t, key, t.send())
 }
 
-// protected counts memory that is made executable though no file is behind it,
-// or that can be written to.
-func (t *tracer) protected(th *thread, c *call, result int64) {
-	if result < 0 || c.args[2]&unix.PROT_EXEC == 0 {
-		return
-	}
-	if c.args[2]&unix.PROT_WRITE != 0 || !mapsFile(th.tid, c.args[0]) {
+// protected counts memory that is made executable after it could be written to.
+func (t *tracer) protected(c *call, result int64) {
+	if result >= 0 && c.args[2]&unix.PROT_EXEC != 0 {
 		t.books.anonymousExec++
 	}
 }

@@ -66,11 +66,15 @@ func machine() (native, compat, x32 *abi) {
 func stops(name string, row calls.Call) bool {
 	switch row.Op {
 	case audit.OpNone:
-		return name == "socketcall" || name == "io_uring_setup" || audit.Unrecorded(name)
+		switch name {
+		case "socketcall", "io_uring_setup", "seccomp", "prctl", "personality":
+			return true
+		}
+		return audit.Unrecorded(name)
 	case audit.OpFork, audit.OpNoReturn, audit.OpClose, audit.OpShare:
 		// Forks and ends are told without; what a descriptor stands for is
 		// looked up each time.
-		return audit.Unrecorded(name)
+		return name == "clone" || name == "clone3" || audit.Unrecorded(name)
 	}
 	return true
 }
@@ -85,6 +89,10 @@ type condition struct {
 // conditions are those of calls that mostly do not matter; one has to hold.
 func conditions(w watched) []condition {
 	switch {
+	case w.name == "clone":
+		return []condition{{0, bpf.JumpBitsSet, unix.CLONE_UNTRACED | unix.CLONE_NEWNS}}
+	case w.name == "prctl":
+		return []condition{{0, bpf.JumpEqual, unix.PR_SET_SECCOMP}}
 	case w.Op == audit.OpMmap:
 		return []condition{{2, bpf.JumpBitsSet, unix.PROT_EXEC}, {3, bpf.JumpBitsSet, unix.MAP_SHARED}}
 	case w.Op == audit.OpMprotect:

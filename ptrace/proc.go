@@ -52,12 +52,12 @@ type place struct {
 	deleted bool
 	// detached is in no tree of folders: a pipe, a socket, a memfd.
 	detached bool
+	cut      bool // it is not all of the path
 }
 
-// readPlace reads a link of /proc. A file that has no name any more has one
-// that says so, as a file with a name of that end has: links tells how many
-// names there are.
-func (t *tracer) readPlace(link string, links func() (uint32, bool)) place {
+// readPlace reads a link of /proc. The kernel marks a file that has lost its
+// name, in a way in which a file can be called, too: then there is one.
+func (t *tracer) readPlace(link string) place {
 	n, err := unix.Readlink(link, t.buf[:])
 	if err != nil || n <= 0 {
 		return place{}
@@ -65,17 +65,45 @@ func (t *tracer) readPlace(link string, links func() (uint32, bool)) place {
 	name := string(t.buf[:n])
 	if name[0] != '/' {
 		if rest, ok := strings.CutPrefix(name, "(unreachable)"); ok {
-			return place{name: rest}
+			return place{name: rest, cut: true}
 		}
 		return place{name: name, detached: true}
 	}
-	const gone = " (deleted)"
-	if rest, ok := strings.CutSuffix(name, gone); ok {
-		if count, known := links(); known && count == 0 {
-			return place{name: rest, deleted: true, detached: strings.HasPrefix(rest, "/memfd:")}
+	if rest, ok := strings.CutSuffix(name, " (deleted)"); ok && !sameFile(name, link) {
+		if memfd, ok := strings.CutPrefix(rest, "/memfd:"); ok && !onRoot(link) {
+			return place{name: "memfd:" + memfd, detached: true}
 		}
+		return place{name: rest, deleted: true}
+	}
+	// A tree that is no longer mounted has paths like any other.
+	if t.detaching && !sameFile(name, link) && !sameFile(rootOf(link)+name, link) {
+		return place{name: name, cut: true}
 	}
 	return place{name: name}
+}
+
+// sameFile tells whether a path leads to the file behind a link.
+func sameFile(path, link string) bool {
+	var a, b unix.Stat_t
+	return unix.Lstat(path, &a) == nil && unix.Stat(link, &b) == nil && a.Dev == b.Dev && a.Ino == b.Ino
+}
+
+// sameTarget tells whether two paths lead to one file.
+func sameTarget(a, b string) bool {
+	var x, y unix.Stat_t
+	return unix.Stat(a, &x) == nil && unix.Lstat(b, &y) == nil && x.Dev == y.Dev && x.Ino == y.Ino
+}
+
+// rootOf is the root folder of the thread that a link of /proc belongs to.
+func rootOf(link string) string {
+	tid, _, _ := strings.Cut(strings.TrimPrefix(link, "/proc/"), "/")
+	return "/proc/" + tid + "/root"
+}
+
+// onRoot tells whether the file behind a link is in the file system of the root.
+func onRoot(link string) bool {
+	var a, b unix.Stat_t
+	return unix.Stat("/", &a) == nil && unix.Stat(link, &b) == nil && a.Dev == b.Dev
 }
 
 // file is what is known of an open file.
@@ -91,19 +119,13 @@ func (t *tracer) file(tid, fd int) file {
 	if unix.Stat(link, &f.stat) != nil {
 		return f
 	}
-	f.place = t.readPlace(link, func() (uint32, bool) { return uint32(f.stat.Nlink), true })
+	f.place = t.readPlace(link)
 	f.ok = f.name != ""
 	return f
 }
 
 // folder is the path of a folder that names are relative to.
-func (t *tracer) folder(link string) place {
-	return t.readPlace(link, func() (uint32, bool) {
-		var st unix.Stat_t
-		err := unix.Stat(link, &st)
-		return uint32(st.Nlink), err == nil
-	})
-}
+func (t *tracer) folder(link string) place { return t.readPlace(link) }
 
 // look finds out what namespace and root folder a process has.
 func (p *process) look(tid int) {

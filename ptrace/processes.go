@@ -5,7 +5,6 @@ package ptrace
 import (
 	"bufio"
 	"bytes"
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -194,23 +193,4 @@ func (t *tracer) tellExit(p *process, status unix.WaitStatus) {
 		ReadBytes: p.usage.read, WriteBytes: p.usage.wrote, Status: int32(status),
 	})
 	t.send()
-}
-
-// mapsFile tells whether the memory at an address has a file behind it that it
-// cannot differ from.
-func mapsFile(tid int, at uint64) bool {
-	f, err := os.Open(procPath(tid, "maps"))
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		var from, to, ino uint64
-		var perms, offset, dev string
-		if n, _ := fmt.Sscanf(lines.Text(), "%x-%x %s %s %s %d", &from, &to, &perms, &offset, &dev, &ino); n == 6 && from <= at && at < to {
-			return ino != 0
-		}
-	}
-	return false
 }

@@ -24,13 +24,18 @@ func (r *registers) abi() (*abi, []byte) {
 
 func (r *registers) prepare(a *abi, nr uint64, args []uint64) {
 	r.Rax, r.Orig_rax = nr, ^uint64(0) // -1: no call that a signal could begin again
-	at := []*uint64{&r.Rdi, &r.Rsi, &r.Rdx, &r.R10, &r.R8, &r.R9}
-	if a == compat {
-		at = []*uint64{&r.Rbx, &r.Rcx, &r.Rdx, &r.Rsi, &r.Rdi, &r.Rbp}
-	}
+	at := r.args(a)
 	for i, v := range args {
 		*at[i] = v
 	}
+}
+
+// args are the registers of a call's arguments.
+func (r *registers) args(a *abi) [6]*uint64 {
+	if a == compat {
+		return [6]*uint64{&r.Rbx, &r.Rcx, &r.Rdx, &r.Rsi, &r.Rdi, &r.Rbp}
+	}
+	return [6]*uint64{&r.Rdi, &r.Rsi, &r.Rdx, &r.R10, &r.R8, &r.R9}
 }
 
 func (r *registers) result(a *abi) int64 {
@@ -38,4 +43,14 @@ func (r *registers) result(a *abi) int64 {
 		return int64(int32(r.Rax))
 	}
 	return int64(r.Rax)
+}
+
+// setArg changes an argument of the call at whose entry a thread stands.
+func setArg(tid int, a *abi, i int, v uint64) {
+	var r registers
+	if r.get(tid) != nil {
+		return
+	}
+	*r.args(a)[i] = v
+	_ = r.set(tid)
 }

@@ -34,3 +34,12 @@ func (r *registers) prepare(_ *abi, nr uint64, args []uint64) {
 }
 
 func (r *registers) result(*abi) int64 { return int64(r.Regs[0]) }
+
+// setArg changes an argument of the call at whose entry a thread stands.
+func setArg(tid int, _ *abi, i int, v uint64) {
+	var r registers
+	if r.get(tid) == nil {
+		r.Regs[i] = v
+		_ = r.set(tid)
+	}
+}

@@ -284,11 +284,33 @@ func (t *tracer) putUnix(p *process, i int, a *address) bool {
 		return true
 	}
 	name, _, _ = bytes.Cut(name, []byte{0})
-	if name[0] != '/' {
-		return false
+	if name[0] == '/' {
+		t.putPlace(p, i, place{name: string(name)})
+		return true
 	}
-	t.putPlace(p, i, place{name: string(name)})
-	return true
+	// A relative name: the kernel keeps the file, and tells the name. Where it
+	// was bound the tracer has seen, if it was in this run.
+	at, ok := t.bindings[string(name)]
+	if ok {
+		t.putPlace(p, i, at)
+	}
+	return ok
+}
+
+// binding notes what a relative name of a unix socket stood for when one was
+// bound to it; the last counts.
+func (t *tracer) binding(th *thread, a *address) {
+	name, _, _ := bytes.Cut(a.data[2:max(2, a.len)], []byte{0})
+	if len(name) == 0 || name[0] == '/' {
+		return
+	}
+	const most = 1 << 12
+	if t.bindings == nil || len(t.bindings) >= most {
+		t.bindings = map[string]place{}
+	}
+	n := t.unixName(th, name)
+	target := audit.Target{Base: audit.Path{Name: n.base.name}, Requested: string(name)}
+	t.bindings[string(name)] = place{name: target.Name()}
 }
 
 // putUnixAsked sets the segments to a unix peer as the caller named it.
@@ -340,14 +362,9 @@ func (t *tracer) bound(th *thread, c *call, result int64) {
 	case s.family == unix.AF_UNIX:
 		own := s.own()
 		chosen = c.addr.len == 2
+		t.binding(th, &own)
 		t.begin(th, audit.RecordListen, audit.OpBind)
-		if !t.putUnix(th.process, 0, &own) && own.len > 2 {
-			// A relative name: the kernel keeps the file, and tells the name.
-			name, _, _ := bytes.Cut(own.data[2:own.len], []byte{0})
-			n := t.unixName(th, name)
-			target := audit.Target{Base: audit.Path{Name: n.base.name}, Requested: string(name)}
-			t.putPlace(th.process, 0, place{name: target.Name()})
-		}
+		t.putUnix(th.process, 0, &own)
 	case result < 0 || !s.udp():
 		return
 	default:
@@ -411,12 +428,7 @@ func (t *tracer) listens(th *thread, c *call, result int64) {
 	b := audit.WireNet{Family: s.family, Type: s.kind, Protocol: s.protocol}
 	own := s.own()
 	if s.family == unix.AF_UNIX {
-		if !t.putUnix(th.process, 0, &own) && own.len > 2 {
-			name, _, _ := bytes.Cut(own.data[2:own.len], []byte{0})
-			n := t.unixName(th, name)
-			target := audit.Target{Base: audit.Path{Name: n.base.name}, Requested: string(name)}
-			t.putPlace(th.process, 0, place{name: target.Name()})
-		}
+		t.putUnix(th.process, 0, &own)
 	} else if s.inet() {
 		own.into(&b)
 	}

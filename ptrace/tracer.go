@@ -30,13 +30,16 @@ type tracer struct {
 	early map[int]unix.WaitStatus
 	// passing: nothing is recorded any more; what is stopped goes on.
 	passing bool
+	// detaching: somebody may work in a tree that is no longer mounted.
+	detaching bool
 
-	books books
-	rec   audit.Record
-	buf   [pathMax]byte
-	argv  []byte
-	folds folds
-	open  map[uint64]bool // sockets of which it is not known whether they await somebody
+	books    books
+	rec      audit.Record
+	buf      [pathMax]byte
+	argv     []byte
+	folds    folds
+	bindings map[string]place // of unix sockets by their relative names
+	open     map[uint64]bool  // sockets of which it is not known whether they await somebody
 }
 
 // thread is a traced one.
@@ -47,6 +50,8 @@ type thread struct {
 	inCall  bool
 	// swallow is a signal that the tracer sent by itself.
 	swallow unix.Signal
+	// newMounts: it makes a process that gets a mount namespace of its own.
+	newMounts bool
 }
 
 // process is the group of threads that share a number.
@@ -259,18 +264,19 @@ func (t *tracer) forked(th *thread, event int) {
 		p.mapsShared = maker.mapsShared
 		// Who calls vfork stands still until the memory is given back.
 		alone := event == unix.PTRACE_EVENT_VFORK && !maker.memoryShared()
-		if event != unix.PTRACE_EVENT_FORK {
-			if !alone && same(th.tid, tid, kcmpVM) {
-				p.memory = maker.memory
-				p.memory.processes++
-			}
-			if same(th.tid, tid, kcmpFiles) || same(th.tid, tid, kcmpFS) {
-				p.tables = maker.tables
-				p.tables.processes++
-			}
-			if event == unix.PTRACE_EVENT_CLONE {
-				p.look(tid)
-			}
+		// Which event it is the flags of the clone do not decide, but the signal
+		// that it ends with.
+		if !alone && same(th.tid, tid, kcmpVM) {
+			p.memory = maker.memory
+			p.memory.processes++
+		}
+		if same(th.tid, tid, kcmpFiles) || same(th.tid, tid, kcmpFS) {
+			p.tables = maker.tables
+			p.tables.processes++
+		}
+		if th.newMounts {
+			p.look(tid)
+			th.newMounts = false
 		}
 		if !t.passing {
 			t.tellFork(p, th.tid)
@@ -288,12 +294,15 @@ func (t *tracer) forked(th *thread, event int) {
 func (t *tracer) executed(th *thread) {
 	p := th.process
 	former, err := message(th.tid)
-	if err == nil && former != th.tid {
+	if caller := t.threads[former]; err == nil && former != th.tid && caller != nil {
 		// th is what the leader's number stood for; the caller has it now.
+		caller.inCall = false
+		t.brokenOff(th)
 		delete(t.threads, former)
 	}
 	for tid, other := range t.threads {
 		if other.process == p && tid != th.tid {
+			t.brokenOff(other)
 			delete(t.threads, tid)
 		}
 	}
@@ -306,6 +315,14 @@ func (t *tracer) executed(th *thread) {
 	if !t.passing {
 		t.tellExec(th)
 	}
+}
+
+// brokenOff counts a call that a thread was in when it ended.
+func (t *tracer) brokenOff(th *thread) {
+	if th.inCall && interesting(th.call.Op) && th.call.Op != audit.OpExec {
+		t.books.interrupted++
+	}
+	th.inCall = false
 }
 
 func leaveShared(s *shared) *shared {
@@ -328,6 +345,7 @@ func (t *tracer) gone(th *thread, status unix.WaitStatus) {
 	delete(t.threads, th.tid)
 	p := th.process
 	p.threads--
+	t.brokenOff(th)
 	if int(p.id.PID) != th.tid || p.dead {
 		return
 	}

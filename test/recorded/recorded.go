@@ -6,11 +6,13 @@ package recorded
 
 import (
 	"bytes"
+	cmp_ "cmp"
 	"context"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,6 +23,7 @@ import (
 	"glasshouse/audit"
 	"glasshouse/backend/process"
 	"glasshouse/ebpf"
+	"glasshouse/ptrace"
 	"glasshouse/receipt"
 	"glasshouse/receipt/receipttest"
 	"glasshouse/runner"
@@ -52,7 +55,11 @@ func Run(t *testing.T, argv []string, opts ...Option) Recording {
 	for _, o := range opts {
 		o(&spec, &probes)
 	}
-	spec.Collector = ebpf.New(probes)
+	if Observe == "ptrace" {
+		spec.Collector = ptrace.New(ptrace.Options{})
+	} else {
+		spec.Collector = ebpf.New(probes)
+	}
 	r, err := runner.Run(context.Background(), spec)
 	if err != nil && r == nil {
 		t.Fatal(err)
@@ -61,8 +68,32 @@ func Run(t *testing.T, argv []string, opts ...Option) Recording {
 	if r.Outcome.ExitCode == failureCode {
 		t.Fatalf("the workload failed: %s", stderr.String())
 	}
+	standing(t, r)
 	return Recording{r, stdout.String()}
 }
+
+// standing takes out of a receipt what each that was made with ptrace says.
+func standing(t *testing.T, r *receipt.Receipt) {
+	t.Helper()
+	if Observe != "ptrace" || r.Observation.Mode != "ptrace" {
+		return
+	}
+	said := map[string]bool{receipt.GapPtrace: false, receipt.GapSyscalls: false}
+	r.Observation.Gaps = slices.DeleteFunc(r.Observation.Gaps, func(g receipt.Gap) bool {
+		_, always := said[g.Kind]
+		if always {
+			said[g.Kind] = true
+		}
+		return always
+	})
+	if !said[receipt.GapPtrace] || !said[receipt.GapSyscalls] {
+		t.Errorf("not said of a run under ptrace: %v", said)
+	}
+}
+
+// Observe is how the workloads are watched: ebpf, or what
+// GLASSHOUSE_TEST_OBSERVE says.
+var Observe = cmp_.Or(os.Getenv("GLASSHOUSE_TEST_OBSERVE"), "ebpf")
 
 // NeedProbes skips a test where this machine or user may not use eBPF, and
 // for no other reason. In CI everything must run.
@@ -91,7 +122,7 @@ func NeedRoot(t *testing.T) {
 func Complete(t *testing.T, r *receipt.Receipt) {
 	t.Helper()
 	o := r.Observation
-	if o.Mode != "ebpf" || !o.Complete || len(o.Events.Lost) != 0 || o.Events.Emitted != o.Events.Received || o.Events.Emitted == 0 {
+	if o.Mode != Observe || !o.Complete || len(o.Events.Lost) != 0 || o.Events.Emitted != o.Events.Received || o.Events.Emitted == 0 {
 		t.Errorf("observation %+v, reason %s", o, deref(o.Reason))
 	}
 }
