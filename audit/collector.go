@@ -124,6 +124,9 @@ type Sampler interface {
 // on.
 type ExecStopper interface {
 	StopsAtExec() bool // between Attach and Launch
+
+	// Stopped tells from within start which process stands there.
+	Stopped(pid int)
 }
 
 // Moder is implemented by collectors that are not ebpf.

@@ -38,6 +38,14 @@ type call struct {
 	fresh  bool // an open that may make the file: there was none at the entry
 	inRoot bool // an open that takes the folder for the root folder
 	addr   address
+	// followup: a second connect, to ask how the first went.
+	followup bool
+	// Of a descriptor that another thread could exchange meanwhile: what it
+	// stood for at the entry.
+	early   file
+	earlyFD int
+	raced   bool   // it stands for another now
+	sock    socket // to be closed at the exit; fd is 0 if there is none
 }
 
 // arg is argument n, counted from 1; 0 for none.
@@ -83,7 +91,10 @@ func (t *tracer) enter(th *thread) bool {
 		t.unpack(th, c)
 	}
 	if len(th.process.pending) > 0 {
-		t.outcomes(th)
+		c.followup = c.Op == audit.OpConnect && t.isPending(th, int(int32(c.args[0])))
+		if !c.followup {
+			t.outcomes(th)
+		}
 	}
 	if unanswered[c.name] {
 		t.books.count(c.name, false)
@@ -100,6 +111,9 @@ func (t *tracer) enter(th *thread) bool {
 	if c.Path[0] != 0 {
 		t.readNames(th, c)
 	}
+	if th.process.tablesShared() {
+		t.keep(th, c)
+	}
 	switch c.Op {
 	case audit.OpOpen:
 		t.entersOpen(th, c)
@@ -111,6 +125,33 @@ func (t *tracer) enter(th *thread) bool {
 		c.addr = t.messageAddress(th, c, c.args[1])
 	}
 	return true
+}
+
+// keep holds on to what the call works on.
+func (t *tracer) keep(th *thread, c *call) {
+	fd := int(int32(c.args[0]))
+	switch c.Op {
+	case audit.OpConnect, audit.OpBind, audit.OpListen, audit.OpSendto, audit.OpSendmsg, audit.OpSendmmsg,
+		audit.OpRecvfrom, audit.OpRecvmsg, audit.OpRecvmmsg:
+	case audit.OpMove:
+		if fd = c.fd(c.Out); c.Out == 0 {
+			fd = c.fd(c.In)
+		}
+	default:
+		return
+	}
+	c.early, c.earlyFD = t.file(th.tid, fd), fd
+	if c.early.stat.Mode&unix.S_IFMT == unix.S_IFSOCK {
+		c.sock, _ = t.borrow(th, fd)
+	}
+}
+
+// drop lets go of that.
+func (c *call) drop() {
+	if c.sock.fd > 0 {
+		c.sock.close()
+		c.sock = socket{}
+	}
 }
 
 // unpack finds the call and its arguments behind i386's socketcall.
@@ -161,6 +202,7 @@ func (t *tracer) leave(th *thread) {
 		return
 	}
 	c, result := &th.call, int64(info.nr)
+	defer c.drop()
 	if !c.abi.wide {
 		result = int64(int32(result))
 	}
@@ -228,6 +270,8 @@ func (t *tracer) leavesOther(th *thread, c *call, result int64) {
 		th.process.look(th.tid)
 	case "io_uring_setup":
 		t.books.rings++
+	case "getsockopt":
+		t.askedError(th, c)
 	case "personality":
 		const readImpliesExec = 0x0400000
 		if c.args[0] != 0xffffffff && c.args[0]&readImpliesExec != 0 {

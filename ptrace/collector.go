@@ -34,6 +34,7 @@ type Collector struct {
 	alive      map[audit.ProcessID]bool
 	noNewPrivs bool
 	launched   bool
+	stopped    int // the command's number, within Launch
 
 	answers chan string
 	books   chan audit.Summary
@@ -56,6 +57,9 @@ func (c *Collector) Mode() string { return "ptrace" }
 
 // StopsAtExec is true: see audit.ExecStopper.
 func (c *Collector) StopsAtExec() bool { return true }
+
+// Stopped says which process that is.
+func (c *Collector) Stopped(pid int) { c.stopped = pid }
 
 // TapRecords has tap called with each record. See audit.RawSource.
 func (c *Collector) TapRecords(tap func(record []byte)) { c.tap = tap }
@@ -114,11 +118,11 @@ func (c *Collector) start() (*os.File, error) {
 	defer recordsWrite.Close()
 	// More room than a pipe has at first, if the kernel gives it.
 	_, _ = unix.FcntlInt(recordsWrite.Fd(), unix.F_SETPIPE_SZ, pipeSize)
-	onDeath := "continue"
-	if c.opts.KillOnDeath {
-		onDeath = killing
+	wishes, err := json.Marshal(wishes{KillOnDeath: c.opts.KillOnDeath, NoArgv: !c.opts.CaptureArgv})
+	if err != nil {
+		return nil, err
 	}
-	c.proc, err = os.StartProcess("/proc/self/exe", []string{tracerName, onDeath}, &os.ProcAttr{
+	c.proc, err = os.StartProcess("/proc/self/exe", []string{tracerName, string(wishes)}, &os.ProcAttr{
 		Dir:   "/",
 		Env:   []string{"GOMAXPROCS=2"},
 		Files: []*os.File{tracerOrders: ordersRead, tracerRecords: recordsWrite, 2: os.Stderr},
@@ -237,9 +241,12 @@ func (c *Collector) Launch(start func() error) error {
 	if err := start(); err != nil {
 		return err
 	}
-	h, err := awaitExec()
+	h, died, err := awaitExec(c.stopped)
 	if err != nil {
 		return err
+	}
+	if died != 0 {
+		return c.hand(order{Dead: h.pid, Signal: int(died)})
 	}
 	noNewPrivs, err := h.install(c.filter)
 	if err == nil {
@@ -251,15 +258,7 @@ func (c *Collector) Launch(start func() error) error {
 		_ = unix.Kill(h.pid, unix.SIGKILL) // with the filter it cannot run alone
 		return errors.Join(err, releaseErr)
 	}
-	own, err := procfs.ReadStat(os.Getpid())
-	if err == nil {
-		const tick = 10_000_000 // ns
-		err = c.order(order{Seize: h.pid, ParentPID: os.Getpid(), ParentStart: own.Start * tick})
-	}
-	if err == nil {
-		err = c.answer()
-	}
-	if err != nil {
+	if err := c.hand(order{Seize: h.pid}); err != nil {
 		_ = unix.Kill(h.pid, unix.SIGKILL)
 		return err
 	}
@@ -267,6 +266,20 @@ func (c *Collector) Launch(start func() error) error {
 	c.noNewPrivs, c.launched = noNewPrivs, true
 	c.mu.Unlock()
 	return nil
+}
+
+// hand tells the tracer of the command, and waits for what it says.
+func (c *Collector) hand(o order) error {
+	own, err := procfs.ReadStat(os.Getpid())
+	if err != nil {
+		return err
+	}
+	const tick = 10_000_000 // ns
+	o.ParentPID, o.ParentStart = os.Getpid(), own.Start*tick
+	if err := c.order(o); err != nil {
+		return err
+	}
+	return c.answer()
 }
 
 // Hooks tells what is attached: one filter.
@@ -317,14 +330,15 @@ func (c *Collector) Stop(ctx context.Context) (audit.Summary, error) {
 	}
 	_ = c.orders.Close()
 	if len(errs) > 0 {
-		_ = proc.Kill() // nobody knows what it does
+		_ = proc.Kill()
 	}
 	<-c.done
 	alive, _ := c.Alive() // it has no error
 	if len(alive) == 0 || len(errs) > 0 {
+		_ = proc.Kill() // nobody needs it, or nobody knows what it does
 		_, _ = proc.Wait()
 	} else {
-		_ = proc.Release()
+		go proc.Wait() // it ends with the last of them
 	}
 	c.decoder.Flush(c.sink)
 	s.Received, s.Missing = c.received, c.decoder.Missing()+c.malformed

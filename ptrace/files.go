@@ -168,9 +168,23 @@ func (t *tracer) entersOpen(th *thread, c *call) {
 	c.fresh = unix.Stat(t.reach(th, c, 0), &st) == unix.ENOENT
 }
 
+// ownProc is a name as others have to say it: /proc/self is whoever asks.
+func (th *thread) ownProc(name string) string {
+	for _, own := range [...][2]string{
+		{"/proc/self/", procPath(int(th.process.id.PID), "")},
+		{"/proc/thread-self/", procPath(th.tid, "")},
+		{"/dev/fd/", procPath(int(th.process.id.PID), "fd/")},
+	} {
+		if rest, ok := strings.CutPrefix(name, own[0]); ok {
+			return own[1] + rest
+		}
+	}
+	return name
+}
+
 // reach is a path by which the tracer gets to what name i stands for.
 func (t *tracer) reach(th *thread, c *call, i int) string {
-	text := string(c.names[i].text)
+	text := th.ownProc(string(c.names[i].text))
 	dir := unix.AT_FDCWD
 	if c.Dir[i] != 0 {
 		dir = c.fd(c.Dir[i])
@@ -223,7 +237,7 @@ func (t *tracer) leavesOpen(th *thread, c *call, result int64) {
 		body.FMode |= fmodeCreated
 	}
 	raced := p.tablesShared() && !t.agrees(th, c, f.place)
-	key := foldKey{p.id, audit.OpOpen, f.stat.Dev, f.stat.Ino, body.FMode, flags & unix.O_TRUNC, f.name}
+	key := foldKey{p.id, audit.OpOpen, f.stat.Dev, f.stat.Ino, body.FMode, flags & unix.O_TRUNC, f.name + "\x00" + string(c.names[0].text)}
 	if !raced && !c.fresh && t.folds.again(key, 0) {
 		t.books.folded++
 		return
@@ -250,12 +264,7 @@ func (t *tracer) agrees(th *thread, c *call, at place) bool {
 	if n.base == (place{}) {
 		t.findBase(th, c, 0)
 	}
-	text := string(n.text)
-	for name, own := range map[string]string{"/proc/self/": procPath(int(th.process.id.PID), ""), "/proc/thread-self/": procPath(th.tid, "")} {
-		if rest, ok := strings.CutPrefix(text, name); ok {
-			text = own + rest
-		}
-	}
+	text := th.ownProc(string(n.text))
 	target := audit.Target{Base: audit.Path{Name: n.base.name, Root: th.process.root}, Requested: text}
 	return target.Name() == at.name || sameTarget(t.reach(th, c, 0), at.name)
 }
@@ -354,30 +363,27 @@ func (t *tracer) moved(th *thread, c *call, result int64) {
 
 func (t *tracer) movedOne(th *thread, c *call, fd int, result int64, written bool) {
 	p := th.process
-	var st unix.Stat_t
-	if unix.Stat(fdPath(th.tid, fd), &st) != nil {
-		return
+	f := t.file(th.tid, fd)
+	if !f.ok && c.early.ok && fd == c.earlyFD {
+		f = c.early // closed meanwhile
 	}
-	if st.Mode&unix.S_IFMT == unix.S_IFSOCK {
+	if f.stat.Mode&unix.S_IFMT == unix.S_IFSOCK {
 		t.exchangedOver(th, c, fd, result, written)
 		return
 	}
-	if result <= 0 {
+	kind := f.stat.Mode & unix.S_IFMT
+	if result <= 0 || !f.ok || kind != unix.S_IFREG && kind != unix.S_IFBLK && kind != unix.S_IFCHR {
 		return
 	}
 	if p.tablesShared() {
 		t.books.exchangeable++
 	}
-	key := foldKey{process: p.id, op: audit.OpMove, dev: st.Dev, ino: st.Ino}
+	key := foldKey{process: p.id, op: audit.OpMove, dev: f.stat.Dev, ino: f.stat.Ino, name: f.name}
 	if written {
 		key.mode = fmodeWrite
 	}
 	if t.folds.again(key, uint64(result)) {
 		t.books.folded++
-		return
-	}
-	f := t.file(th.tid, fd)
-	if !f.ok {
 		return
 	}
 	t.begin(th, audit.RecordFileIO, audit.OpMove)
@@ -481,7 +487,7 @@ const (
 func (t *tracer) argvAt(th *thread, c *call, at uint64) (argv []byte, flags uint16) {
 	size := uint64(c.abi.word())
 	for i := range uint64(failedArgs + 1) {
-		if at == 0 {
+		if at == 0 || t.noArgv {
 			return argv, flags
 		}
 		p, ok := c.abi.words(th.tid, at+i*size, 1)

@@ -67,7 +67,7 @@ func stops(name string, row calls.Call) bool {
 	switch row.Op {
 	case audit.OpNone:
 		switch name {
-		case "socketcall", "io_uring_setup", "seccomp", "prctl", "personality":
+		case "socketcall", "io_uring_setup", "seccomp", "prctl", "personality", "getsockopt":
 			return true
 		}
 		return audit.Unrecorded(name)
@@ -91,6 +91,8 @@ func conditions(w watched) []condition {
 	switch {
 	case w.name == "clone":
 		return []condition{{0, bpf.JumpBitsSet, unix.CLONE_UNTRACED | unix.CLONE_NEWNS}}
+	case w.name == "getsockopt":
+		return []condition{{2, bpf.JumpEqual, unix.SO_ERROR}}
 	case w.name == "prctl":
 		return []condition{{0, bpf.JumpEqual, unix.PR_SET_SECCOMP}}
 	case w.Op == audit.OpMmap:

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"unsafe"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -18,18 +19,57 @@ type held struct {
 	signals []unix.Signal // that came meanwhile, and are still to be delivered
 }
 
-// awaitExec waits for the child of this OS thread that has asked to be traced,
-// and stands behind its exec.
-func awaitExec() (*held, error) {
-	var status unix.WaitStatus
-	pid, err := wait(-1, &status, unix.WALL|unix.WNOTHREAD)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("wait for the command's exec: %w", err)
-	case !status.Stopped() || status.StopSignal() != unix.SIGTRAP:
-		return nil, fmt.Errorf("wait for the command's exec: status %#x", uint32(status))
+// awaitExec waits for the child of this OS thread that has asked to be traced
+// to stand behind its exec. One that does not survive it, which is seldom, is
+// let go to its end: died is the signal.
+func awaitExec(pid int) (h *held, died unix.Signal, err error) {
+	// What has ended is left to whoever waits for the command.
+	var info siginfo
+	for {
+		err = waitid(pid, &info, unix.WEXITED|unix.WSTOPPED|unix.WNOWAIT|unix.WALL)
+		if err != unix.EINTR {
+			break
+		}
 	}
-	return &held{pid: pid}, nil
+	if err != nil {
+		return nil, 0, fmt.Errorf("wait for the command's exec: %w", err)
+	}
+	h = &held{pid: pid}
+	if info.code != cldTrapped && info.code != cldStopped {
+		return h, unix.Signal(info.status & 0x7f), nil
+	}
+	var status unix.WaitStatus
+	if _, err := wait(h.pid, &status, unix.WALL); err != nil {
+		return nil, 0, fmt.Errorf("wait for the command's exec: %w", err)
+	}
+	if sig := status.StopSignal(); sig != unix.SIGTRAP {
+		return h, sig, ptrace(unix.PTRACE_DETACH, h.pid, 0, uintptr(sig))
+	}
+	return h, 0, nil
+}
+
+// siginfo is the part of siginfo_t that waitid(2) fills in.
+type siginfo struct {
+	signo, errno, code int32
+	_                  int32
+	pid                int32
+	uid                uint32
+	status             int32
+	_                  [100]byte
+}
+
+// From include/uapi/asm-generic/siginfo.h.
+const (
+	cldTrapped = 4
+	cldStopped = 5
+)
+
+func waitid(pid int, info *siginfo, options int) error {
+	_, _, errno := unix.Syscall6(unix.SYS_WAITID, unix.P_PID, uintptr(pid), uintptr(unsafe.Pointer(info)), uintptr(options), 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 // wait is wait4 that no signal breaks off.

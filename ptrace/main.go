@@ -25,18 +25,25 @@ const (
 	tracerRecords = 1 // to the recorder
 )
 
-// killing is the argument of a tracer with which the command ends if the
-// recorder does.
-const killing = "kill"
+// wishes are the argument of a tracer, in JSON.
+type wishes struct {
+	KillOnDeath bool // of the recorder
+	NoArgv      bool
+}
 
 func init() {
-	if len(os.Args) == 2 && os.Args[0] == tracerName {
-		os.Exit(serve(os.Args[1] == killing))
+	if len(os.Args) != 2 || os.Args[0] != tracerName {
+		return
 	}
+	var w wishes
+	if err := json.Unmarshal([]byte(os.Args[1]), &w); err != nil {
+		os.Exit(1)
+	}
+	os.Exit(serve(w))
 }
 
 // serve is the life of a tracer.
-func serve(kill bool) int {
+func serve(w wishes) int {
 	// The signals of a terminal are not for it, nor is that of a pipe that
 	// nobody reads from.
 	signal.Ignore(unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGPIPE)
@@ -46,8 +53,8 @@ func serve(kill bool) int {
 	err := breakOff(wakeSignal)
 	wake := lock()
 	orders := make(chan order)
-	t := &tracer{pipe: pipe, orders: orders, threads: map[int]*thread{}, early: map[int]unix.WaitStatus{}, options: traceOptions}
-	if kill {
+	t := &tracer{pipe: pipe, orders: orders, threads: map[int]*thread{}, early: map[int]unix.WaitStatus{}, options: traceOptions, noArgv: w.NoArgv}
+	if w.KillOnDeath {
 		t.options |= unix.PTRACE_O_EXITKILL
 	}
 	if err == nil {
@@ -80,7 +87,7 @@ func serve(kill bool) int {
 				pass(o)
 			}
 		}
-		if kill && !t.ended.Load() {
+		if w.KillOnDeath && !t.ended.Load() {
 			os.Exit(1) // and the kernel ends the traced
 		}
 		pass(order{Left: true})
@@ -100,7 +107,13 @@ func try() error {
 	}
 	defer func() {
 		_ = unix.Kill(pid, unix.SIGKILL)
-		_, _ = wait(pid, nil, unix.WALL)
+		// It may stop once more on its way out.
+		for status := unix.WaitStatus(0x7f); status.Stopped(); {
+			_ = ptrace(unix.PTRACE_CONT, pid, 0, 0)
+			if _, err := wait(pid, &status, unix.WALL); err != nil {
+				return
+			}
+		}
 	}()
 	if err := ptrace(unix.PTRACE_SEIZE, pid, 0, traceOptions); err != nil {
 		return fmt.Errorf("trace a process: %w", err)

@@ -4,6 +4,8 @@ import "io"
 
 // Options are those of a Collector.
 type Options struct {
+	// CaptureArgv records the arguments of programs.
+	CaptureArgv bool
 	// KillOnDeath has the kernel end the command if the recorder or the tracer
 	// is killed; else it goes on unrecorded.
 	KillOnDeath bool

@@ -81,7 +81,11 @@ func (t *tracer) tellExec(th *thread) {
 	exe := t.folder(procPath(tid, "exe"))
 	cwd := t.folder(procPath(tid, "cwd"))
 	requested := t.requestedExec(tid)
-	argv, size := t.argvOf(tid)
+	var argv []byte
+	size := argvNotCaptured
+	if !t.noArgv {
+		argv, size = t.argvOf(tid)
+	}
 
 	t.begin(th, audit.RecordExec, audit.OpExec)
 	uid, gid := owner(tid)
@@ -108,6 +112,9 @@ func (t *tracer) tellExec(th *thread) {
 
 // argvPart is as much of the arguments as one record takes.
 const argvPart = 16 << 10
+
+// argvNotCaptured is WireExec.ArgvLen where the arguments were not to be kept.
+const argvNotCaptured = 0xffffffff
 
 // argvMax is what is kept of the arguments of one exec.
 const argvMax = 8 << 20

@@ -5,6 +5,9 @@ package ptrace
 import (
 	"bytes"
 	"encoding/binary"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -88,8 +91,21 @@ func (s *socket) close() {
 	}
 }
 
-// socket borrows the socket behind a descriptor of a thread, for a moment.
-func (t *tracer) socket(th *thread, fd int) (socket, bool) {
+// socket is what the call that a thread is in works on: what that was at the
+// entry, if it was kept. raced tells that the descriptor stands for another now.
+func (t *tracer) socketOf(th *thread, c *call, fd int) (s socket, raced, ok bool) {
+	if c.sock.fd <= 0 || c.earlyFD != fd {
+		s, ok = t.borrow(th, fd)
+		return s, false, ok
+	}
+	var st unix.Stat_t
+	raced = unix.Stat(fdPath(th.tid, fd), &st) != nil || st.Ino != c.sock.id
+	s, c.sock = c.sock, socket{}
+	return s, raced, true
+}
+
+// borrow takes the socket behind a descriptor of a thread, for a moment.
+func (t *tracer) borrow(th *thread, fd int) (socket, bool) {
 	s := socket{fd: -1}
 	var st unix.Stat_t
 	if unix.Stat(fdPath(th.tid, fd), &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK {
@@ -131,13 +147,21 @@ func (s *socket) peer() address { return s.ends(unix.SYS_GETPEERNAME) }
 // into puts an address of the internet into a body.
 func (a *address) into(b *audit.WireNet) {
 	b.Port = a.port()
-	switch a.family() {
+	switch a.familyFor(b.Family) {
 	case unix.AF_INET:
 		copy(b.Addr[:4], a.data[4:8])
 	case unix.AF_INET6:
 		copy(b.Addr[:], a.data[8:24])
 		b.Scope = binary.LittleEndian.Uint32(a.data[24:])
 	}
+}
+
+// familyFor is what a socket takes the address for.
+func (a *address) familyFor(socket uint16) uint16 {
+	if f := a.family(); f == unix.AF_INET || f == unix.AF_INET6 {
+		return f
+	}
+	return socket
 }
 
 // short tells that the kernel takes no address out of it.
@@ -152,7 +176,7 @@ func (t *tracer) leavesSocket(th *thread, result int64) {
 	if result < 0 {
 		return
 	}
-	s, ok := t.socket(th, int(result))
+	s, ok := t.borrow(th, int(result))
 	defer s.close()
 	if ok && (s.family == unix.AF_PACKET || s.inet() && s.kind == unix.SOCK_RAW) {
 		t.books.rawSockets++
@@ -167,7 +191,7 @@ type pendingConnect struct {
 
 // connected tells of a connect, or of a send that opens a stream.
 func (t *tracer) connected(th *thread, c *call, result int64) {
-	s, ok := t.socket(th, int(int32(c.args[0])))
+	s, raced, ok := t.socketOf(th, c, int(int32(c.args[0])))
 	defer s.close()
 	errno := unix.Errno(0)
 	if result < 0 {
@@ -181,11 +205,16 @@ func (t *tracer) connected(th *thread, c *call, result int64) {
 		t.books.interrupted++
 		return
 	}
-	if t.isPending(th.process, s.id) {
-		t.outcomes(th) // the usual second connect, to ask how the first went
+	if c.followup {
+		if result == 0 || !restarts(result) && errno != unix.EINTR {
+			t.settled(th.process, th.tid, s.id, int32(min(result, 0)))
+		}
 		return
 	}
 	peer := s.peer()
+	if result == 0 && s.kind == unix.SOCK_DGRAM {
+		t.client(th, s.id)
+	}
 	pending := errno == unix.EINPROGRESS || errno == unix.EINTR || restarts(result) || errno == 0 && tcp && peer.len == 0
 	inet := s.inet()
 	if errno != 0 && inet && c.addr.short(s.family) {
@@ -210,10 +239,11 @@ func (t *tracer) connected(th *thread, c *call, result int64) {
 	case inet && errno == 0 && peer.len > 0:
 		peer.into(&b)
 	case inet:
-		if c.addr.family() == unix.AF_INET || c.addr.family() == unix.AF_INET6 {
-			b.Family = c.addr.family()
-		}
+		b.Family = c.addr.familyFor(s.family)
 		c.addr.into(&b)
+	}
+	if raced {
+		t.rec.Head.Seg[0].Flags |= audit.SegRaced
 	}
 	if errno != 0 && !pending {
 		t.rec.Head.Seg[0].Flags |= c.addr.flags & audit.SegShared
@@ -229,13 +259,34 @@ func (t *tracer) connected(th *thread, c *call, result int64) {
 	}
 }
 
-func (t *tracer) isPending(p *process, id uint64) bool {
-	for _, c := range p.pending {
-		if c.id == id {
-			return true
-		}
+func (t *tracer) isPending(th *thread, fd int) bool {
+	var st unix.Stat_t
+	if unix.Stat(fdPath(th.tid, fd), &st) != nil {
+		return false
 	}
-	return false
+	return slices.ContainsFunc(th.process.pending, func(c pendingConnect) bool { return c.id == st.Ino })
+}
+
+// settled tells how an attempt that was under way ended.
+func (t *tracer) settled(p *process, tid int, id uint64, result int32) {
+	i := slices.IndexFunc(p.pending, func(c pendingConnect) bool { return c.id == id })
+	if i >= 0 {
+		p.pending = slices.Delete(p.pending, i, i+1)
+		t.outcome(p, tid, id, result)
+	}
+}
+
+// askedError is getsockopt(SO_ERROR), by which programs ask how a connect went.
+func (t *tracer) askedError(th *thread, c *call) {
+	var st unix.Stat_t
+	if c.args[1] != unix.SOL_SOCKET || unix.Stat(fdPath(th.tid, int(int32(c.args[0]))), &st) != nil {
+		return
+	}
+	if errno := uint32At(th.tid, c.args[3]); errno != 0 && errno < 4096 {
+		t.settled(th.process, th.tid, st.Ino, -int32(errno))
+	} else {
+		t.outcomes(th)
+	}
 }
 
 // outcomes looks what became of connects that were under way.
@@ -243,7 +294,7 @@ func (t *tracer) outcomes(th *thread) {
 	p := th.process
 	left := p.pending[:0]
 	for _, c := range p.pending {
-		s, ok := t.socket(th, c.fd)
+		s, ok := t.borrow(th, c.fd)
 		if !ok || s.id != c.id {
 			s.close()
 			continue // closed before there was an answer
@@ -254,9 +305,9 @@ func (t *tracer) outcomes(th *thread) {
 		case err != nil || info.State == synSent || info.State == synRecv:
 			left = append(left, c)
 		case info.State == closed:
-			// The error is the owner's to take: asking for it here would take
-			// it away. How long the kernel tried tells one from another no better.
-			t.outcome(p, th.tid, c.id, -int32(unix.ECONNREFUSED))
+			// It failed. Why is the owner's to ask: asking here would take the
+			// answer away.
+			left = append(left, c)
 		default:
 			t.outcome(p, th.tid, c.id, 0)
 		}
@@ -284,33 +335,61 @@ func (t *tracer) putUnix(p *process, i int, a *address) bool {
 		return true
 	}
 	name, _, _ = bytes.Cut(name, []byte{0})
-	if name[0] == '/' {
-		t.putPlace(p, i, place{name: string(name)})
-		return true
-	}
-	// A relative name: the kernel keeps the file, and tells the name. Where it
-	// was bound the tracer has seen, if it was in this run.
+	// The kernel keeps the file, and tells the name. What that stood for the
+	// tracer has seen, if it was bound in this run.
 	at, ok := t.bindings[string(name)]
+	if !ok && name[0] == '/' {
+		at, ok = place{name: resolved(string(name))}, true
+	}
 	if ok {
 		t.putPlace(p, i, at)
 	}
 	return ok
 }
 
-// binding notes what a relative name of a unix socket stood for when one was
-// bound to it; the last counts.
+// resolved is the path of a name as far as its folder goes: a socket's own name
+// is never followed.
+func resolved(name string) string {
+	dir, err := filepath.EvalSymlinks(filepath.Dir(name))
+	if err != nil {
+		return name
+	}
+	return filepath.Join(dir, filepath.Base(name))
+}
+
+// binding notes what the name of a unix socket stood for when one was bound to
+// it; the last counts.
 func (t *tracer) binding(th *thread, a *address) {
 	name, _, _ := bytes.Cut(a.data[2:max(2, a.len)], []byte{0})
-	if len(name) == 0 || name[0] == '/' {
+	if len(name) == 0 {
 		return
 	}
 	const most = 1 << 12
 	if t.bindings == nil || len(t.bindings) >= most {
 		t.bindings = map[string]place{}
 	}
-	n := t.unixName(th, name)
-	target := audit.Target{Base: audit.Path{Name: n.base.name}, Requested: string(name)}
-	t.bindings[string(name)] = place{name: target.Name()}
+	dir := filepath.Dir(string(name))
+	fd, err := unix.Open(t.reachName(th, dir), unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	at := t.folder("/proc/self/fd/" + strconv.Itoa(fd))
+	if at.name != "" {
+		at.name = filepath.Join(at.name, filepath.Base(string(name)))
+		t.bindings[string(name)] = at
+	}
+}
+
+// reachName is a path by which the tracer gets to what a name stands for.
+func (t *tracer) reachName(th *thread, name string) string {
+	switch {
+	case name[0] == '/' && th.process.root == "/" && !th.process.otherNS:
+		return name
+	case name[0] == '/':
+		return procPath(th.tid, "root") + name
+	}
+	return procPath(th.tid, "cwd") + "/" + name
 }
 
 // putUnixAsked sets the segments to a unix peer as the caller named it.
@@ -339,7 +418,7 @@ func (t *tracer) ownPeer(s *socket) bool {
 }
 
 func (t *tracer) bound(th *thread, c *call, result int64) {
-	s, ok := t.socket(th, int(int32(c.args[0])))
+	s, _, ok := t.socketOf(th, c, int(int32(c.args[0])))
 	defer s.close()
 	if !ok {
 		return
@@ -417,10 +496,10 @@ func (t *tracer) listens(th *thread, c *call, result int64) {
 	if result != 0 {
 		return
 	}
-	s, ok := t.socket(th, int(int32(c.args[0])))
+	s, raced, ok := t.socketOf(th, c, int(int32(c.args[0])))
 	defer s.close()
 	t.begin(th, audit.RecordListen, audit.OpListen)
-	if !ok {
+	if !ok || raced {
 		t.rec.Head.Seg[0].Flags |= audit.SegRaced
 		t.send()
 		return
@@ -440,7 +519,7 @@ func (t *tracer) accepted(th *thread, result int64) {
 	if result < 0 {
 		return
 	}
-	s, ok := t.socket(th, int(result))
+	s, ok := t.borrow(th, int(result))
 	defer s.close()
 	t.begin(th, audit.RecordAccept, audit.OpAccept)
 	var b audit.WireAccept
@@ -483,11 +562,12 @@ func (t *tracer) exchangedOver(th *thread, c *call, fd int, result int64, out bo
 	if restarts(result) {
 		return
 	}
-	s, ok := t.socket(th, fd)
+	s, raced, ok := t.socketOf(th, c, fd)
 	defer s.close()
 	if !ok {
 		return
 	}
+	c.raced = raced
 	flags := uint32(0)
 	if c.Flags != 0 {
 		flags = uint32(c.arg(c.Flags))
@@ -563,7 +643,7 @@ func (t *tracer) exchangedOne(th *thread, c *call, s *socket, result int64, out 
 			if result >= 0 {
 				t.client(th, s.id)
 			}
-			t.tellSend(th, s, result, &addr)
+			t.tellSend(th, s, result, &addr, c.raced)
 		}
 	} else if result >= 0 && s.kind == unix.SOCK_DGRAM {
 		delete(t.open, s.id) // it had awaited somebody
@@ -604,7 +684,7 @@ func (t *tracer) room(th *thread, c *call, m msghdr, size uint64) uint64 {
 }
 
 // tellSend is a datagram to an address.
-func (t *tracer) tellSend(th *thread, s *socket, result int64, addr *address) {
+func (t *tracer) tellSend(th *thread, s *socket, result int64, addr *address, raced bool) {
 	if s.family == unix.AF_NETLINK {
 		return // to the kernel
 	}
@@ -625,10 +705,11 @@ func (t *tracer) tellSend(th *thread, s *socket, result int64, addr *address) {
 		return
 	}
 	if s.inet() {
-		if f := addr.family(); f != unix.AF_UNSPEC {
-			b.Family = f
-		}
+		b.Family = addr.familyFor(s.family)
 		addr.into(&b)
+	}
+	if raced {
+		shared |= audit.SegRaced
 	}
 	key := foldKey{
 		process: th.process.id, op: audit.OpSendto, dev: uint64(b.Family)<<48 | uint64(b.Type)<<32 | uint64(uint32(t.rec.Head.Err)),

@@ -23,6 +23,7 @@ type tracer struct {
 	ordered atomic.Bool // there may be one
 	ended   atomic.Bool // the recorder has ended as it should
 	options int         // PTRACE_O_*
+	noArgv  bool
 
 	threads map[int]*thread
 	// Threads that stand in their first stop while the stop of whoever made
@@ -216,6 +217,7 @@ func (t *tracer) seize(o order) error {
 		t.changed(o.Seize, status)
 		return nil
 	}
+	t.books.count("execve", false)
 	t.tellFork(p, th.tid)
 	t.tellExec(th)
 	if err := unix.Kill(o.Seize, unix.SIGCONT); err != nil {
@@ -292,21 +294,25 @@ func (t *tracer) forked(th *thread, event int) {
 
 // executed has one thread left of the process, under the process's number.
 func (t *tracer) executed(th *thread) {
-	p := th.process
+	p, called := th.process, th
 	former, err := message(th.tid)
 	if caller := t.threads[former]; err == nil && former != th.tid && caller != nil {
 		// th is what the leader's number stood for; the caller has it now.
-		caller.inCall = false
+		called = caller
 		t.brokenOff(th)
-		delete(t.threads, former)
 	}
 	for tid, other := range t.threads {
 		if other.process == p && tid != th.tid {
-			t.brokenOff(other)
+			if other != called {
+				t.brokenOff(other)
+			}
 			delete(t.threads, tid)
 		}
 	}
 	p.threads, p.mapsShared = 1, false
+	if !t.passing && called.inCall {
+		t.books.count(called.call.name, false)
+	}
 	th.inCall = false
 	p.memory = leaveShared(p.memory)
 	if p.tables.processes > 1 {
@@ -363,6 +369,15 @@ func (t *tracer) obey(o order) (end bool, err error) {
 	switch {
 	case o.Seize != 0:
 		t.pipe.answer(t.seize(o))
+	case o.Dead != 0:
+		p := &process{
+			id:     audit.ProcessID{PID: int32(o.Dead), Start: t.startOf(o.Dead)},
+			parent: audit.ProcessID{PID: int32(o.ParentPID), Start: o.ParentStart},
+		}
+		t.books.count("execve", false)
+		t.tellFork(p, o.Dead)
+		t.tellExit(p, unix.WaitStatus(o.Signal))
+		t.pipe.answer(nil)
 	case o.Stop:
 		if !t.passing {
 			t.finish()

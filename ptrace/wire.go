@@ -17,7 +17,11 @@ import (
 // An order is what the recorder wants of the tracer: a line of JSON.
 type order struct {
 	// Seize: trace this process, which stands stopped behind its exec.
-	Seize       int    `json:",omitempty"`
+	Seize int `json:",omitempty"`
+	// Dead: this process did not survive its exec; Signal ended it.
+	Dead   int `json:",omitempty"`
+	Signal int `json:",omitempty"`
+
 	ParentPID   int    `json:",omitempty"` // the recorder
 	ParentStart uint64 `json:",omitempty"`
 	// Stop: send the books, and record no more.

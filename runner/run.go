@@ -259,6 +259,12 @@ func (r *run) start(ctx context.Context) bool {
 		r.started = time.Now()
 		err := r.spec.Backend.Start(ctx)
 		running = err == nil
+		if p, ok := r.spec.Backend.(backend.Process); ok {
+			r.pid = p.PID()
+		}
+		if s, ok := r.spec.Collector.(audit.ExecStopper); ok && running && r.attached {
+			s.Stopped(r.pid)
+		}
 		return err
 	}
 	if r.attached {
@@ -270,9 +276,6 @@ func (r *run) start(ctx context.Context) bool {
 		r.fail(begin())
 	}
 	r.ended = time.Now()
-	if p, ok := r.spec.Backend.(backend.Process); ok {
-		r.pid = p.PID()
-	}
 	r.noteStarted()
 	return running
 }

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"glasshouse/ebpf"
+	"glasshouse/audit"
 	"glasshouse/journal"
 	"glasshouse/receipt"
 	"glasshouse/receipt/receipttest"
@@ -331,7 +331,7 @@ func cutEverywhere(t *testing.T, data []byte, whole *receipt.Receipt) {
 	}
 	before := 0
 	for _, n := range cuts {
-		rec, err := runner.Recover(bytes.NewReader(data[:n]), ebpf.Layout(), nil)
+		rec, err := runner.Recover(bytes.NewReader(data[:n]), audit.Layout(), nil)
 		if n < first {
 			if !errors.Is(err, journal.ErrNoOpen) && !errors.Is(err, journal.ErrNotJournal) {
 				t.Errorf("%d bytes: %v", n, err)

@@ -28,6 +28,7 @@ func (f *runFlags) collectors(env settings, d *diagnostics) []audit.Collector {
 	}
 	if f.observe == observeAuto || f.observe == observePtrace {
 		some = append(some, ptrace.New(ptrace.Options{
+			CaptureArgv: env.captureArgv,
 			KillOnDeath: f.onDeath == "kill",
 			DenyIOURing: f.denyIOURing,
 			DebugEvents: d.events(),

@@ -56,7 +56,7 @@ func Run(t *testing.T, argv []string, opts ...Option) Recording {
 		o(&spec, &probes)
 	}
 	if Observe == "ptrace" {
-		spec.Collector = ptrace.New(ptrace.Options{})
+		spec.Collector = ptrace.New(ptrace.Options{CaptureArgv: probes.CaptureArgv})
 	} else {
 		spec.Collector = ebpf.New(probes)
 	}
@@ -86,6 +86,9 @@ func standing(t *testing.T, r *receipt.Receipt) {
 		}
 		return always
 	})
+	if len(r.ProcessTree) == 0 || len(r.ProcessTree[0].Execs) == 0 {
+		return // it never ran
+	}
 	if !said[receipt.GapPtrace] || !said[receipt.GapSyscalls] {
 		t.Errorf("not said of a run under ptrace: %v", said)
 	}
@@ -94,6 +97,15 @@ func standing(t *testing.T, r *receipt.Receipt) {
 // Observe is how the workloads are watched: ebpf, or what
 // GLASSHOUSE_TEST_OBSERVE says.
 var Observe = cmp_.Or(os.Getenv("GLASSHOUSE_TEST_OBSERVE"), "ebpf")
+
+// NeedEBPF skips what is about the kernel's programs and their ring, under
+// another way to observe.
+func NeedEBPF(t *testing.T) {
+	t.Helper()
+	if Observe != "ebpf" {
+		t.Skip("this is about eBPF's own: its ring, its programs")
+	}
+}
 
 // NeedProbes skips a test where this machine or user may not use eBPF, and
 // for no other reason. In CI everything must run.

@@ -19,6 +19,8 @@ import (
 
 	"golang.org/x/net/dns/dnsmessage"
 	"golang.org/x/sys/unix"
+
+	"glasshouse/test/recorded"
 )
 
 // zone is what the name server of these tests knows.
@@ -405,7 +407,7 @@ func init() {
 }
 
 // sameNames compares the questions, and the names beside the addresses at port 80.
-func sameNames(t *testing.T, r recording) {
+func sameNames(t *testing.T, r recording, more ...string) {
 	t.Helper()
 	complete(t, r)
 	var a asked
@@ -430,7 +432,7 @@ func sameNames(t *testing.T, r recording) {
 			t.Errorf("%+v has host %s", at, host)
 		}
 	}
-	sameSorted(t, "dns", a.DNS, dns)
+	sameSorted(t, "dns", append(a.DNS, more...), dns)
 	sameSorted(t, "hosts", a.Hosts, hosts)
 }
 
@@ -444,8 +446,14 @@ func TestDNS(t *testing.T) {
 
 func TestDNSOdd(t *testing.T) {
 	r := record(t, ownNet(t, "dns-odd"), in(tempDir(t)), patient)
-	sameNames(t, r)
-	if n := gap(r, "dns", "to port 53"); n != 4+1+1+1 {
+	pieces := 1 // a question in more pieces than the kernel's programs read
+	if recorded.Observe == "ptrace" {
+		pieces = 0
+		sameNames(t, r, "pieces-pieces-pieces.example A 1")
+	} else {
+		sameNames(t, r)
+	}
+	if n := gap(r, "dns", "to port 53"); n != uint64(4+1+1+pieces) {
 		t.Errorf("%d were no questions: %+v", n, r.Observation.Gaps)
 	}
 	if n := gap(r, "dns", "from port 53"); n != 1 {

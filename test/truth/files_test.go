@@ -317,7 +317,7 @@ func TestRaces(t *testing.T) {
 	var doubtful uint64
 	for _, g := range r.Observation.Gaps {
 		if g.Kind == "raced" {
-			doubtful = g.Count
+			doubtful += g.Count
 		}
 	}
 	t.Logf("%d taken for another, %d doubtful", wrong, doubtful)

@@ -291,7 +291,7 @@ func init() {
 		check(err)
 		expect(unix.Connect(fd, sa), unix.EINPROGRESS)
 		settled(fd)
-		d.attempts("mptcp", inetName(sa), "refused")
+		d.attempts("mptcp", inetName(sa), unasked("refused"))
 		d.tell()
 	}
 }

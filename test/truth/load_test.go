@@ -199,6 +199,7 @@ func TestLoadForks(t *testing.T) {
 
 // A recorder that is slower than the command freezes it, and loses nothing.
 func TestBackpressure(t *testing.T) {
+	needEBPF(t)
 	files := 20_000
 	if testing.Short() {
 		files = 10_000
@@ -242,6 +243,7 @@ func needFreezer(t *testing.T, r recording) {
 // calls that were made are known, so is what is in the receipt, and the rest
 // is the loss.
 func TestLossIsExact(t *testing.T) {
+	needEBPF(t)
 	const files = 20_000
 	dir := makeFiles(t, files)
 	argv := workload("open-many", strconv.Itoa(files), "1", "8")

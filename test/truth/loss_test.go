@@ -27,6 +27,7 @@ func init() {
 // A ring that is far too small loses events. The receipt says so, and the
 // books balance to the last one.
 func TestLossIsCounted(t *testing.T) {
+	needEBPF(t)
 	dir := tempDir(t)
 	r := record(t, workload("many"), in(dir), tiny, noBackpressure)
 	o := r.Observation
@@ -55,6 +56,7 @@ func TestNothingIsLost(t *testing.T) {
 // GLASSHOUSE_BPF_DIR: the object from a folder works like the embedded one,
 // and one that is none says so.
 func TestObjectDir(t *testing.T) {
+	needEBPF(t)
 	object := map[string]string{"amd64": "probes_x86_bpfel.o", "arm64": "probes_arm64_bpfel.o"}[runtime.GOARCH]
 	content, err := os.ReadFile("../../ebpf/" + object)
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"glasshouse/ebpf"
 	"glasshouse/receipt"
 	"glasshouse/runner"
+	"glasshouse/test/recorded"
 )
 
 func init() {
@@ -251,7 +252,11 @@ func TestCounts(t *testing.T) {
 	r := record(t, workload("counts"))
 	complete(t, r)
 	// Go starts its threads with clone3 where it can, and with clone else.
-	if c := r.Syscalls.Counts; c["getppid"] != 1234 || c["kill"] != 1 || c["exit_group"] != 2 || c["execve"] != 1 || c["clone"] == 0 {
+	if recorded.Observe == "ptrace" { // which counts what it stops at
+		if c := r.Syscalls.Counts; c["kill"] != 1 || c["execve"] != 1 {
+			t.Errorf("%v", c)
+		}
+	} else if c := r.Syscalls.Counts; c["getppid"] != 1234 || c["kill"] != 1 || c["exit_group"] != 2 || c["execve"] != 1 || c["clone"] == 0 {
 		t.Errorf("%v", c)
 	}
 	if len(r.ProcessTree) != 2 || ending(r.ProcessTree[1]) != "exit 6" || r.ProcessTree[1].Exe != self {
@@ -274,7 +279,7 @@ func TestManyProcesses(t *testing.T) {
 			t.Fatalf("%+v", p)
 		}
 	}
-	if c := r.Syscalls.Counts; int(c["execve"]) != n+1 || int(c["exit_group"]) != n+1 {
+	if c := r.Syscalls.Counts; int(c["execve"]) != n+1 || recorded.Observe == "ebpf" && int(c["exit_group"]) != n+1 {
 		t.Errorf("counts %v", r.Syscalls.Counts)
 	}
 }
@@ -313,6 +318,9 @@ func TestMissingBinary(t *testing.T) {
 	r := record(t, []string{"/bin/does-not-exist"})
 	if r.Outcome.ExitCode != 1 || r.Outcome.Error == nil || *r.Outcome.Error != "fork/exec /bin/does-not-exist: no such file or directory" {
 		t.Errorf("outcome %+v", r.Outcome)
+	}
+	if recorded.Observe == "ptrace" && len(r.ExecFailures) == 0 {
+		return // there was nobody to trace yet; the outcome says it
 	}
 	if len(r.ProcessTree) != 0 || len(r.Filesystem.Files) != 0 || len(r.ExecFailures) != 1 || r.ExecFailures[0].Errno != "ENOENT" {
 		t.Errorf("processes %+v, failures %+v", r.ProcessTree, r.ExecFailures)

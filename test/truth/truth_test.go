@@ -26,7 +26,8 @@ var (
 	in, stdin             = recorded.In, recorded.Stdin
 	workload, self        = recorded.Workload, recorded.Self
 	under, tempDir, write = recorded.Under, recorded.TempDir, recorded.Write
-	needRoot, ending      = recorded.NeedRoot, recorded.Ending
+	needRoot, needEBPF    = recorded.NeedRoot, recorded.NeedEBPF
+	ending                = recorded.Ending
 )
 
 type recording struct {

@@ -256,6 +256,7 @@ func ringGaps(r recording, dir string) []string {
 }
 
 func TestRingUnreported(t *testing.T) {
+	needEBPF(t)
 	r, dir := hostile(t, "ring-unreported")
 	same(t, "gaps", []string{
 		"open a: not to be reported if it is done 2",
@@ -268,6 +269,7 @@ func TestRingUnreported(t *testing.T) {
 }
 
 func TestRingLinked(t *testing.T) {
+	needEBPF(t)
 	r, dir := hostile(t, "ring-linked")
 	same(t, "failed", []string{"open b ECANCELED 1", "open missing ENOENT 1", "unlink a ECANCELED 1"}, failed(r, dir))
 	same(t, "deletes", []string{"gone"}, under(dir, r.Filesystem.Deletes))
@@ -276,6 +278,7 @@ func TestRingLinked(t *testing.T) {
 }
 
 func TestRingDirect(t *testing.T) {
+	needEBPF(t)
 	r, dir := hostile(t, "ring-direct")
 	if f := file(t, r, dir+"/a"); f.Opens != 1 || !f.Read || f.Written || f.BytesRead != 7 {
 		t.Errorf("%+v", f)
@@ -291,6 +294,7 @@ func TestRingDirect(t *testing.T) {
 }
 
 func TestRingRewritten(t *testing.T) {
+	needEBPF(t)
 	r, dir := hostile(t, "ring-rewritten")
 	same(t, "deletes", []string{"gone"}, under(dir, r.Filesystem.Deletes))
 	same(t, "gaps", nil, ringGaps(r, dir))
@@ -317,16 +321,19 @@ func replaced(t *testing.T, r recording, dir string) {
 }
 
 func TestRingReplaced(t *testing.T) {
+	needEBPF(t)
 	r, dir := hostile(t, "ring-replaced")
 	replaced(t, r, dir)
 }
 
 func TestRingBatch(t *testing.T) {
+	needEBPF(t)
 	r, dir := hostile(t, "ring-batch")
 	replaced(t, r, dir)
 }
 
 func TestRingOverflow(t *testing.T) {
+	needEBPF(t)
 	r, dir := hostile(t, "ring-overflow")
 	deleted, unseen := under(dir, r.Filesystem.Deletes), 0
 	for _, g := range gapsOf(r, "io_uring") {
@@ -342,6 +349,7 @@ func TestRingOverflow(t *testing.T) {
 }
 
 func TestRingAlike(t *testing.T) {
+	needEBPF(t)
 	r, dir := hostile(t, "ring-alike")
 	deleted, gaps := under(dir, r.Filesystem.Deletes), ringGaps(r, dir)
 	if len(deleted) != 3 && len(gaps) == 0 {
@@ -353,6 +361,7 @@ func TestRingAlike(t *testing.T) {
 }
 
 func TestRingRefused(t *testing.T) {
+	needEBPF(t)
 	r, dir := hostile(t, "ring-refused")
 	if gaps := ringGaps(r, dir); len(gaps) == 0 {
 		t.Error("no gaps")
@@ -363,6 +372,7 @@ func TestRingRefused(t *testing.T) {
 }
 
 func TestRingInherited(t *testing.T) {
+	needEBPF(t)
 	r, dir := hostile(t, "ring-inherited")
 	same(t, "deletes", []string{"gone"}, under(dir, r.Filesystem.Deletes))
 	same(t, "gaps", nil, ringGaps(r, dir))

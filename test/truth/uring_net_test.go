@@ -129,6 +129,7 @@ func init() {
 }
 
 func TestRingServer(t *testing.T) {
+	needEBPF(t)
 	rings(t)
 	r := record(t, workload("ring-server"), in(tempDir(t)))
 	compare(t, r)
@@ -136,6 +137,7 @@ func TestRingServer(t *testing.T) {
 }
 
 func TestRingMultishot(t *testing.T) {
+	needEBPF(t)
 	rings(t)
 	r := record(t, workload("ring-multishot"), in(tempDir(t)))
 	if r.stdout == "unsupported" {

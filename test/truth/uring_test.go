@@ -171,6 +171,7 @@ func rings(t *testing.T) {
 }
 
 func TestRing(t *testing.T) {
+	needEBPF(t)
 	rings(t)
 	needRoot(t) // trusted.* attributes
 	for way := range ringWays {
