@@ -18,11 +18,13 @@ func (a *app) doctorCommand() *cobra.Command {
 		Use:   "doctor",
 		Short: "Tell whether this machine can observe commands",
 		Long: `Check what observing needs, one line each: what was found, what is needed, and
-the remedy. The last check loads and attaches the real programs, and its
-verdict counts: the exit code is 0 if commands can be observed here, else 1.
+the remedy. The last two checks count: one loads and attaches the real programs,
+the other traces a process. The exit code is 0 if commands can be observed here
+in one of these ways, else 1.
 
 With --json the checks are a list of {check, status, found, needed, remedy};
-status is ok, warn (something is taken away) or fail (nothing is observed).`,
+status is ok, warn (something is taken away) or fail (nothing is observed in
+this way).`,
 		Example: `  sudo glasshouse doctor
   glasshouse doctor --json | jq '.[] | select(.status != "ok")'`,
 		Args: noArgs,
@@ -35,7 +37,7 @@ status is ok, warn (something is taken away) or fail (nothing is observed).`,
 				CaptureArgv: env.captureArgv,
 				ObjectDir:   env.objectDir,
 			}))
-			if !d.CanObserve {
+			if d.Mode == observeNone {
 				a.code = exitFailure
 			}
 			if asJSON {
@@ -61,9 +63,12 @@ func diagnosis(d doctor.Diagnosis) string {
 		}
 		b.WriteByte('\n')
 	}
-	if d.CanObserve {
+	switch d.Mode {
+	case observeEBPF:
 		b.WriteString("glasshouse can observe commands here.\n")
-	} else {
+	case observePtrace:
+		b.WriteString("glasshouse can observe commands here, with ptrace, which sees less than eBPF.\n")
+	default:
 		b.WriteString("glasshouse cannot observe commands here: they run, and their receipts say so.\n")
 	}
 	return b.String()

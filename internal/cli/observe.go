@@ -26,7 +26,8 @@ func (f *runFlags) collectors(env settings, d *diagnostics) []audit.Collector {
 			Priority:    true,
 		}))
 	}
-	if f.observe == observeAuto || f.observe == observePtrace {
+	// Ptrace sees less, and a strict run wants all, unless it asked for that.
+	if f.observe == observeAuto && !f.strict || f.observe == observePtrace {
 		some = append(some, ptrace.New(ptrace.Options{
 			CaptureArgv: env.captureArgv,
 			KillOnDeath: f.onDeath == "kill",

@@ -113,6 +113,8 @@ func events(rec *receipt.Receipt) string {
 		lost += n
 	}
 	switch {
+	case obs.Complete && obs.Mode == "ptrace":
+		return fmt.Sprintf("%d, complete as far as ptrace sees", obs.Events.Received) + fallback(obs.Gaps)
 	case obs.Complete:
 		return fmt.Sprintf("%d, complete", obs.Events.Received)
 	case lost > 0:
@@ -120,6 +122,16 @@ func events(rec *receipt.Receipt) string {
 	default:
 		return fmt.Sprintf("%d, NOT complete", obs.Events.Received) + because(obs.Reason)
 	}
+}
+
+// fallback is why the run was not observed in a better way.
+func fallback(gaps []receipt.Gap) string {
+	for _, g := range gaps {
+		if g.Kind == receipt.GapFallback {
+			return "; eBPF: " + clip(printable(g.Detail), 2*maxName)
+		}
+	}
+	return ""
 }
 
 func because(reason *string) string {

@@ -274,6 +274,21 @@ func (m Machine) trial(ctx context.Context) (Check, bool) {
 	return c, len(hooks) > len(missing)
 }
 
+func (m Machine) trace() (Check, bool) {
+	c := Check{Name: "ptrace", Needed: "a process can be traced, where eBPF cannot be used", Status: OK, Found: "a process was traced"}
+	err := m.Trace()
+	if err == nil {
+		return c, true
+	}
+	c.Status, c.Found = Fail, err.Error()
+	c.Remedy = "let processes trace their children"
+	var unavailable *audit.UnavailableError
+	if errors.As(err, &unavailable) && unavailable.Hint != "" {
+		c.Remedy = unavailable.Hint
+	}
+	return c, false
+}
+
 // mounts lists where file systems of a type are mounted, from
 // /proc/self/mountinfo: the type follows the field "-".
 func (m Machine) mounts(fstype string) []string {

@@ -1,8 +1,8 @@
 // Package doctor finds out whether glasshouse can observe commands on this
 // machine, and if not, what would have to change.
 //
-// The verdict is that of a trial: the real programs are loaded and attached.
-// The other checks explain it.
+// The verdict is that of two trials: the real programs are loaded and attached,
+// and a process is traced. The other checks explain the first.
 package doctor
 
 import (
@@ -15,7 +15,8 @@ import (
 // Status is how a check came out.
 type Status string
 
-// OK is as it should be; Warn takes something away; Fail prevents observing.
+// OK is as it should be; Warn takes something away; Fail prevents observing in one
+// of the ways, eBPF or ptrace.
 const (
 	OK   Status = "ok"
 	Warn Status = "warn"
@@ -45,25 +46,36 @@ type Machine struct {
 	RingBuf func() error
 	// Trial loads and attaches the real programs, and detaches them.
 	Trial func(context.Context) ([]audit.Hook, error)
+	// Trace traces a process as a run would.
+	Trace func() error
 }
 
 // Diagnosis is the outcome.
 type Diagnosis struct {
-	Checks     []Check
-	CanObserve bool // the trial's verdict
+	Checks []Check
+	// Mode is how commands are observed here: ebpf, ptrace, or none.
+	Mode string
 }
 
 // Diagnose makes all checks.
 func Diagnose(ctx context.Context, m Machine) Diagnosis {
 	if m.OS != "linux" {
-		return Diagnosis{Checks: []Check{{
+		return Diagnosis{Mode: "none", Checks: []Check{{
 			Name: "system", Status: Fail, Found: m.OS, Needed: "linux",
 			Remedy: "record on Linux; receipts can be read here",
 		}}}
 	}
-	trial, can := m.trial(ctx)
+	trial, programs := m.trial(ctx)
+	trace, tracing := m.trace()
+	mode := "none"
+	switch {
+	case programs:
+		mode = "ebpf"
+	case tracing:
+		mode = "ptrace"
+	}
 	return Diagnosis{
-		CanObserve: can,
+		Mode: mode,
 		Checks: []Check{
 			m.kernel(),
 			m.btf(),
@@ -76,6 +88,7 @@ func Diagnose(ctx context.Context, m Machine) Diagnosis {
 			m.kvm(),
 			m.wsl(),
 			trial,
+			trace,
 		},
 	}
 }

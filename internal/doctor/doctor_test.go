@@ -27,6 +27,7 @@ func healthy() Machine {
 		Capable:  func(int) (bool, error) { return true, nil },
 		Writable: func(string) error { return nil },
 		RingBuf:  func() error { return nil },
+		Trace:    func() error { return nil },
 		Trial: func(context.Context) ([]audit.Hook, error) {
 			return []audit.Hook{{Name: "sys_enter", Attached: true}}, nil
 		},
@@ -51,7 +52,7 @@ func find(t *testing.T, d Diagnosis, name string) Check {
 
 func TestHealthy(t *testing.T) {
 	d := Diagnose(context.Background(), healthy())
-	if !d.CanObserve {
+	if d.Mode != "ebpf" {
 		t.Error("a healthy machine cannot observe")
 	}
 	for _, c := range d.Checks {
@@ -154,8 +155,12 @@ func TestAilments(t *testing.T) {
 			if (c.Status == OK) != (c.Remedy == "") {
 				t.Errorf("%+v: a remedy belongs to what is not ok, and to that alone", c)
 			}
-			if want := !(tc.check == "trial" && tc.status == Fail); d.CanObserve != want {
-				t.Errorf("can observe: %v, the trial says %v", d.CanObserve, want)
+			want := "ebpf"
+			if tc.check == "trial" && tc.status == Fail {
+				want = "ptrace"
+			}
+			if d.Mode != want {
+				t.Errorf("observes with %s, the trial says %s", d.Mode, want)
 			}
 		})
 	}
@@ -163,7 +168,7 @@ func TestAilments(t *testing.T) {
 
 func TestElsewhere(t *testing.T) {
 	d := Diagnose(context.Background(), Machine{OS: "plan9"})
-	if d.CanObserve || len(d.Checks) != 1 || d.Checks[0].Status != Fail {
+	if d.Mode != "none" || len(d.Checks) != 1 || d.Checks[0].Status != Fail {
 		t.Errorf("got %+v", d)
 	}
 }

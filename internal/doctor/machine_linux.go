@@ -10,6 +10,7 @@ import (
 
 	"glasshouse/audit"
 	"glasshouse/ebpf"
+	"glasshouse/ptrace"
 )
 
 // Here is the machine that this process runs on.
@@ -26,6 +27,7 @@ func Here(opts ebpf.Options) Machine {
 		Trial: func(ctx context.Context) ([]audit.Hook, error) {
 			return ebpf.Trial(ctx, opts)
 		},
+		Trace: ptrace.Trial,
 	}
 }
 

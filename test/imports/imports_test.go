@@ -45,7 +45,7 @@ var may = []rule{
 	{"ptrace", []string{"audit", "audit/calls", "internal/procfs", "receipt"}},
 	{"journal", []string{"internal/procfs"}},
 	{"runner", []string{"audit", "backend", "freezer", "internal/procfs", "journal", "receipt"}},
-	{"internal/doctor", []string{"audit", "ebpf"}},
+	{"internal/doctor", []string{"audit", "ebpf", "ptrace"}},
 	{"internal/cli", []string{"..."}},
 	{"cmd/glasshouse", []string{"internal/cli", "guest"}},
 	{"demo", nil},
