@@ -4,6 +4,7 @@ package ptrace
 
 import (
 	"encoding/binary"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -247,6 +248,9 @@ func (t *tracer) leave(th *thread) {
 		t.exchanged(th, c, result)
 	default:
 		t.leavesNamed(th, c, result)
+		if c.Op == audit.OpPivotRoot && result >= 0 {
+			th.process.look(th.tid)
+		}
 	}
 }
 
@@ -265,9 +269,13 @@ func (t *tracer) leavesOther(th *thread, c *call, result int64) {
 	if result < 0 {
 		return
 	}
+	if strings.HasPrefix(c.name, "set") { // setuid and its like
+		th.process.uid, th.process.gid = t.owner(th.tid)
+	}
 	switch c.name {
 	case "unshare", "setns", "chroot":
 		th.process.look(th.tid)
+		t.userNamespaces = t.userNamespaces || c.name != "chroot"
 	case "io_uring_setup":
 		t.books.rings++
 	case "getsockopt":
@@ -289,6 +297,7 @@ func (t *tracer) entersClone(th *thread, c *call) {
 	const untraced = 0x00800000
 	if c.name == "clone" {
 		th.newMounts = c.args[0]&unix.CLONE_NEWNS != 0
+		t.userNamespaces = t.userNamespaces || c.args[0]&unix.CLONE_NEWUSER != 0
 		setArg(th.tid, c.abi, 0, c.args[0]&^untraced)
 		return
 	}
@@ -297,6 +306,7 @@ func (t *tracer) entersClone(th *thread, c *call) {
 		return
 	}
 	th.newMounts = flags[2]&(unix.CLONE_NEWNS>>16) != 0
+	t.userNamespaces = t.userNamespaces || flags[3]&(unix.CLONE_NEWUSER>>24) != 0
 	if flags[2]&(untraced>>16) == 0 {
 		return
 	}

@@ -90,7 +90,7 @@ type condition struct {
 func conditions(w watched) []condition {
 	switch {
 	case w.name == "clone":
-		return []condition{{0, bpf.JumpBitsSet, unix.CLONE_UNTRACED | unix.CLONE_NEWNS}}
+		return []condition{{0, bpf.JumpBitsSet, unix.CLONE_UNTRACED | unix.CLONE_NEWNS | unix.CLONE_NEWUSER}}
 	case w.name == "getsockopt":
 		return []condition{{2, bpf.JumpEqual, unix.SO_ERROR}}
 	case w.name == "prctl":

@@ -202,7 +202,7 @@ func (h *held) install(filter []bpf.RawInstruction) (noNewPrivs bool, err error)
 
 // ptrace makes the request that package unix has no function for.
 func ptrace(request, pid int, addr, data uintptr) error {
-	_, _, errno := unix.Syscall6(unix.SYS_PTRACE, uintptr(request), uintptr(pid), addr, data, 0, 0)
+	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, uintptr(request), uintptr(pid), addr, data, 0, 0)
 	if errno != 0 {
 		return errno
 	}

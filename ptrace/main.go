@@ -5,6 +5,7 @@ package ptrace
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -50,7 +51,7 @@ func serve(w wishes) int {
 	ignored := make(chan os.Signal, 1)
 	signal.Notify(ignored, wakeSignal)
 	pipe := newSender(os.NewFile(tracerRecords, "records"))
-	err := breakOff(wakeSignal)
+	err := errors.Join(breakOff(wakeSignal), noChildSignals())
 	wake := lock()
 	orders := make(chan order)
 	t := &tracer{pipe: pipe, orders: orders, threads: map[int]*thread{}, early: map[int]unix.WaitStatus{}, options: traceOptions, noArgv: w.NoArgv}

@@ -4,7 +4,6 @@ package ptrace
 
 import (
 	"bytes"
-	"os"
 	"strconv"
 	"strings"
 
@@ -30,8 +29,30 @@ func same(a, b, what int) bool {
 	return errno != 0 || n == 0
 }
 
-func startTicks(pid int) (uint64, bool) {
-	stat, err := procfs.ReadStat(pid)
+// readFile reads a file of /proc into buf, as far as that goes. The functions of
+// package os would have it polled.
+func readFile(path string, buf []byte) []byte {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	n := 0
+	for n < len(buf) {
+		some, err := unix.Read(fd, buf[n:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || some <= 0 {
+			break
+		}
+		n += some
+	}
+	return buf[:n]
+}
+
+func (t *tracer) startTicks(pid int) (uint64, bool) {
+	stat, err := procfs.ParseStat(readFile(procPath(pid, "stat"), t.buf[:]))
 	return stat.Start, err == nil
 }
 
@@ -91,7 +112,7 @@ func sameFile(path, link string) bool {
 // sameTarget tells whether two paths lead to one file.
 func sameTarget(a, b string) bool {
 	var x, y unix.Stat_t
-	return unix.Stat(a, &x) == nil && unix.Lstat(b, &y) == nil && x.Dev == y.Dev && x.Ino == y.Ino
+	return unix.Stat(a, &x) == nil && unix.Stat(b, &y) == nil && x.Dev == y.Dev && x.Ino == y.Ino
 }
 
 // rootOf is the root folder of the thread that a link of /proc belongs to.
@@ -130,12 +151,10 @@ func (t *tracer) folder(link string) place { return t.readPlace(link) }
 // look finds out what namespace and root folder a process has.
 func (p *process) look(tid int) {
 	p.root = "/"
-	var own, its unix.Stat_t
-	if unix.Stat("/proc/self/ns/mnt", &own) == nil && unix.Stat(procPath(tid, "ns/mnt"), &its) == nil {
-		p.otherNS = own.Ino != its.Ino || own.Dev != its.Dev
-	}
-	if root, err := os.Readlink(procPath(tid, "root")); err == nil {
-		p.root = root
+	p.otherNS = !sameTarget("/proc/self/ns/mnt", procPath(tid, "ns/mnt"))
+	var buf [pathMax]byte
+	if n, err := unix.Readlink(procPath(tid, "root"), buf[:]); err == nil && n > 0 {
+		p.root = string(buf[:n])
 	}
 }
 
@@ -146,19 +165,16 @@ type usage struct {
 	read, wrote uint64 // bytes, from and to storage
 }
 
-func usageOf(pid int) usage {
+func (t *tracer) usageOf(pid int) usage {
 	var u usage
 	// The process's own clock: include/linux/posix-timers.h, CPUCLOCK_SCHED.
 	var ts unix.Timespec
 	if unix.ClockGettime(int32(^pid<<3|2), &ts) == nil {
 		u.cpu = uint64(ts.Nano())
 	}
-	if data, err := os.ReadFile(procPath(pid, "status")); err == nil {
-		u.maxRSS = field(data, "VmHWM:")
-	}
-	if data, err := os.ReadFile(procPath(pid, "io")); err == nil {
-		u.read, u.wrote = field(data, "\nread_bytes:"), field(data, "\nwrite_bytes:")
-	}
+	u.maxRSS = field(readFile(procPath(pid, "status"), t.buf[:]), "VmHWM:")
+	io := readFile(procPath(pid, "io"), t.buf[:])
+	u.read, u.wrote = field(io, "\nread_bytes:"), field(io, "\nwrite_bytes:")
 	return u
 }
 

@@ -3,11 +3,9 @@
 package ptrace
 
 import (
-	"bufio"
 	"bytes"
 	"os"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -36,51 +34,42 @@ func (t *tracer) send() uint64 {
 
 func (t *tracer) tellFork(p *process, tid int) {
 	t.beginFor(p.parent, tid, audit.RecordFork, audit.OpNone)
-	uid, gid := owner(int(p.id.PID))
-	audit.SetBody(&t.rec, audit.WireFork{Start: p.id.Start, PID: uint32(p.id.PID), UID: uid, GID: gid})
+	audit.SetBody(&t.rec, audit.WireFork{Start: p.id.Start, PID: uint32(p.id.PID), UID: p.uid, GID: p.gid})
 	t.send()
 }
 
-// owner is whose a process is: the effective user and group, which its folder
-// in /proc has, or else its status.
-func owner(pid int) (uid, gid uint32) {
-	f, err := os.Open(procPath(pid, "status"))
-	if err != nil {
-		return 0, 0
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		if rest, ok := strings.CutPrefix(lines.Text(), "Uid:"); ok {
-			uid = second(rest)
-		} else if rest, ok := strings.CutPrefix(lines.Text(), "Gid:"); ok {
-			return uid, second(rest)
-		}
-	}
-	return uid, gid
+// owner is who a process is: its effective user and group, as the tracer's user
+// namespace numbers them.
+func (t *tracer) owner(pid int) (uid, gid uint32) {
+	status := readFile(procPath(pid, "status"), t.buf[:])
+	return second(status, "\nUid:"), second(status, "\nGid:")
 }
 
-func second(fields string) uint32 {
-	f := strings.Fields(fields)
+// second is the second number behind a name.
+func second(data []byte, name string) uint32 {
+	_, rest, _ := bytes.Cut(data, []byte(name))
+	rest, _, _ = bytes.Cut(rest, []byte("\n"))
+	f := bytes.Fields(rest)
 	if len(f) < 2 {
 		return 0
 	}
-	n, _ := strconv.ParseUint(f[1], 10, 32) // the kernel's
+	n, _ := strconv.ParseUint(string(f[1]), 10, 32) // the kernel's
 	return uint32(n)
 }
 
 // The entries of the auxiliary vector: include/uapi/linux/auxvec.h.
 const (
-	atExecFn = 31
 	atPhent  = 4
+	atEUID   = 12
+	atEGID   = 14
+	atExecFn = 31
 )
 
 func (t *tracer) tellExec(th *thread) {
 	p, tid := th.process, th.tid
-	p.look(tid)
 	exe := t.folder(procPath(tid, "exe"))
 	cwd := t.folder(procPath(tid, "cwd"))
-	requested := t.requestedExec(tid)
+	requested := t.requestedExec(th)
 	var argv []byte
 	size := argvNotCaptured
 	if !t.noArgv {
@@ -88,9 +77,8 @@ func (t *tracer) tellExec(th *thread) {
 	}
 
 	t.begin(th, audit.RecordExec, audit.OpExec)
-	uid, gid := owner(tid)
 	audit.SetBody(&t.rec, audit.WireExec{
-		ParentStart: p.parent.Start, ParentPID: uint32(p.parent.PID), UID: uid, GID: gid, ArgvLen: uint32(size),
+		ParentStart: p.parent.Start, ParentPID: uint32(p.parent.PID), UID: p.uid, GID: p.gid, ArgvLen: uint32(size),
 	})
 	t.putPlace(p, 0, exe)
 	t.putPlace(p, 1, cwd)
@@ -121,36 +109,33 @@ const argvMax = 8 << 20
 
 // argvOf reads the arguments of the new image where the kernel laid them.
 func (t *tracer) argvOf(tid int) (argv []byte, size int) {
-	f, err := os.Open(procPath(tid, "cmdline"))
-	if err != nil {
-		return nil, 0
-	}
-	defer f.Close()
-	t.argv = t.argv[:0]
-	for len(t.argv) <= argvMax {
-		t.argv = append(t.argv, make([]byte, 4096)...)
-		n, err := f.Read(t.argv[len(t.argv)-4096:])
-		t.argv = t.argv[:len(t.argv)-4096+max(n, 0)]
-		if n <= 0 || err != nil {
-			break
+	for len(t.argv) < argvMax+1 {
+		argv = readFile(procPath(tid, "cmdline"), t.argv)
+		if len(argv) < len(t.argv) {
+			return argv, len(argv)
 		}
+		t.argv = make([]byte, max(64<<10, min(8*len(t.argv), argvMax+1)))
 	}
-	return t.argv[:min(len(t.argv), argvMax)], len(t.argv)
+	argv = readFile(procPath(tid, "cmdline"), t.argv)
+	return argv[:min(len(argv), argvMax)], len(argv)
 }
 
 // requestedExec is what execve was given, as the kernel keeps it for the image.
-func (t *tracer) requestedExec(tid int) []byte {
-	data, err := os.ReadFile(procPath(tid, "auxv"))
-	if err != nil {
-		return nil
-	}
+// It also finds out who the process is now.
+func (t *tracer) requestedExec(th *thread) []byte {
+	tid, p := th.tid, th.process
+	data := readFile(procPath(tid, "auxv"), t.buf[:])
 	// An entry of a 32-bit image has 8 bytes: AT_PHENT tells which it is.
-	at := uint64(0)
+	at, found := uint64(0), false
 	for _, wide := range []bool{true, false} {
 		if n := auxv(data, wide, atPhent); wide && n == 56 || !wide && n == 32 {
-			at = auxv(data, wide, atExecFn)
+			at, found = auxv(data, wide, atExecFn), true
+			p.uid, p.gid = uint32(auxv(data, wide, atEUID)), uint32(auxv(data, wide, atEGID))
 			break
 		}
+	}
+	if !found || t.userNamespaces {
+		p.uid, p.gid = t.owner(tid)
 	}
 	if at == 0 {
 		return nil
@@ -175,14 +160,8 @@ func (t *tracer) interpreter(th *thread, requested []byte, exe place) []byte {
 	if unix.Stat(path, &a) != nil || unix.Stat(procPath(th.tid, "exe"), &b) != nil || a.Dev == b.Dev && a.Ino == b.Ino {
 		return nil
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	line := make([]byte, 256) // BINPRM_BUF_SIZE
-	n, _ := f.Read(line)
-	rest, ok := bytes.CutPrefix(line[:max(n, 0)], []byte("#!"))
+	line := readFile(path, make([]byte, 256)) // BINPRM_BUF_SIZE
+	rest, ok := bytes.CutPrefix(line, []byte("#!"))
 	if !ok {
 		return nil
 	}

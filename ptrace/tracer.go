@@ -31,6 +31,8 @@ type tracer struct {
 	early map[int]unix.WaitStatus
 	// passing: nothing is recorded any more; what is stopped goes on.
 	passing bool
+	// userNamespaces: somebody may number users in another way.
+	userNamespaces bool
 	// detaching: somebody may work in a tree that is no longer mounted.
 	detaching bool
 
@@ -59,6 +61,7 @@ type thread struct {
 type process struct {
 	id         audit.ProcessID
 	parent     audit.ProcessID // who made it
+	uid, gid   uint32          // effective
 	threads    int
 	memory     *shared
 	tables     *shared // of descriptors and folders
@@ -208,6 +211,7 @@ func (t *tracer) seize(o order) error {
 	t.threads[o.Seize] = th
 	p.id = audit.ProcessID{PID: int32(o.Seize), Start: t.startOf(o.Seize)}
 	p.look(o.Seize)
+	p.uid, p.gid = t.owner(o.Seize)
 	// The stop that the command stands in.
 	var status unix.WaitStatus
 	if _, err := wait(o.Seize, &status, unix.WALL); err != nil {
@@ -231,7 +235,7 @@ func (t *tracer) seize(o order) error {
 // order within one is that in which they were seen.
 func (t *tracer) startOf(pid int) uint64 {
 	now := bootTime()
-	ticks, ok := startTicks(pid)
+	ticks, ok := t.startTicks(pid)
 	if !ok {
 		return now
 	}
@@ -261,7 +265,7 @@ func (t *tracer) forked(th *thread, event int) {
 	default:
 		p = &process{
 			id: audit.ProcessID{PID: int32(tid), Start: t.startOf(tid)}, parent: maker.id, threads: 1,
-			memory: &shared{1}, tables: &shared{1}, otherNS: maker.otherNS, root: maker.root,
+			memory: &shared{1}, tables: &shared{1}, otherNS: maker.otherNS, root: maker.root, uid: maker.uid, gid: maker.gid,
 		}
 		p.mapsShared = maker.mapsShared
 		// Who calls vfork stands still until the memory is given back.
@@ -343,7 +347,7 @@ func (t *tracer) exiting(th *thread) {
 		return
 	}
 	t.outcomes(th)
-	p.usage = usageOf(int(p.id.PID))
+	p.usage = t.usageOf(int(p.id.PID))
 }
 
 // gone is a thread that has ended; the leader's end is the process's.
@@ -427,11 +431,22 @@ type sigaction struct {
 func breakOff(signal unix.Signal) error {
 	const restart = 0x10000000
 	var act sigaction
-	if _, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(signal), 0, uintptr(unsafe.Pointer(&act)), 8, 0, 0); errno != 0 {
-		return errno
+	if err := rtSigaction(signal, nil, &act); err != nil {
+		return err
 	}
 	act.flags &^= restart
-	if _, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(signal), uintptr(unsafe.Pointer(&act)), 0, 8, 0, 0); errno != 0 {
+	return rtSigaction(signal, &act, nil)
+}
+
+// noChildSignals keeps the kernel from telling of each stop by SIGCHLD as well.
+func noChildSignals() error {
+	const noStops = 1 // SA_NOCLDSTOP
+	return rtSigaction(unix.SIGCHLD, &sigaction{flags: noStops}, nil)
+}
+
+func rtSigaction(signal unix.Signal, act, old *sigaction) error {
+	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(signal), uintptr(unsafe.Pointer(act)), uintptr(unsafe.Pointer(old)), 8, 0, 0)
+	if errno != 0 {
 		return errno
 	}
 	return nil

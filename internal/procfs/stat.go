@@ -25,7 +25,7 @@ func ReadStat(pid int) (Stat, error) {
 	if err != nil {
 		return Stat{}, err
 	}
-	s, err := parseStat(data)
+	s, err := ParseStat(data)
 	if err != nil {
 		return Stat{}, fmt.Errorf("malformed %s: %w", path, err)
 	}
@@ -39,7 +39,8 @@ const (
 	startField  = 22 - afterName
 )
 
-func parseStat(data []byte) (Stat, error) {
+// ParseStat reads what /proc/PID/stat holds.
+func ParseStat(data []byte) (Stat, error) {
 	// The name, in parentheses, may itself hold spaces and parentheses.
 	_, rest, ok := bytes.Cut(data[max(0, bytes.LastIndexByte(data, ')')):], []byte(") "))
 	if !ok {

@@ -20,7 +20,7 @@ var told = Stat{State: 'S', Parent: 7, Start: 424242}
 
 func TestParseStat(t *testing.T) {
 	for _, name := range []string{"sh", "a b", "a) S 9 (b", ") 1 1", "", "a\nb", "(", "\xff"} {
-		if s, err := parseStat([]byte("5 (" + name + ")" + tail)); err != nil || s != told {
+		if s, err := ParseStat([]byte("5 (" + name + ")" + tail)); err != nil || s != told {
 			t.Errorf("%q: %+v, %v", name, s, err)
 		}
 	}
@@ -30,7 +30,7 @@ func TestParseStat(t *testing.T) {
 		"1 (init) R 0" + none + " 0":                     {State: 'R'}, // the least that is needed
 		"2 (sh) Z 2147483647" + none + " " + most + " 1": {State: 'Z', Parent: math.MaxInt32, Start: math.MaxUint64},
 	} {
-		if s, err := parseStat([]byte(line)); err != nil || s != want {
+		if s, err := ParseStat([]byte(line)); err != nil || s != want {
 			t.Errorf("%q: %+v, %v", line, s, err)
 		}
 	}
@@ -59,7 +59,7 @@ func TestParseStatMalformed(t *testing.T) {
 		with("424242", "1.5"):                  "start time",
 		with("424242", "18446744073709551616"): "start time",
 	} {
-		s, err := parseStat([]byte(bad))
+		s, err := ParseStat([]byte(bad))
 		if err == nil || !strings.Contains(err.Error(), want) || s != (Stat{}) {
 			t.Errorf("%q: %+v, %v; want an error with %q", bad, s, err, want)
 		}
@@ -71,18 +71,18 @@ func FuzzParseStat(f *testing.F) {
 	f.Add([]byte("a) S 9 (b"))
 	f.Add([]byte(")"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s, err := parseStat(data)
+		s, err := ParseStat(data)
 		if err != nil && s != (Stat{}) {
 			t.Errorf("%+v beside %v", s, err)
 		}
 		if err == nil {
 			line := fmt.Sprintf("1 (x) %s %d%s %d", []byte{s.State}, s.Parent, strings.Repeat(" 0", 17), s.Start)
-			if again, err := parseStat([]byte(line)); err != nil || again != s {
+			if again, err := ParseStat([]byte(line)); err != nil || again != s {
 				t.Errorf("%+v, but of %q %+v, %v", s, line, again, err)
 			}
 		}
 		// A process may give itself any name.
-		if s, err := parseStat([]byte("5 (" + string(data) + ")" + tail)); err != nil || s != told {
+		if s, err := ParseStat([]byte("5 (" + string(data) + ")" + tail)); err != nil || s != told {
 			t.Errorf("under the name %q: %+v, %v", data, s, err)
 		}
 	})
