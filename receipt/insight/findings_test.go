@@ -1,6 +1,7 @@
 package insight
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -312,5 +313,28 @@ func TestShorten(t *testing.T) {
 	}
 	if diff := cmp.Diff(Excerpt{f.Items, 0}, Shorten(f, 6, "/w")); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestCounted: a sentence agrees with its number.
+func TestCounted(t *testing.T) {
+	for n, want := range map[int][]string{
+		1: {"1 kind of thing could not be seen", "1 secret was taken out of arguments"},
+		2: {"2 kinds of things could not be seen", "2 secrets were taken out of arguments"},
+	} {
+		r := new(receipt.Receipt)
+		for i := range n {
+			r.Observation.Gaps = append(r.Observation.Gaps, receipt.Gap{Kind: fmt.Sprint(i), Detail: "x", Count: 1})
+			r.Redactions = append(r.Redactions, receipt.Redaction{ID: i + 1, Rule: "flag"})
+		}
+		var texts []string
+		for _, f := range Findings(r) {
+			texts = append(texts, f.Text)
+		}
+		for _, text := range want {
+			if !slices.Contains(texts, text) {
+				t.Errorf("%q is not among %q", text, texts)
+			}
+		}
 	}
 }

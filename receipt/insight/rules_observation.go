@@ -90,7 +90,7 @@ func gaps(f *facts) hit {
 			kinds = append(kinds, g.Kind)
 		}
 	}
-	return about(set(kinds), func(n int) string { return count(n, "kind", "kinds") + " of things could not be seen" })
+	return about(set(kinds), func(n int) string { return count(n, "kind of thing", "kinds of things") + " could not be seen" })
 }
 
 func secrets(f *facts) hit {
@@ -99,5 +99,5 @@ func secrets(f *facts) hit {
 		rules = append(rules, r.Rule)
 	}
 	n := len(rules)
-	return about(set(rules), func(int) string { return count(n, "secret", "secrets") + " stood in arguments and was taken out" })
+	return about(set(rules), func(int) string { return count(n, "secret was", "secrets were") + " taken out of arguments" })
 }
