@@ -53,7 +53,7 @@ func (a *Aggregator) Add(event Event) {
 	case *Open:
 		a.processes.get(e.Process)
 		a.seen("open", e.Path, e.Raced)
-		a.repeats.track(e.ID, tally{count: a.files.open(e)})
+		a.repeats.track(e.ID, a.files.open(e))
 	case *FileIO:
 		a.processes.get(e.Process)
 		a.seen("read or write", e.Path, e.Raced)

@@ -153,13 +153,13 @@ func (t *fileTable) request(f *file, requested string) {
 	}
 }
 
-// open returns the counter for repeats.
-func (t *fileTable) open(e *Open) *uint64 {
+// open returns the tally for repeats.
+func (t *fileTable) open(e *Open) tally {
 	f := t.kernelFile(e.Path, e.Time)
 	f.opens = addSat(f.opens, 1)
 	t.request(f, e.Requested)
 	if e.Mode.PathOnly {
-		return &f.opens
+		return tally{count: &f.opens}
 	}
 	f.set(fileRead, e.Mode.Read)
 	f.set(fileWritten, e.Mode.Write || e.Mode.Created || e.Mode.Truncated)
@@ -170,7 +170,10 @@ func (t *fileTable) open(e *Open) *uint64 {
 	if e.Mode.Created {
 		t.create(fileCreated{file: f, kind: string(e.Kind), source: receipt.SourceKernel})
 	}
-	return &f.opens
+	if e.Mode.Truncated {
+		return tally{count: &f.opens, latest: &f.changedAt}
+	}
+	return tally{count: &f.opens}
 }
 
 // create notes what was made. Most of it is files that an open made.

@@ -23,10 +23,13 @@ func TestWritten(t *testing.T) {
 		&Open{Header: by(root, 82), Path: Path{Name: "/w/cut", Cut: true}, Mode: OpenMode{Write: true, Created: true}, Kind: KindFile},
 		&Open{Header: by(root, 83), ID: 9, Path: at("/w/mapped"), Mode: OpenMode{Write: true, Truncated: true}, Kind: KindFile},
 		&Mapping{Header: by(root, 84), Path: at("/w/mapped"), Shared: true},
+		&Open{Header: by(root, 85), ID: 10, Path: at("/w/emptied"), Mode: OpenMode{Write: true, Truncated: true}, Kind: KindFile},
+		&Repeat{ID: 10, Count: 2, Latest: 90, Last: true},
 	} {
 		a.Add(e)
 	}
 	want := []Written{
+		{Path: "/w/emptied", At: 90, Latest: 90},
 		{Path: "/w/final", At: 73, Latest: 73},
 		{Path: "/w/made", At: 80, Latest: 80},
 		{Path: "/w/mapped", At: 84, Latest: 84, Mapped: true},

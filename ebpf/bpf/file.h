@@ -60,7 +60,8 @@ __attribute__((noinline)) int on_open(int fd, u32 flags)
 	shared = s->seen.shared || s->raced;
 	/* Every creation is told: the file may have been deleted in between. */
 	alone = shared || s->seen.f_mode & FMODE_CREATED;
-	if (!alone && fold_known(0, 0))
+	/* When a file was last emptied tells whether somebody else has changed it since. */
+	if (!alone && fold_known(0, flags & O_TRUNC))
 		return 0;
 
 	event_begin(EV_OPEN, s->call.op);

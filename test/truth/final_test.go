@@ -48,6 +48,11 @@ func init() {
 		for range 1000 {
 			writeAll(fd, "x")
 		}
+		// So is an open that empties a file.
+		for range 3 {
+			check(unix.Close(open(unix.AT_FDCWD, "emptied", unix.O_CREAT|unix.O_TRUNC|unix.O_WRONLY)))
+			time.Sleep(30 * time.Millisecond)
+		}
 		put("ready", "")
 		await("go")
 
@@ -133,7 +138,7 @@ func TestFinals(t *testing.T) {
 		}
 	}
 	want := []string{
-		"alone", "both", "final", "many", "mapped", "new", "ready", "replaced changed", "theirs changed",
+		"alone", "both", "emptied", "final", "many", "mapped", "new", "ready", "replaced changed", "theirs changed",
 		"swapped/file changed", "touched changed",
 	}
 	slices.Sort(want)
