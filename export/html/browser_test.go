@@ -390,7 +390,7 @@ func testFiles(t *testing.T, browser context.Context) {
 func testFlat(t *testing.T, browser context.Context) {
 	p := open(t, browser, sample())
 	for section, want := range map[string][]string{
-		"failures":   {"/bin/noENOENT124"},
+		"failures":   {"/bin/noENOENTpid 124"},
 		"operations": {"create file/src/out.o", "rename/a to /b", "change mode/src/out.o", "mount/mnt, tmpfs", "unlink/srcEISDIR3"},
 		"network": {
 			"tried192.0.2.1:443tcpconnectedexample.org122", "listened0.0.0.0:80tcp12",

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"glasshouse/export/html"
 	"glasshouse/receipt"
 )
@@ -199,6 +201,68 @@ func TestBytes(t *testing.T) {
 			t.Errorf("%q stands as it is", s)
 		}
 		dataIn(t, out.Bytes())
+	}
+}
+
+// TestUnusual: what a reader has to know stands above what was not seen.
+func TestUnusual(t *testing.T) {
+	written := func(r *receipt.Receipt) string {
+		var out bytes.Buffer
+		if err := html.Write(&out, r); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	section := func(r *receipt.Receipt) string {
+		_, rest, _ := strings.Cut(written(r), `<section id="unusual">`)
+		text, _, found := strings.Cut(rest, `<section id="unseen">`)
+		if !found {
+			return "no such section"
+		}
+		return text
+	}
+	r := sample()
+	r.Filesystem.Reads = append(r.Filesystem.Reads, "/etc/shadow")
+	r.Filesystem.Files = append(r.Filesystem.Files, receipt.FileEntry{Path: "/etc/shadow", Read: true})
+	got := section(r)
+	for _, want := range []string{"read a file that holds secrets", "<li>/etc/shadow</li>", "outlived the recording"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in %s", want, got)
+		}
+	}
+	for _, said := range []string{"not all was observed", "could not be seen", "taken out of arguments"} {
+		if strings.Contains(got, said) {
+			t.Errorf("%q stands elsewhere already: %s", said, got)
+		}
+	}
+	if got := section(&receipt.Receipt{Observation: receipt.Observation{Mode: "ebpf", Complete: true}}); !strings.Contains(got, "Nothing") {
+		t.Errorf("got %s", got)
+	}
+	if got := section(&receipt.Receipt{Observation: receipt.Observation{Mode: "none"}}); got != "no such section" {
+		t.Errorf("of what nobody watched nothing is claimed: %s", got)
+	}
+}
+
+// TestFailuresFolded: a search along PATH by many processes is a row for each
+// place, not one for each process.
+func TestFailuresFolded(t *testing.T) {
+	r := sample()
+	r.ExecFailures = []receipt.ExecFail{
+		{PID: 10, Path: "/a/cc", Argv: []string{"cc", "x"}, Errno: "ENOENT", Count: 2},
+		{PID: 11, Path: "/a/cc", Argv: []string{"cc", "x"}, Errno: "ENOENT", Count: 1},
+		{PID: 11, Path: "/a/cc", Argv: []string{"cc", "y"}, Errno: "ENOENT", Count: 1},
+		{PID: 11, Path: "/a/cc", Argv: []string{"cc", "x"}, Errno: "EACCES", Count: 1},
+	}
+	var out bytes.Buffer
+	if err := html.Write(&out, r); err != nil {
+		t.Fatal(err)
+	}
+	want := []any{
+		map[string]any{"path": "/a/cc", "errno": "ENOENT", "count": 4.0, "pids": []any{10.0, 11.0}, "argvs": []any{[]any{"cc", "x"}, []any{"cc", "y"}}},
+		map[string]any{"path": "/a/cc", "errno": "EACCES", "count": 1.0, "pids": []any{11.0}, "argvs": []any{[]any{"cc", "x"}}},
+	}
+	if diff := cmp.Diff(want, dataIn(t, out.Bytes())["exec_failures"]); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -2,6 +2,8 @@ package html
 
 import (
 	"encoding/base64"
+	"fmt"
+	"math"
 	"strings"
 
 	"glasshouse/receipt"
@@ -55,12 +57,14 @@ type exec struct {
 	Truncated   bool     `json:"argv_truncated,omitempty"`
 }
 
+// execFail adds up the failures of all processes: along PATH each of them fails
+// in the same places.
 type execFail struct {
-	PID   int32    `json:"pid"`
-	Path  string   `json:"path"`
-	Argv  []string `json:"argv"`
-	Errno string   `json:"errno"`
-	Count uint64   `json:"count"`
+	Path  string     `json:"path"`
+	Errno string     `json:"errno"`
+	Count uint64     `json:"count"`
+	PIDs  []int32    `json:"pids"`
+	Argvs [][]string `json:"argvs"` // different ones
 }
 
 // operation is one on files that is no reading or writing.
@@ -90,9 +94,7 @@ func listsOf(r *receipt.Receipt) *lists {
 		Network:      []contact{},
 	}
 	l.addProcesses(r)
-	for _, f := range r.ExecFailures {
-		l.ExecFailures = append(l.ExecFailures, execFail{f.PID, printable(f.Path), printables(f.Argv), printable(f.Errno), f.Count})
-	}
+	l.addExecFailures(r.ExecFailures)
 	l.addFiles(&r.Filesystem)
 	l.addOperations(&r.Filesystem)
 	l.addNetwork(&r.Network)
@@ -131,6 +133,42 @@ func (l *lists) addProcesses(r *receipt.Receipt) {
 		l.Processes[i] = row
 	}
 	l.Lanes = assignLanes(l.Processes, l.Length)
+}
+
+func (l *lists) addExecFailures(list []receipt.ExecFail) {
+	type place struct{ path, errno string }
+	rows := map[place]int{}
+	seen := map[string]bool{} // the arguments and processes of a row
+	first := func(row int, what string) bool {
+		key := fmt.Sprint(row, what)
+		was := seen[key]
+		seen[key] = true
+		return !was
+	}
+	for _, f := range list {
+		at := place{f.Path, f.Errno}
+		i, ok := rows[at]
+		if !ok {
+			i = len(l.ExecFailures)
+			rows[at] = i
+			l.ExecFailures = append(l.ExecFailures, execFail{Path: printable(f.Path), Errno: printable(f.Errno)})
+		}
+		row := &l.ExecFailures[i]
+		row.Count = plus(row.Count, f.Count)
+		if first(i, fmt.Sprint(" pid ", f.PID)) {
+			row.PIDs = append(row.PIDs, f.PID)
+		}
+		if first(i, fmt.Sprintf(" argv %q", f.Argv)) {
+			row.Argvs = append(row.Argvs, printables(f.Argv))
+		}
+	}
+}
+
+func plus(a, b uint64) uint64 {
+	if a > math.MaxUint64-b {
+		return math.MaxUint64
+	}
+	return a + b
 }
 
 func sameImage(p *receipt.Process, e *receipt.Exec) bool {

@@ -561,9 +561,12 @@
 	}
 
 	flat("failures", data.exec_failures, "None.",
-		(f) => f.pid + " " + f.path + " " + f.argv.join(" ") + " " + f.errno, () => true,
-		(f, row) => cells(row, ["text", f.path], ["", f.errno], ["num dim", f.pid], ["num", grouped(f.count)]),
-		(f) => [f.path, [["Error", f.errno], ["Arguments", f.argv], ["Process", String(f.pid)], ["Times", grouped(f.count)]]]);
+		(f) => [...f.pids, f.path, ...f.argvs.flat(), f.errno].join(" "), () => true,
+		(f, row) => cells(row, ["text", f.path], ["", f.errno],
+			["num dim", f.pids.length === 1 ? "pid " + f.pids[0] : grouped(f.pids.length)], ["num", grouped(f.count)]),
+		(f) => [f.path, [["Error", f.errno], ...f.argvs.slice(0, 100).map((argv) => ["Arguments", argv]),
+			["", f.argvs.length > 100 ? "and " + grouped(f.argvs.length - 100) + " other arguments" : ""],
+			[f.pids.length === 1 ? "Process" : "Processes", f.pids.join(", ")], ["Times", grouped(f.count)]]]);
 
 	flat("operations", data.operations, "None.",
 		(o) => o.op + " " + o.path + " " + (o.to || "") + " " + (o.errno || ""), (o) => o.errno,

@@ -10,6 +10,7 @@ import (
 
 	"glasshouse/internal/term"
 	"glasshouse/receipt"
+	"glasshouse/receipt/insight"
 )
 
 // What the head of the report shows at most: it is there before any script
@@ -17,6 +18,7 @@ import (
 const (
 	maxRows    = 500
 	maxCommand = 2000 // characters
+	maxItems   = 8    // of a finding
 )
 
 // summary is the part of the report that is HTML. All its text is printable.
@@ -25,6 +27,8 @@ type summary struct {
 	Verdict  []mark
 	Notes    []note
 	Facts    []fact
+	Watched  bool // so that nothing unusual means something
+	Unusual  []finding
 	Gaps     table
 	Others   table // survivors
 	Hooks    table
@@ -42,6 +46,13 @@ type mark struct{ Class, Text string }
 type note struct{ Title, Text string }
 
 type fact struct{ Name, Value string }
+
+// finding is something unusual; class is warning or notice.
+type finding struct {
+	Class, Text string
+	Items       []string
+	More        int
+}
 
 // table is a list of which the first rows are shown.
 type table struct {
@@ -62,6 +73,8 @@ func summaryOf(r *receipt.Receipt) *summary {
 	s.Verdict = verdict(r)
 	s.Notes = notes(r)
 	s.Facts = facts(r)
+	s.Watched = r.Observation.Mode != "none" && r.Observation.Mode != ""
+	s.Unusual = unusual(r)
 	s.Machine = machine(r)
 
 	o := &r.Observation
@@ -160,10 +173,24 @@ func notes(r *receipt.Receipt) []note {
 	return list
 }
 
+// unusual leaves out what has a table of its own.
+func unusual(r *receipt.Receipt) []finding {
+	var list []finding
+	for _, f := range insight.Besides(insight.Findings(r), "gaps", "secrets") {
+		items := insight.Shorten(f, maxItems, r.Command.WorkingDir)
+		row := finding{Class: string(f.Severity), Text: printable(f.Text), More: items.Left}
+		for _, item := range items.Shown {
+			row.Items = append(row.Items, printable(clip(item, maxCommand)))
+		}
+		list = append(list, row)
+	}
+	return list
+}
+
 func facts(r *receipt.Receipt) []fact {
 	var list []fact
 	add := func(name, value string) { list = append(list, fact{name, printable(value)}) }
-	add("Started", r.Timing.StartedAt.UTC().Format("2006-01-02 15:04:05.000 UTC"))
+	add("Started", r.Timing.StartedAt.UTC().Format("2006-01-02 15:04:05 UTC"))
 	add("Took", milliseconds(r.Timing.DurationMS))
 	add("CPU time", milliseconds(r.Timing.CPUTimeMS))
 	add("User", user(r.Command))

@@ -3,7 +3,6 @@ package show
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"glasshouse/internal/term"
@@ -175,9 +174,7 @@ const (
 )
 
 func (p *page) findings(r *receipt.Receipt, list []insight.Finding) {
-	list = slices.DeleteFunc(list, func(f insight.Finding) bool {
-		return f.Kind == "not_observed" || f.Kind == "incomplete" // the verdict has just said so
-	})
+	list = insight.Besides(list)
 	if len(list) == 0 {
 		if r.Observation.Mode != "none" && r.Observation.Mode != "" {
 			p.heading("UNUSUAL", "nothing")

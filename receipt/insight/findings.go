@@ -122,6 +122,19 @@ func aboutPaths(paths []string, one, many string) hit {
 	return h
 }
 
+// Besides are the findings that the verdict has not told of already, without
+// those of the given kinds.
+func Besides(list []Finding, kinds ...string) []Finding {
+	told := append([]string{"not_observed", "incomplete"}, kinds...)
+	left := []Finding{}
+	for _, f := range list {
+		if !slices.Contains(told, f.Kind) {
+			left = append(left, f)
+		}
+	}
+	return left
+}
+
 // Excerpt is a part of a finding's items.
 type Excerpt struct {
 	Shown []string
