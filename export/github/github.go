@@ -11,6 +11,7 @@ import (
 
 	"glasshouse/internal/term"
 	"glasshouse/receipt"
+	"glasshouse/receipt/insight"
 )
 
 // A summary larger than 1 MiB is dropped as a whole. These keep it below, even
@@ -18,6 +19,7 @@ import (
 const (
 	maxEntries = 50  // of a list; the rest is a number
 	maxText    = 300 // characters of a name or a command
+	maxItems   = 5   // of a finding
 )
 
 // Write writes r as GitHub Flavored Markdown, of less than 1 MiB. Longer lists
@@ -32,6 +34,7 @@ func Write(w io.Writer, r *receipt.Receipt) error {
 		fmt.Fprintf(out, "**Error:** %s\n\n", code(*r.Outcome.Error))
 	}
 	fmt.Fprintf(out, "%s\n\n", verdict(&r.Observation))
+	unusual(out, r)
 	counts(out, r)
 	for _, s := range sections(r) {
 		s.write(out)
@@ -66,6 +69,36 @@ func verdict(o *receipt.Observation) string {
 		text += " " + code(*o.Reason)
 	}
 	return text
+}
+
+// unusual leaves out what has a list or a number of its own. The texts of
+// findings are glasshouse's, their items are the run's.
+func unusual(out io.Writer, r *receipt.Receipt) {
+	list := insight.Besides(insight.Findings(r), "gaps", "secrets")
+	if len(list) == 0 {
+		return
+	}
+	fmt.Fprint(out, "**Unusual:**\n\n")
+	for _, f := range list {
+		text := f.Text
+		if f.Severity == insight.Warning {
+			text = "**" + text + "**"
+		}
+		items := insight.Shorten(f, maxItems, r.Command.WorkingDir)
+		for i, item := range items.Shown {
+			if i == 0 {
+				text += ": "
+			} else {
+				text += ", "
+			}
+			text += code(item)
+		}
+		if items.Left > 0 {
+			text += fmt.Sprintf(" and %d more", items.Left)
+		}
+		fmt.Fprintf(out, "- %s\n", text)
+	}
+	fmt.Fprintln(out)
 }
 
 func counts(out io.Writer, r *receipt.Receipt) {

@@ -105,6 +105,23 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// TestUnusual: what a reader has to know stands above the numbers, unfolded.
+func TestUnusual(t *testing.T) {
+	r := sample()
+	r.Filesystem.Files = []receipt.FileEntry{{Path: "/etc/shadow", Read: true}}
+	r.Filesystem.Reads = []string{"/etc/shadow"}
+	md := write(t, r)
+	head, _, _ := strings.Cut(md, "| | |")
+	for _, want := range []string{"**Unusual:**", "- **read a file that holds secrets**: `/etc/shadow`\n", "- **1 process outlived the recording**: `13 /usr/bin/sleep`\n"} {
+		if !strings.Contains(head, want) {
+			t.Errorf("no %q in %s", want, head)
+		}
+	}
+	if strings.Contains(head, "could not be seen") {
+		t.Errorf("what was not seen has a list of its own: %s", head)
+	}
+}
+
 // hostile are texts that would be something else than text, if they could.
 var hostile = []string{
 	"evil | evil", "evil\n\n# evil\n", "evil\r- evil", "`evil`", "``evil", "evil `` ``` evil", " evil ", "`", " ",
