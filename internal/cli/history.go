@@ -82,20 +82,23 @@ func (k *keeping) reader() io.Reader {
 	return k.draft
 }
 
-// endKeeping gives the receipt its place, with its signature if it has one. If
-// that fails a line says so, unless one has said that the state folder is of no
-// use. A run that is in the history already, and was recovered after that,
-// stays as it is.
-func (a *app) endKeeping(k *keeping, bundle []byte) {
+// endKeeping gives the receipt its place, with its signature if it has one, and
+// returns whether it is there. If that fails a line says so, unless one has said
+// that the state folder is of no use. A run that is in the history already, and
+// was recovered after that, stays as it is.
+func (a *app) endKeeping(k *keeping, bundle []byte) bool {
 	if k == nil {
-		return
+		return false
 	}
 	err := k.err
 	if k.draft != nil {
 		err = k.draft.Keep(k.id, bundle)
 	}
-	if err == nil || errors.Is(err, fs.ErrExist) || k.early && a.unjournaled {
-		return
+	if err == nil {
+		return true
 	}
-	fmt.Fprintf(a.stderr, "glasshouse: the receipt is not kept in the history: %s\n", printable(err.Error()))
+	if !errors.Is(err, fs.ErrExist) && !(k.early && a.unjournaled) {
+		fmt.Fprintf(a.stderr, "glasshouse: the receipt is not kept in the history: %s\n", printable(err.Error()))
+	}
+	return false
 }

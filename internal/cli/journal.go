@@ -46,7 +46,7 @@ func (a *app) notJournaled(err error) {
 
 // endJournal takes the journal of a run away, for its receipt is written, or
 // keeps it if that was asked for. The journal of a run whose receipt could not
-// be written stays, to be recovered.
+// be written, not even into the history, stays, to be recovered.
 func (a *app) endJournal(spec runner.Spec, f *runFlags, rec *receipt.Receipt, writeErr error) error {
 	j := spec.Journal
 	switch {

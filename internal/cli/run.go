@@ -212,11 +212,15 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 	if writeErr != nil {
 		a.report(writeErr)
 	}
-	a.endKeeping(kept, bundleOf(signed))
+	inHistory := a.endKeeping(kept, bundleOf(signed))
 	if !f.quiet {
 		fmt.Fprint(a.stderr, summary(rec, f.output, writeErr == nil))
 	}
 	a.reportSigned(f, signed, signErr)
+	if writeErr != nil && inHistory {
+		fmt.Fprintf(a.stderr, "hint: the receipt is in the history: glasshouse show --json %s prints it\n", kept.id)
+		writeErr = nil // the run has left a receipt
+	}
 	if err := a.endJournal(spec, f, rec, writeErr); err != nil {
 		a.report(fmt.Errorf("end the journal: %w", err))
 	}
