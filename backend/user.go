@@ -13,6 +13,9 @@ import (
 // Invoking is the user specification for whoever called sudo.
 const Invoking = "invoking"
 
+// ErrUnknownUser is about a name that the system does not know.
+var ErrUnknownUser = errors.New("unknown user")
+
 // LookupUser resolves a user specification:
 //
 //	NAME, UID                            with the user's own group and supplementary groups
@@ -28,42 +31,42 @@ func LookupUser(spec string) (*User, error) {
 	}
 	who, group, grouped := strings.Cut(spec, ":")
 	if who == "" {
-		return nil, fmt.Errorf("user %q: no user named", spec)
+		return nil, fmt.Errorf("%q: no user named", spec)
 	}
 	if grouped && group == "" {
-		return nil, fmt.Errorf("user %q: no group named after the colon", spec)
+		return nil, fmt.Errorf("%q: no group named after the colon", spec)
 	}
 	if !grouped {
 		u, err := findUser(who)
 		var unknown user.UnknownUserIdError
 		if errors.As(err, &unknown) {
-			return nil, fmt.Errorf("user %q: the system does not know this uid: add its group, as in %s:GID", spec, who)
+			return nil, fmt.Errorf("%q: the system does not know this uid: add its group, as in %s:GID", spec, who)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("user %q: %w", spec, err)
+			return nil, fmt.Errorf("%q: %w", spec, err)
 		}
 		return withGroups(u)
 	}
 
 	gid, err := findGroup(group)
 	if err != nil {
-		return nil, fmt.Errorf("user %q: %w", spec, err)
+		return nil, fmt.Errorf("%q: %w", spec, err)
 	}
 	u, err := findUser(who)
 	var unknown user.UnknownUserIdError
 	if errors.As(err, &unknown) {
 		uid, err := parseID(who)
 		if err != nil {
-			return nil, fmt.Errorf("user %q: %w", spec, err)
+			return nil, fmt.Errorf("%q: %w", spec, err)
 		}
 		return &User{UID: uid, GID: gid, Groups: []uint32{gid}}, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("user %q: %w", spec, err)
+		return nil, fmt.Errorf("%q: %w", spec, err)
 	}
 	uid, err := parseID(u.Uid)
 	if err != nil {
-		return nil, fmt.Errorf("user %q: %w", spec, err)
+		return nil, fmt.Errorf("%q: %w", spec, err)
 	}
 	return &User{UID: uid, GID: gid, Groups: []uint32{gid}, Name: u.Username}, nil
 }
@@ -72,28 +75,28 @@ func LookupUser(spec string) (*User, error) {
 // anyone, but then only by somebody who may already run as any user.
 func invokingUser(sudoUID, sudoGID string) (*User, error) {
 	if sudoUID == "" {
-		return nil, errors.New("user invoking: SUDO_UID is not set: not called through sudo")
+		return nil, errors.New("invoking: SUDO_UID is not set: not called through sudo")
 	}
 	uid, err := parseID(sudoUID)
 	if err != nil {
-		return nil, fmt.Errorf("user invoking: SUDO_UID: %w", err)
+		return nil, fmt.Errorf("invoking: SUDO_UID: %w", err)
 	}
 	var gid uint32
 	if sudoGID != "" {
 		if gid, err = parseID(sudoGID); err != nil {
-			return nil, fmt.Errorf("user invoking: SUDO_GID: %w", err)
+			return nil, fmt.Errorf("invoking: SUDO_GID: %w", err)
 		}
 	}
 	u, err := user.LookupId(sudoUID)
 	var unknown user.UnknownUserIdError
 	if errors.As(err, &unknown) {
 		if sudoGID == "" {
-			return nil, fmt.Errorf("user invoking: the system does not know uid %d, and SUDO_GID is not set", uid)
+			return nil, fmt.Errorf("invoking: the system does not know uid %d, and SUDO_GID is not set", uid)
 		}
 		return &User{UID: uid, GID: gid, Groups: []uint32{gid}}, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("user invoking: %w", err)
+		return nil, fmt.Errorf("invoking: %w", err)
 	}
 	known, err := withGroups(u)
 	if err != nil {
@@ -107,7 +110,12 @@ func invokingUser(sudoUID, sudoGID string) (*User, error) {
 
 func findUser(s string) (*user.User, error) {
 	if !isDigits(s) {
-		return user.Lookup(s)
+		u, err := user.Lookup(s)
+		var unknown user.UnknownUserError
+		if errors.As(err, &unknown) {
+			return nil, ErrUnknownUser // the caller names it
+		}
+		return u, err
 	}
 	if _, err := parseID(s); err != nil {
 		return nil, err

@@ -15,7 +15,11 @@ import (
 const forsakenLimit = 100
 
 func stateDir() (string, error) {
-	return journal.StateDir(os.Getenv, os.Geteuid(), os.UserHomeDir)
+	dir, err := journal.StateDir(os.Getenv, os.Geteuid(), os.UserHomeDir)
+	if err != nil {
+		err = &hinted{fmt.Errorf("no state folder: %w", err), "set HOME, or XDG_STATE_HOME to a folder of your own"}
+	}
+	return dir, err
 }
 
 // journal gives the run a journal, unless the user wants none.

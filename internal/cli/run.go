@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -128,7 +129,7 @@ glasshouse prune removes old ones. --no-store keeps none.
 	flags.BoolVar(&f.denyIOURing, "deny-io-uring", false, "have programs do without io_uring, which ptrace cannot see")
 	flags.BoolVar(&f.noPressure, "no-backpressure", false, "lose events rather than freeze the command while the recorder catches up")
 	flags.BoolVar(&f.guest, "guest", false, "take on the duties of a guest's first process: mounts, limits, reaping")
-	flags.StringVar(&f.backend, "backend", "process", "run the command as `process|firecracker`")
+	flags.StringVar(&f.backend, "backend", "process", "run the command as `process|firecracker`; no microVM can be started yet")
 	flags.StringVar(&f.kernel, "kernel", "", "the guest's kernel `FILE` (firecracker)")
 	flags.StringVar(&f.rootfs, "rootfs", "", "the guest's root file system `FILE` (firecracker)")
 	return cmd
@@ -187,7 +188,7 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 	spec.Redact, spec.Mask = f.redact.receipt(), f.redact.mask()
 	a.journal(&spec, f, output)
 	rec, runErr := runner.Run(context.Background(), spec)
-	runErr = f.redact.error(runErr)
+	runErr = f.redact.error(remedied(runErr, f))
 	if rec == nil {
 		return runErr
 	}
@@ -225,6 +226,17 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 		a.report(fmt.Errorf("end the journal: %w", err))
 	}
 	return nil
+}
+
+// remedied adds a hint to an error of running the command, if one is known.
+func remedied(err error, f *runFlags) error {
+	switch {
+	case errors.Is(err, firecracker.ErrNoPath):
+		return &hinted{err, "--kernel and --rootfs name the guest's files"}
+	case f.user != "" && hintOf(err) == "" && errors.Is(err, syscall.EPERM) && os.Geteuid() > 0:
+		return &hinted{err, "only root, or who has CAP_SETUID and CAP_SETGID, runs a command as another user"}
+	}
+	return err
 }
 
 // spec turns the flags into a run, or says which of them makes no sense.
@@ -316,7 +328,11 @@ func setEnvironment(spec *runner.Spec, f *runFlags) error {
 	if f.user != "" {
 		u, err := backend.LookupUser(f.user)
 		if err != nil {
-			return fmt.Errorf("--user: %w", err)
+			err = fmt.Errorf("--user: %w", err)
+			if errors.Is(err, backend.ErrUnknownUser) {
+				return &hinted{err, "getent passwd lists the users, or give UID:GID"}
+			}
+			return err
 		}
 		spec.User = u
 		over = userEnv(u)
