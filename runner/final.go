@@ -62,7 +62,7 @@ func (r *run) final(w audit.Written, drift time.Duration) *receipt.Final {
 	last := r.boot.Add(time.Duration(w.At))
 	until := r.boot.Add(time.Duration(w.Latest))
 	if w.Mapped {
-		until = r.ended // its bytes could be changed for as long as the run had them
+		until = r.waited // its bytes could be changed for as long as the run had them
 	}
 	f.LastWrite = receipt.At(last)
 	// An older file can be there too: a rename of a folder by somebody else leaves

@@ -61,7 +61,8 @@ type run struct {
 	boot           time.Time
 
 	started, ended time.Time
-	pid            int // of the root; 0 if it never started
+	waited         time.Time // when the waiting was over
+	pid            int       // of the root; 0 if it never started
 	exit           backend.Exit
 	cpu            time.Duration // of the run's cgroup; 0 if it has none
 	errs           []error
@@ -303,6 +304,10 @@ func (r *run) wait(ctx context.Context) {
 	exit, err := r.spec.Backend.Wait(ctx)
 	close(rootEnded)
 	r.ended = time.Now()
+	r.waited = r.ended
+	if b, ok := r.spec.Backend.(rootTimer); ok && !b.RootEnded().IsZero() {
+		r.ended = b.RootEnded()
+	}
 	r.exit = exit
 	if err != nil {
 		r.fail(err)
@@ -323,6 +328,10 @@ func (r *run) wait(ctx context.Context) {
 	}
 	r.drainStreams(ctx)
 }
+
+// rootTimer is implemented by backends whose Wait can return later than the
+// root ends.
+type rootTimer interface{ RootEnded() time.Time }
 
 // streamHolder is implemented by backends whose Wait can return while others
 // still hold the command's output.
@@ -416,17 +425,23 @@ func (r *run) waitTree(ctx context.Context) (killed bool) {
 		case <-ctx.Done():
 			r.fail(context.Cause(ctx))
 			r.killTree()
-			r.ended = time.Now()
+			r.treeEnded()
 			return true
 		case <-r.giveUp:
 			r.gap(receipt.GapWaitTree, "the waiting for the tree was ended by a signal")
-			r.ended = time.Now()
+			r.treeEnded()
 			return false
 		case <-time.After(delay):
 		}
 	}
-	r.ended = time.Now()
+	r.treeEnded()
 	return false
+}
+
+// treeEnded: a run that waits for the tree takes until then.
+func (r *run) treeEnded() {
+	r.ended = time.Now()
+	r.waited = r.ended
 }
 
 // treeLeft returns a function that tells whether anything of the tree is

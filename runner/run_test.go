@@ -362,6 +362,32 @@ func TestWaitTreeOfCgroup(t *testing.T) {
 	}
 }
 
+// TestEndOfRoot: a command has not taken as long as somebody held its output.
+func TestEndOfRoot(t *testing.T) {
+	b := held{Backend: &fake.Backend{}}
+	rec, err := run(t, context.Background(), runner.Spec{Backend: &b, Argv: []string{"x"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !rec.Timing.EndedAt.Equal(b.ended.Round(0)) || rec.Timing.DurationMS >= 100 {
+		t.Errorf("%+v, the root ended at %s", rec.Timing, b.ended)
+	}
+}
+
+// held is a backend whose Wait takes longer than the root.
+type held struct {
+	*fake.Backend
+	ended time.Time
+}
+
+func (h *held) Wait(ctx context.Context) (backend.Exit, error) {
+	h.ended = time.Now()
+	time.Sleep(100 * time.Millisecond)
+	return h.Backend.Wait(ctx)
+}
+
+func (h *held) RootEnded() time.Time { return h.ended }
+
 type grouped struct {
 	*fake.Backend
 	dir string

@@ -36,6 +36,8 @@ type Backend struct {
 	root  identity
 	peak  int64         // of the recorder's memory when it forked, KiB
 	ended chan struct{} // closed when a Wait has returned
+
+	rootEnded time.Time
 }
 
 var (
@@ -219,7 +221,7 @@ func (b *Backend) Wait(ctx context.Context) (backend.Exit, error) {
 
 	state, err := b.proc.Wait()
 	b.mu.Lock()
-	b.reaped = true
+	b.reaped, b.rootEnded = true, time.Now()
 	b.mu.Unlock()
 	streamErr := b.streams.finish(ctx)
 
@@ -238,6 +240,14 @@ func (b *Backend) Wait(ctx context.Context) (backend.Exit, error) {
 		cause = streamErr
 	}
 	return exitOf(state, b.peak), cause
+}
+
+// RootEnded is when the root process had ended; zero before that. Wait copies
+// its output for longer.
+func (b *Backend) RootEnded() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.rootEnded
 }
 
 // StreamsHeld tells, after Wait, whether a process that outlived the root

@@ -207,6 +207,25 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// TestRootEnded: the root's end is not that of the wait for its output.
+func TestRootEnded(t *testing.T) {
+	b := New()
+	var out bytes.Buffer
+	cmd := shell("sleep 300 & echo $!")
+	cmd.Stdout = &out
+	start(t, b, cmd)
+	if !b.RootEnded().IsZero() {
+		t.Error("ended before Wait")
+	}
+	if _, err := b.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer killPID(t, out.String())
+	if late := time.Since(b.RootEnded()); late < defaultGrace/2 || late > time.Minute {
+		t.Errorf("the root ended %s ago", late)
+	}
+}
+
 func TestDrainCancelled(t *testing.T) {
 	b := New()
 	var out bytes.Buffer
