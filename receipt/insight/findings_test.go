@@ -81,7 +81,7 @@ var ruleCases = []struct {
 	{"incomplete", "v0.2 does not say", func(r *receipt.Receipt) { r.Observation = receipt.Observation{} }, none},
 
 	{"survivors", "one", func(r *receipt.Receipt) { r.Observation.Survivors = []receipt.Survivor{{PID: 7, Exe: "/bin/x"}} }, []string{"7 /bin/x"}},
-	{"survivors", "killed", gapOf(receipt.GapKilled, "2 processes"), []string{"2 processes"}},
+	{"survivors", "killed", gapOf(receipt.GapKilled, "by the recorder"), []string{}},
 	{"survivors", "an end not seen", func(r *receipt.Receipt) { r.ProcessTree[1].ExitCode = nil }, none},
 	{"core_dumps", "one", gapOf(receipt.GapCoreDump, "core"), []string{"core"}},
 	{"core_dumps", "a signal", func(r *receipt.Receipt) { r.ProcessTree[1].Signal = ptr("SIGSEGV") }, none},
@@ -312,6 +312,16 @@ func TestShorten(t *testing.T) {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff(Excerpt{f.Items, 0}, Shorten(f, 6, "/w")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestKilled: what the gap says is not said twice.
+func TestKilled(t *testing.T) {
+	r := quiet()
+	r.Observation.Gaps = []receipt.Gap{{Kind: receipt.GapKilled, Detail: "processes were killed", Count: 2}}
+	want := []Finding{{Kind: "survivors", Severity: Warning, Text: "2 processes outlived the command and were killed by the recorder"}}
+	if diff := cmp.Diff(want, Findings(r)); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -31,6 +31,8 @@ func TestVerdict(t *testing.T) {
 			Verdict{"Not started, exit code 1: no such file", false, "Watched: 1,234 events, none lost", Complete}},
 		{"an error and not observed", receipt.Receipt{Observation: receipt.Observation{Mode: "none", Reason: ptr("no right")}, Outcome: receipt.Outcome{ExitCode: 1, Error: ptr("no such file")}},
 			Verdict{"Exit code 1 after 0 ms: no such file", false, "Not observed: no right; that nothing is listed means nothing", Unobserved}},
+		{"lost, as said", receipt.Receipt{Resources: ran, Observation: receipt.Observation{Mode: "ebpf", Reason: ptr("3 events were lost (a 3)"), Events: receipt.Events{Emitted: 10, Received: 7, Lost: map[string]uint64{"a": 3}}}},
+			Verdict{"Exited with 0 after 0 ms", true, "NOT complete: 3 events were lost (a 3), of 10", Incomplete}},
 		{"lost", receipt.Receipt{Resources: ran, Observation: receipt.Observation{Mode: "ebpf", Reason: ptr("events were lost"), Events: receipt.Events{Emitted: 10, Received: 7, Lost: map[string]uint64{"a": 1, "b": 2}}}},
 			Verdict{"Exited with 0 after 0 ms", true, "NOT complete: events were lost; 3 of 10 events were lost", Incomplete}},
 		{"v0.2", receipt.Receipt{}, Verdict{"Exited with 0 after 0 ms", true, "The receipt does not say how well it was seen", Incomplete}},

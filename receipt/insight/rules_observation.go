@@ -41,12 +41,17 @@ func survivors(f *facts) hit {
 	for _, s := range f.Observation.Survivors {
 		items = append(items, pidText(s.PID)+" "+s.Exe)
 	}
-	killed := f.gapDetails(receipt.GapKilled)
+	var killed uint64
+	for _, g := range f.Observation.Gaps {
+		if g.Kind == receipt.GapKilled {
+			killed = plus(killed, g.Count)
+		}
+	}
 	switch {
 	case len(items) > 0:
 		return hit{text: count(len(items), "process", "processes") + " outlived the recording", items: items}
-	case len(killed) > 0:
-		return hit{text: "processes that outlived the command were killed", items: killed}
+	case killed > 0:
+		return hit{text: count(killed, "process outlived the command and was", "processes outlived the command and were") + " killed by the recorder"}
 	}
 	return hit{}
 }

@@ -68,7 +68,7 @@ func seen(r *receipt.Receipt) (string, Sight) {
 	case obs.Complete:
 		return "Watched: " + count(obs.Events.Received, "event", "events") + ", none lost", Complete
 	}
-	return "NOT complete" + because(obs.Reason) + lost(obs.Events), Incomplete
+	return "NOT complete" + because(obs.Reason) + lost(obs), Incomplete
 }
 
 func because(reason *string) string {
@@ -78,13 +78,18 @@ func because(reason *string) string {
 	return ": " + strings.TrimSuffix(*reason, ".")
 }
 
-func lost(ev receipt.Events) string {
+// lost is how many events are gone; a reason that ends with that is carried on.
+func lost(obs receipt.Observation) string {
+	ev := obs.Events
 	var n uint64
 	for _, m := range ev.Lost {
 		n = plus(n, m)
 	}
-	if n == 0 {
+	switch {
+	case n == 0:
 		return ""
+	case obs.Reason != nil && strings.HasPrefix(*obs.Reason, fmt.Sprintf("%d events were lost (", n)) && !strings.Contains(*obs.Reason, ";"):
+		return ", of " + number(ev.Emitted)
 	}
 	return fmt.Sprintf("; %s of %s were lost", number(n), count(ev.Emitted, "event", "events"))
 }
