@@ -20,7 +20,8 @@ type settings struct {
 // the manual page.
 const environmentHelp = `Environment:
 
-    GLASSHOUSE_CAPTURE_ARGV=0        do not record the arguments of programs
+    GLASSHOUSE_CAPTURE_ARGV=0        do not record the arguments of programs; the
+                                     command as it was given to run stays
     GLASSHOUSE_CAPTURE_ARGV=1        record them, but not under WSL: the default
     GLASSHOUSE_CAPTURE_ARGV=force    record them under WSL too
     GLASSHOUSE_CAPTURE_ARGV_FORCE=1  the older name of force; where both are
