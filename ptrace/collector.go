@@ -12,7 +12,6 @@ import (
 	"os"
 	"runtime"
 	"sync"
-	"syscall"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -28,8 +27,8 @@ type Collector struct {
 	filter []bpf.RawInstruction
 
 	mu         sync.Mutex // guards what follows against Stop and Alive
-	proc       *os.Process
-	orders     *os.File
+	tracer     *remote
+	standby    *remote // takes the tracer's place if that is killed; nil if there is none yet
 	summary    *audit.Summary
 	alive      map[audit.ProcessID]bool
 	noNewPrivs bool
@@ -71,7 +70,7 @@ func (c *Collector) Layout() string { return audit.Layout() }
 func (c *Collector) Attach(_ context.Context, sink audit.Sink) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.proc != nil || c.summary != nil {
+	if c.tracer != nil || c.summary != nil {
 		return errors.New("collector is already in use")
 	}
 	var err error
@@ -85,14 +84,13 @@ func (c *Collector) Attach(_ context.Context, sink audit.Sink) error {
 		c.live(ev)
 		sink(ev)
 	}
-	records, err := c.start()
-	if err != nil {
+	if c.tracer, err = spawn(c.wishes()); err != nil {
 		return unavailable(err)
 	}
 	c.alive = map[audit.ProcessID]bool{}
 	c.decoder = audit.NewDecoder(os.Getpagesize())
 	c.answers, c.books, c.done = make(chan string, 1), make(chan audit.Summary, 1), make(chan struct{})
-	go c.read(records)
+	go c.read(c.tracer.records)
 	if err := c.answer(); err != nil {
 		c.discard()
 		return unavailable(err)
@@ -103,57 +101,16 @@ func (c *Collector) Attach(_ context.Context, sink audit.Sink) error {
 // debugEventsMax is how many events are traced: those of a build are many.
 const debugEventsMax = 10_000
 
-// start starts the tracer.
-func (c *Collector) start() (*os.File, error) {
-	ordersRead, ordersWrite, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	defer ordersRead.Close()
-	recordsRead, recordsWrite, err := os.Pipe()
-	if err != nil {
-		_ = ordersWrite.Close()
-		return nil, err
-	}
-	defer recordsWrite.Close()
-	// More room than a pipe has at first, if the kernel gives it.
-	_, _ = unix.FcntlInt(recordsWrite.Fd(), unix.F_SETPIPE_SZ, pipeSize)
-	wishes, err := json.Marshal(wishes{KillOnDeath: c.opts.KillOnDeath, NoArgv: !c.opts.CaptureArgv})
-	if err != nil {
-		return nil, err
-	}
-	c.proc, err = os.StartProcess("/proc/self/exe", []string{tracerName, string(wishes)}, &os.ProcAttr{
-		Dir:   "/",
-		Env:   []string{"GOMAXPROCS=2"},
-		Files: []*os.File{tracerOrders: ordersRead, tracerRecords: recordsWrite, 2: os.Stderr},
-		Sys:   &syscall.SysProcAttr{Setsid: true},
-	})
-	if err != nil {
-		_ = ordersWrite.Close()
-		_ = recordsRead.Close()
-		return nil, fmt.Errorf("start the tracer: %w", err)
-	}
-	c.orders = ordersWrite
-	return recordsRead, nil
-}
-
-const pipeSize = 1 << 20
-
 // discard ends a tracer that has nobody to trace.
 func (c *Collector) discard() {
-	_ = c.orders.Close()
+	_ = c.tracer.orders.Close()
 	<-c.done
-	_, _ = c.proc.Wait()
-	c.proc = nil
+	_, _ = c.tracer.proc.Wait()
+	c.tracer = nil
 }
 
-func (c *Collector) order(o order) error {
-	line, err := json.Marshal(o)
-	if err != nil {
-		return err
-	}
-	_, err = c.orders.Write(append(line, '\n'))
-	return err
+func (c *Collector) wishes() wishes {
+	return wishes{KillOnDeath: c.opts.KillOnDeath, NoArgv: !c.opts.CaptureArgv}
 }
 
 // answer waits for the tracer's.
@@ -177,6 +134,7 @@ func (c *Collector) read(r *os.File) {
 	for {
 		kind, data, err := readFrame(in, &buf)
 		if err != nil {
+			c.succeed()
 			if err != io.EOF {
 				c.readErr = err
 			}
@@ -200,6 +158,35 @@ func (c *Collector) read(r *os.File) {
 			return
 		}
 	}
+}
+
+// prepare starts who takes the tracer's place if that is killed.
+func (c *Collector) prepare() {
+	r, err := spawn(c.wishes())
+	if err != nil {
+		return // then there is none
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.summary != nil || c.standby != nil {
+		r.end()
+		return
+	}
+	c.standby = r
+}
+
+// succeed has the run go on without its tracer, if that was killed.
+func (c *Collector) succeed() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.standby == nil {
+		return
+	}
+	o := order{}
+	for id := range c.alive {
+		o.Adopt = append(o.Adopt, int(id.PID))
+	}
+	_ = c.standby.order(o) // if that is gone as well, nobody can help
 }
 
 func (c *Collector) take(record []byte) {
@@ -231,7 +218,7 @@ func (c *Collector) live(ev audit.Event) {
 // hands it to the tracer with the filter installed.
 func (c *Collector) Launch(start func() error) error {
 	c.mu.Lock()
-	attached := c.proc != nil
+	attached := c.tracer != nil
 	c.mu.Unlock()
 	if !attached {
 		return errors.New("collector is not attached")
@@ -252,19 +239,22 @@ func (c *Collector) Launch(start func() error) error {
 	if err == nil {
 		// Where Yama lets ancestors alone trace, the tracer is none. Elsewhere the
 		// kernel does not know this option.
-		_, _ = h.call("prctl", unix.PR_SET_PTRACER, uint64(c.proc.Pid), 0, 0, 0)
+		_, _ = h.call("prctl", unix.PR_SET_PTRACER, uint64(c.tracer.proc.Pid), 0, 0, 0)
 	}
 	if releaseErr := h.release(); releaseErr != nil || err != nil {
 		_ = unix.Kill(h.pid, unix.SIGKILL) // with the filter it cannot run alone
 		return errors.Join(err, releaseErr)
 	}
+	c.mu.Lock()
+	c.noNewPrivs, c.launched = noNewPrivs, true
+	c.mu.Unlock()
 	if err := c.hand(order{Seize: h.pid}); err != nil {
 		_ = unix.Kill(h.pid, unix.SIGKILL)
 		return err
 	}
-	c.mu.Lock()
-	c.noNewPrivs, c.launched = noNewPrivs, true
-	c.mu.Unlock()
+	if !c.opts.KillOnDeath {
+		go c.prepare()
+	}
 	return nil
 }
 
@@ -276,7 +266,7 @@ func (c *Collector) hand(o order) error {
 	}
 	const tick = 10_000_000 // ns
 	o.ParentPID, o.ParentStart = os.Getpid(), own.Start*tick
-	if err := c.order(o); err != nil {
+	if err := c.tracer.order(o); err != nil {
 		return err
 	}
 	return c.answer()
@@ -303,42 +293,40 @@ func (c *Collector) Alive() ([]audit.ProcessID, error) {
 func (c *Collector) Stop(ctx context.Context) (audit.Summary, error) {
 	c.mu.Lock()
 	done := c.summary
-	proc := c.proc
+	tracer := c.tracer
 	c.mu.Unlock()
 	if done != nil {
 		return *done, nil
 	}
-	if proc == nil {
+	if tracer == nil {
 		c.summary = &audit.Summary{Mode: "none"}
 		return *c.summary, nil
 	}
 	s := audit.Summary{Mode: "ptrace", Lost: map[string]uint64{}}
 	var errs []error
-	if err := c.order(order{Stop: true}); err != nil {
-		errs = append(errs, fmt.Errorf("stop the tracer: %w", err))
-	}
+	stopErr := tracer.order(order{Stop: true})
 	select {
 	case s = <-c.books:
 	case <-c.done:
 		select {
 		case s = <-c.books:
 		default:
-			errs = append(errs, fmt.Errorf("the tracer ended early: %w", errors.Join(c.readErr, io.ErrUnexpectedEOF)))
+			errs = append(errs, fmt.Errorf("the tracer ended early, and nothing was recorded from then on: %w", errors.Join(c.readErr, stopErr)))
 		}
 	case <-ctx.Done():
 		errs = append(errs, fmt.Errorf("wait for the tracer: %w", context.Cause(ctx)))
 	}
-	_ = c.orders.Close()
+	_ = tracer.orders.Close()
 	if len(errs) > 0 {
-		_ = proc.Kill()
+		_ = tracer.proc.Kill()
 	}
 	<-c.done
 	alive, _ := c.Alive() // it has no error
 	if len(alive) == 0 || len(errs) > 0 {
-		_ = proc.Kill() // nobody needs it, or nobody knows what it does
-		_, _ = proc.Wait()
+		_ = tracer.proc.Kill() // nobody needs it, or nobody knows what it does
+		_, _ = tracer.proc.Wait()
 	} else {
-		go proc.Wait() // it ends with the last of them
+		go tracer.proc.Wait() // it ends with the last of them
 	}
 	c.decoder.Flush(c.sink)
 	s.Received, s.Missing = c.received, c.decoder.Missing()+c.malformed
@@ -356,6 +344,9 @@ func (c *Collector) Stop(ctx context.Context) (audit.Summary, error) {
 	}
 	c.mu.Lock()
 	c.summary = &s
+	if c.standby != nil {
+		c.standby.end()
+	}
 	c.mu.Unlock()
 	return s, errors.Join(errs...)
 }

@@ -2,7 +2,11 @@
 
 package ptrace
 
-import "glasshouse/audit"
+import (
+	"golang.org/x/sys/unix"
+
+	"glasshouse/audit"
+)
 
 // folds counts what repeats, instead of telling it again: the second open of a
 // file by a process is a number.
@@ -26,7 +30,12 @@ type fold struct {
 	key          foldKey
 	id           uint64
 	count, bytes uint64
-	last         uint64 // of bytes, ns since boot
+	last         uint64 // of those that write, ns since boot
+}
+
+// writes tells whether it matters when the last was.
+func (k *foldKey) writes() bool {
+	return k.op == audit.OpMove && k.mode&fmodeWrite != 0 || k.op == audit.OpOpen && k.flags&unix.O_TRUNC != 0
 }
 
 // foldsMax bounds the memory: beyond it what repeats is told again.
@@ -40,7 +49,7 @@ func (f *folds) again(key foldKey, bytes uint64) bool {
 	}
 	have.count++
 	have.bytes += bytes
-	if bytes > 0 {
+	if key.writes() {
 		have.last = bootTime()
 	}
 	return true
@@ -85,8 +94,5 @@ func (f *folds) tell(t *tracer, one *fold) {
 	}
 	t.beginFor(one.key.process, int(one.key.process.PID), audit.RecordAgain, one.key.op)
 	t.rec.Head.Again = audit.WireAgain{ID: one.id, Count: one.count, Bytes: one.bytes, Last: one.last}
-	if one.key.mode&fmodeWrite == 0 || one.key.op != audit.OpMove {
-		t.rec.Head.Again.Last = 0
-	}
 	t.send()
 }

@@ -26,7 +26,7 @@ func awaitExec(pid int) (h *held, died unix.Signal, err error) {
 	// What has ended is left to whoever waits for the command.
 	var info siginfo
 	for {
-		err = waitid(pid, &info, unix.WEXITED|unix.WSTOPPED|unix.WNOWAIT|unix.WALL)
+		err = waitid(unix.P_PID, pid, &info, unix.WEXITED|unix.WSTOPPED|unix.WNOWAIT|unix.WALL)
 		if err != unix.EINTR {
 			break
 		}
@@ -64,8 +64,8 @@ const (
 	cldStopped = 5
 )
 
-func waitid(pid int, info *siginfo, options int) error {
-	_, _, errno := unix.Syscall6(unix.SYS_WAITID, unix.P_PID, uintptr(pid), uintptr(unsafe.Pointer(info)), uintptr(options), 0, 0)
+func waitid(kind, pid int, info *siginfo, options int) error {
+	_, _, errno := unix.Syscall6(unix.SYS_WAITID, uintptr(kind), uintptr(pid), uintptr(unsafe.Pointer(info)), uintptr(options), 0, 0)
 	if errno != 0 {
 		return errno
 	}

@@ -94,7 +94,8 @@ func serve(w wishes) int {
 		pass(order{Left: true})
 	}()
 	if err := t.follow(); err != nil {
-		fmt.Fprintln(os.Stderr, "glasshouse: tracer:", err)
+		t.books.doubt(err.Error())
+		t.pipe.books(t.books.summary())
 		return 1
 	}
 	return 0

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -382,6 +383,14 @@ func (t *tracer) obey(o order) (end bool, err error) {
 		t.tellFork(p, o.Dead)
 		t.tellExit(p, unix.WaitStatus(o.Signal))
 		t.pipe.answer(nil)
+	case o.Adopt != nil:
+		t.passing = true
+		// Once more for those that were made meanwhile, by threads not seized yet.
+		for range 2 {
+			for _, pid := range o.Adopt {
+				t.adopt(pid)
+			}
+		}
 	case o.Stop:
 		if !t.passing {
 			t.finish()
@@ -404,6 +413,24 @@ func (t *tracer) finish() {
 	}
 	t.folds.flush(t)
 	t.pipe.books(t.books.summary())
+}
+
+// adopt traces the threads of a process that are not traced.
+func (t *tracer) adopt(pid int) {
+	tasks, err := os.ReadDir(procPath(pid, "task"))
+	if err != nil {
+		return // gone
+	}
+	p := &process{id: audit.ProcessID{PID: int32(pid)}, threads: len(tasks), memory: &shared{1}, tables: &shared{1}}
+	if leader := t.threads[pid]; leader != nil {
+		p = leader.process
+	}
+	for _, task := range tasks {
+		tid, err := strconv.Atoi(task.Name())
+		if err == nil && t.threads[tid] == nil && ptrace(unix.PTRACE_SEIZE, tid, 0, uintptr(t.options)) == nil {
+			t.threads[tid] = &thread{tid: tid, process: p}
+		}
+	}
 }
 
 // lock keeps the calling goroutine on a thread of its own, and returns a

@@ -18,6 +18,9 @@ import (
 type order struct {
 	// Seize: trace this process, which stands stopped behind its exec.
 	Seize int `json:",omitempty"`
+	// Adopt: take the place of a tracer that was killed, for these processes: let
+	// pass whatever the filter stops.
+	Adopt []int `json:",omitempty"`
 	// Dead: this process did not survive its exec; Signal ended it.
 	Dead   int `json:",omitempty"`
 	Signal int `json:",omitempty"`
