@@ -37,6 +37,7 @@ type Collector struct {
 
 	answers chan string
 	books   chan audit.Summary
+	samples chan audit.Summary
 	done    chan struct{} // closed when the reading goroutine has ended
 
 	// Owned by the reading goroutine until done is closed.
@@ -89,7 +90,8 @@ func (c *Collector) Attach(_ context.Context, sink audit.Sink) error {
 	}
 	c.alive = map[audit.ProcessID]bool{}
 	c.decoder = audit.NewDecoder(os.Getpagesize())
-	c.answers, c.books, c.done = make(chan string, 1), make(chan audit.Summary, 1), make(chan struct{})
+	c.answers, c.done = make(chan string, 1), make(chan struct{})
+	c.books, c.samples = make(chan audit.Summary, 1), make(chan audit.Summary, 1)
 	go c.read(c.tracer.records)
 	if err := c.answer(); err != nil {
 		c.discard()
@@ -145,14 +147,20 @@ func (c *Collector) read(r *os.File) {
 			c.take(data)
 		case frameAnswer:
 			c.answers <- string(data)
-		case frameBooks:
+		case frameBooks, frameSample:
 			var sum audit.Summary
 			if err := json.Unmarshal(data, &sum); err != nil {
 				c.readErr = fmt.Errorf("the tracer's books: %w", err)
 				return
 			}
-			c.books <- sum
-			return // the last that it sends
+			if kind == frameBooks {
+				c.books <- sum
+				return // the last that it sends
+			}
+			select {
+			case c.samples <- sum:
+			default: // nobody waits for it any more
+			}
 		default:
 			c.readErr = fmt.Errorf("a frame of kind %q", kind)
 			return
@@ -286,6 +294,26 @@ func (c *Collector) Alive() ([]audit.ProcessID, error) {
 		ids = append(ids, id)
 	}
 	return ids, nil
+}
+
+// Sample tells what was counted so far. See audit.Sampler.
+func (c *Collector) Sample() (audit.Summary, error) {
+	c.mu.Lock()
+	tracer := c.tracer
+	c.mu.Unlock()
+	if tracer == nil {
+		return audit.Summary{}, errors.New("collector is not attached")
+	}
+	if err := tracer.order(order{Sample: true}); err != nil {
+		return audit.Summary{}, err
+	}
+	select {
+	case s := <-c.samples:
+		s.Gaps = append(s.Gaps, c.gaps()...)
+		return s, nil
+	case <-c.done:
+		return audit.Summary{}, errors.New("the tracer has ended")
+	}
 }
 
 // Stop takes what is still on its way and returns the books. The tracer stays

@@ -95,7 +95,7 @@ func serve(w wishes) int {
 	}()
 	if err := t.follow(); err != nil {
 		t.books.doubt(err.Error())
-		t.pipe.books(t.books.summary())
+		t.pipe.books(frameBooks, t.books.summary())
 		return 1
 	}
 	return 0

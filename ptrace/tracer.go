@@ -391,6 +391,8 @@ func (t *tracer) obey(o order) (end bool, err error) {
 				t.adopt(pid)
 			}
 		}
+	case o.Sample:
+		t.pipe.books(frameSample, t.books.summary())
 	case o.Stop:
 		if !t.passing {
 			t.finish()
@@ -412,7 +414,7 @@ func (t *tracer) finish() {
 		}
 	}
 	t.folds.flush(t)
-	t.pipe.books(t.books.summary())
+	t.pipe.books(frameBooks, t.books.summary())
 }
 
 // adopt traces the threads of a process that are not traced.

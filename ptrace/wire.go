@@ -27,6 +27,8 @@ type order struct {
 
 	ParentPID   int    `json:",omitempty"` // the recorder
 	ParentStart uint64 `json:",omitempty"`
+	// Sample: send the books as they are.
+	Sample bool `json:",omitempty"`
 	// Stop: send the books, and record no more.
 	Stop bool `json:",omitempty"`
 	// Left: there is no recorder any more.
@@ -38,7 +40,8 @@ type order struct {
 const (
 	frameRecord = 'r' // one record
 	frameAnswer = 'a' // to Seize, and at the start: an error's text, empty if there is none
-	frameBooks  = 'b' // audit.Summary in JSON
+	frameBooks  = 'b' // audit.Summary in JSON, the last frame
+	frameSample = 's' // likewise, of a run that goes on
 )
 
 // frameMax is more than any record takes.
@@ -107,12 +110,12 @@ func (s *sender) answer(err error) {
 	s.frame(frameAnswer, []byte(text))
 }
 
-func (s *sender) books(sum audit.Summary) {
+func (s *sender) books(kind byte, sum audit.Summary) {
 	data, err := json.Marshal(sum)
 	if err != nil {
 		panic(err) // it holds nothing that JSON cannot say
 	}
-	s.frame(frameBooks, data)
+	s.frame(kind, data)
 }
 
 // readFrame reads a frame into buf, which it may replace.

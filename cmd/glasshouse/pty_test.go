@@ -233,7 +233,8 @@ func TestCtrlZStopsTheJob(t *testing.T) {
 		fg >/dev/null
 		echo "code $?"`)
 	pids := s.until(`pids (\d+) (\d+)\n`)[1:]
-	states := func() string { return state(t, pids[0]) + state(t, pids[1]) }
+	// A traced process that is stopped is t.
+	states := func() string { return strings.ToUpper(state(t, pids[0]) + state(t, pids[1])) }
 	s.send("\x1a")
 	s.until(`stopped 148\n`) // 128 + SIGTSTP
 	eventually(t, "both stopped", func() bool { return states() == "TT" }, states)

@@ -256,7 +256,7 @@ func TestRecoverAfterKill(t *testing.T) {
 		}
 	}
 	o := rec.Observation
-	if o.Complete || o.Mode != "ebpf" || o.Reason == nil || !strings.HasPrefix(*o.Reason, "the recorder was killed, or crashed, before it wrote a receipt; its journal ends at ") || len(o.Hooks) == 0 {
+	if o.Complete || o.Mode != mode || o.Reason == nil || !strings.HasPrefix(*o.Reason, "the recorder was killed, or crashed, before it wrote a receipt; its journal ends at ") || len(o.Hooks) == 0 {
 		t.Errorf("%+v", o)
 	}
 	if !slices.ContainsFunc(o.Survivors, func(s receipt.Survivor) bool { return int(s.PID) == root && strings.Contains(s.Exe, "sh") }) {

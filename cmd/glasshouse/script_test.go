@@ -53,6 +53,13 @@ func testMain(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 		return 1
 	}
+	if observe := os.Getenv("GLASSHOUSE_TEST_OBSERVE"); observe != "" {
+		mode = observe
+		if err := observing(observe); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
 	// What a caller's environment asks for must not change the tests.
 	for _, kv := range os.Environ() {
 		if name, _, _ := strings.Cut(kv, "="); strings.HasPrefix(name, "GLASSHOUSE_") {
@@ -64,6 +71,20 @@ func testMain(m *testing.M) int {
 		return 1
 	}
 	return m.Run()
+}
+
+// mode is how the commands of tests are watched.
+var mode = "ebpf"
+
+// observing puts a script in the binary's place that has runs watched in a way
+// of the caller's choice.
+func observing(how string) error {
+	real := binary + ".real"
+	if err := os.Rename(binary, real); err != nil {
+		return err
+	}
+	script := fmt.Sprintf("#!/bin/sh\nif [ \"$1\" = run ]; then shift; exec %[1]s run --observe %[2]s \"$@\"; fi\nexec %[1]s \"$@\"\n", real, how)
+	return os.WriteFile(binary, []byte(script), 0o755)
 }
 
 // whyNotObserved is the typed reason why this machine cannot observe; nil if

@@ -1,0 +1,261 @@
+//go:build linux
+
+package main_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"glasshouse/receipt"
+)
+
+// traced runs glasshouse with ptrace, in a folder of its own, and returns the
+// receipt and what was printed.
+func traced(t *testing.T, flags []string, argv ...string) (*receipt.Receipt, string) {
+	t.Helper()
+	dir := t.TempDir()
+	args := append([]string{"run", "-q", "--no-store", "--observe", "ptrace", "-o", "receipt.json"}, flags...)
+	cmd := exec.Command(binary, append(append(args, "--"), argv...)...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if _, ended := err.(*exec.ExitError); err != nil && !ended {
+		t.Fatal(err)
+	}
+	return readReceipt(t, filepath.Join(dir, "receipt.json")), string(out)
+}
+
+// steps makes a file each hundredth of a second, and one when it is through.
+const steps = `i=0; while [ $i -lt 200 ]; do echo $i >n.$i; sleep 0.01; i=$((i+1)); done; echo >done; exit 5`
+
+// A command whose recorder or tracer is killed goes on, or ends with it.
+func TestTracedDeath(t *testing.T) {
+	for _, who := range []string{"recorder", "tracer"} {
+		for _, what := range []string{"continue", "kill"} {
+			t.Run(who+" "+what, func(t *testing.T) {
+				t.Parallel()
+				dir := t.TempDir()
+				cmd := exec.Command(binary, "run", "-q", "--observe", "ptrace", "--on-recorder-death", what, "-o", "receipt.json", "--", "sh", "-c", steps)
+				cmd.Dir = dir
+				cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+filepath.Join(dir, "state"))
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				made := func() int { return len(glob(t, dir, "n.*")) }
+				eventually(t, "fifty files", func() bool { return made() >= 50 }, func() string { return fmt.Sprint(made()) })
+				tracer := tracerOf(t, cmd.Process.Pid)
+				victim := cmd.Process.Pid
+				if who == "tracer" {
+					victim = tracer
+				}
+				if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
+					t.Fatal(err)
+				}
+				_ = cmd.Wait()
+				if what == "continue" {
+					eventually(t, "the end of the command", func() bool { return len(glob(t, dir, "done")) == 1 }, func() string { return fmt.Sprint(made()) })
+					// Between a tracer's death and its successor a call may fail.
+					if n := made(); n < 195 || who == "recorder" && n != 200 {
+						t.Errorf("%d files", n)
+					}
+				} else {
+					n := made()
+					time.Sleep(100 * time.Millisecond)
+					if again := made(); again != n || n > 150 {
+						t.Errorf("%d files, then %d", n, again)
+					}
+				}
+				if who == "recorder" {
+					recoverTraced(t, dir)
+				} else if r := readReceipt(t, filepath.Join(dir, "receipt.json")); r.Observation.Complete || !strings.Contains(*r.Observation.Reason, "the tracer ended early") {
+					t.Errorf("%+v", r.Observation)
+				} else if what == "continue" && r.Outcome.ExitCode != 5 || what == "kill" && r.Outcome.ExitCode != 137 {
+					t.Errorf("%+v", r.Outcome)
+				}
+				eventually(t, "the tracer's end", func() bool { return syscall.Kill(tracer, 0) != nil }, func() string { return "" })
+			})
+		}
+	}
+}
+
+// recoverTraced has the journal made into a receipt.
+func recoverTraced(t *testing.T, dir string) {
+	t.Helper()
+	cmd := exec.Command(binary, "recover", "-o", "recovered.json")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+filepath.Join(dir, "state"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	r := readReceipt(t, filepath.Join(dir, "recovered.json"))
+	if r.Observation.Mode != "ptrace" || r.Observation.Complete || len(r.Filesystem.Writes) < 30 {
+		t.Errorf("%d writes, %+v", len(r.Filesystem.Writes), r.Observation)
+	}
+}
+
+func glob(t *testing.T, dir, pattern string) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, pattern))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// tracerOf is the process that traces the children of a recorder.
+func tracerOf(t *testing.T, recorder int) int {
+	t.Helper()
+	children := func(pid int) []string {
+		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []string
+		for _, task := range tasks {
+			data, _ := os.ReadFile(task)
+			all = append(all, strings.Fields(string(data))...)
+		}
+		return all
+	}
+	for _, child := range children(recorder) {
+		status, _ := os.ReadFile("/proc/" + child + "/status")
+		_, rest, _ := strings.Cut(string(status), "TracerPid:")
+		if f := strings.Fields(rest); len(f) > 0 && f[0] != "0" {
+			pid, err := strconv.Atoi(f[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return pid
+		}
+	}
+	t.Fatal("nobody is traced")
+	return 0
+}
+
+// What outlives the run goes on, with its files.
+func TestTracedSurvivor(t *testing.T) {
+	dir := t.TempDir()
+	cmd := exec.Command(binary, "run", "-q", "--no-store", "--observe", "ptrace", "-o", "receipt.json", "--", "sh", "-c", "("+steps+") >/dev/null 2>&1 & exit 4")
+	cmd.Dir = dir
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	pipe, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if _, err := io.ReadAll(pipe); err != nil { // nobody holds the recorder's output
+		t.Fatal(err)
+	}
+	if took := time.Since(start); took > 1500*time.Millisecond {
+		t.Errorf("the output was held for %s", took)
+	}
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 4 {
+		t.Errorf("exit code %d: %s", code, errs.String())
+	}
+	if r := readReceipt(t, filepath.Join(dir, "receipt.json")); !r.Observation.Complete || len(r.Observation.Survivors) == 0 {
+		t.Errorf("%+v", r.Observation)
+	}
+	eventually(t, "the end of what was left", func() bool { return len(glob(t, dir, "done")) == 1 }, func() string { return fmt.Sprint(len(glob(t, dir, "n.*"))) })
+	if n := len(glob(t, dir, "n.*")); n != 200 {
+		t.Errorf("%d files", n)
+	}
+}
+
+// In a user namespace, without any capability, as in a rootless container.
+func TestTracedNamespaces(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root to become another user")
+	}
+	dir := t.TempDir()
+	for d := dir; d != "/" && d != os.TempDir(); d = filepath.Dir(d) {
+		if err := os.Chmod(d, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	nobody := []string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"}
+	for name, enter := range map[string][]string{
+		"nobody":             nobody,
+		"user namespace":     append(nobody[:4:4], "unshare", "-Ur"),
+		"container":          append(nobody[:4:4], "unshare", "-Urpfm", "--mount-proc"),
+		"root, no rights":    {"setpriv", "--inh-caps=-all", "--bounding-set=-all"},
+		"no new rights":      append(nobody[:len(nobody):len(nobody)], "--no-new-privs"),
+		"root, network only": {"setpriv", "--inh-caps=-all", "--bounding-set=-all,+net_bind_service"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			receiptFile := strings.ReplaceAll(name, " ", "-") + ".json"
+			made := strings.ReplaceAll(name, " ", "-")
+			cmd := exec.Command(enter[0], append(enter[1:len(enter):len(enter)], binary, "run", "--no-store", "--no-journal", "-o", receiptFile, "--",
+				"sh", "-c", "echo x >"+made+"; cat "+made+"; mv "+made+" "+made+".moved; rm "+made+".moved; exit 6")...)
+			cmd.Dir = dir
+			out, _ := cmd.CombinedOutput()
+			if code := cmd.ProcessState.ExitCode(); code != 6 {
+				t.Fatalf("exit code %d: %s", code, out)
+			}
+			r := readReceipt(t, filepath.Join(dir, receiptFile))
+			if r.Observation.Mode != "ptrace" || !r.Observation.Complete {
+				t.Errorf("%s: %+v", out, r.Observation)
+			}
+			if fs := r.Filesystem; len(fs.Writes) != 2 || len(fs.Renames) != 1 || len(fs.Deletes) != 2 || fs.Writes[0] != filepath.Join(dir, made) {
+				t.Errorf("%v, %v, %v", fs.Writes, fs.Renames, fs.Deletes)
+			}
+			if len(r.ProcessTree) != 4 {
+				t.Errorf("%d processes", len(r.ProcessTree))
+			}
+		})
+	}
+}
+
+// A tracer inside is refused, as under any tracer, and the receipt says so.
+func TestTracedTracer(t *testing.T) {
+	if _, err := exec.LookPath("strace"); err != nil && os.Getenv("CI") == "" {
+		t.Skip(err)
+	}
+	r, out := traced(t, nil, "strace", "-o", "/dev/null", "true")
+	if r.Outcome.ExitCode == 0 || !strings.Contains(out, "Operation not permitted") {
+		t.Errorf("exit code %d: %s", r.Outcome.ExitCode, out)
+	}
+	for _, g := range r.Observation.Gaps {
+		if g.Kind == "ptrace" {
+			return
+		}
+	}
+	t.Errorf("gaps %+v", r.Observation.Gaps)
+}
+
+// Rings are said to be there, or denied.
+func TestTracedRings(t *testing.T) {
+	const program = `import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+params = ctypes.create_string_buffer(120)
+print(libc.syscall(425, 1, params) >= 0, ctypes.get_errno())`
+	if _, err := exec.LookPath("python3"); err != nil && os.Getenv("CI") == "" {
+		t.Skip(err)
+	}
+	rings := func(r *receipt.Receipt) (n int) {
+		for _, g := range r.Observation.Gaps {
+			if g.Kind == "io_uring" {
+				n++
+			}
+		}
+		return n
+	}
+	if r, out := traced(t, nil, "python3", "-c", program); out == "True 0\n" && rings(r) != 1 || rings(r) > 1 {
+		t.Errorf("%q, gaps %+v", out, r.Observation.Gaps)
+	}
+	if r, out := traced(t, []string{"--deny-io-uring"}, "python3", "-c", program); out != "False 38\n" || rings(r) != 0 {
+		t.Errorf("%q, gaps %+v", out, r.Observation.Gaps)
+	}
+}
