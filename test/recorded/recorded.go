@@ -118,6 +118,15 @@ func NeedProbes(t *testing.T, err error) {
 	t.Fatal(err)
 }
 
+// NeedProgram skips a test where a program is missing that CI installs.
+func NeedProgram(t *testing.T, err error) {
+	t.Helper()
+	if os.Getenv("CI") == "" {
+		t.Skip(err)
+	}
+	t.Fatal(err)
+}
+
 // NeedRoot skips where the test is not run by root, which CI does.
 func NeedRoot(t *testing.T) {
 	t.Helper()

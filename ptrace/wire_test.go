@@ -1,0 +1,91 @@
+//go:build linux && (amd64 || arm64)
+
+package ptrace
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"glasshouse/audit"
+)
+
+func TestFrames(t *testing.T) {
+	var out bytes.Buffer
+	s := newSender(&out)
+	var r audit.Record
+	r.Reset(audit.RecordOpen, audit.OpOpen)
+	r.Path(0, "/etc/passwd", 0)
+	s.record(&r)
+	s.answer(io.ErrClosedPipe)
+	s.books(frameBooks, audit.Summary{Mode: "ptrace", Emitted: 1})
+	in := bufio.NewReader(&out)
+	var buf []byte
+	for _, want := range []struct {
+		kind byte
+		data string
+	}{
+		{frameRecord, string(r.Append(nil))}, {frameAnswer, "io: read/write on closed pipe"}, {frameBooks, `"Emitted":1,`},
+	} {
+		kind, data, err := readFrame(in, &buf)
+		if err != nil || kind != want.kind || !strings.Contains(string(data), want.data) {
+			t.Errorf("%c %q, %v; want %c %q", kind, data, err, want.kind, want.data)
+		}
+	}
+	if _, _, err := readFrame(in, &buf); err != io.EOF {
+		t.Error(err)
+	}
+}
+
+// What comes over the pipe is a process's that may be attacked: it takes no
+// more memory than a frame may, and gives an error where it is none.
+func FuzzReadFrame(f *testing.F) {
+	f.Add([]byte{'r', 3, 0, 0, 0, 1, 2, 3, 'b', 0, 0, 0, 0})
+	f.Add([]byte{'r', 0xff, 0xff, 0xff, 0xff, 1})
+	f.Add([]byte{'r', 1, 0})
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		in := bufio.NewReader(bytes.NewReader(stream))
+		var buf []byte
+		for taken := 0; ; {
+			_, data, err := readFrame(in, &buf)
+			if err == io.EOF {
+				if taken != len(stream) {
+					t.Errorf("%d of %d bytes", taken, len(stream))
+				}
+				return
+			}
+			if err != nil {
+				return
+			}
+			taken += 5 + len(data)
+		}
+	})
+}
+
+// A tracer reads strings wherever they end.
+func TestText(t *testing.T) {
+	page := make([]byte, 3*pageSize)
+	for i := range page {
+		page[i] = 'x'
+	}
+	at := func(i int) uint64 { return uint64(uintptr(unsafe.Pointer(&page[i]))) }
+	buf := make([]byte, pathMax)
+	for _, n := range []int{0, 1, 255, 256, 257, 4000, 4095} {
+		page[100+n] = 0
+		s, whole := text(os.Getpid(), at(100), buf)
+		if len(s) != n || !whole {
+			t.Errorf("%d bytes: %d, %v", n, len(s), whole)
+		}
+		page[100+n] = 'x'
+	}
+	if s, whole := text(os.Getpid(), at(100), buf); whole || len(s) != len(buf) {
+		t.Errorf("without an end: %d bytes, %v", len(s), whole)
+	}
+	if s, whole := text(os.Getpid(), 8, buf); whole || len(s) != 0 {
+		t.Errorf("nowhere: %q, %v", s, whole)
+	}
+}
