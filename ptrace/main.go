@@ -50,6 +50,8 @@ func serve(w wishes) int {
 	signal.Ignore(unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGPIPE)
 	ignored := make(chan os.Signal, 1)
 	signal.Notify(ignored, wakeSignal)
+	// The command, which may have the same user, is not to look into it.
+	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	pipe := newSender(os.NewFile(tracerRecords, "records"))
 	err := errors.Join(breakOff(wakeSignal), noChildSignals())
 	wake := lock()
