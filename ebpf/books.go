@@ -129,7 +129,8 @@ func (t totals) summary(d *audit.Decoder) audit.Summary {
 // sums adds up the counters of all CPUs.
 func (t totals) sums() audit.Summary {
 	s := audit.Summary{Mode: "ebpf", Emitted: t.emitted(), Lost: make(map[string]uint64)}
-	var anonymous, raw, interrupted, answered, descriptors, unread, shared uint64
+	var counted audit.Counted
+	var answered uint64
 	for _, c := range t {
 		for i := range c.Emitted {
 			lose(&s, "ring_full", c.RingFull[i])
@@ -139,30 +140,18 @@ func (t totals) sums() audit.Summary {
 		s.Folded += c.Folded
 		s.BytesSent += c.Sent
 		s.BytesReceived += c.Received
-		anonymous += c.AnonymousExec
-		raw += c.RawSockets
-		descriptors += c.Descriptors
-		interrupted += c.Interrupted
+		counted.AnonymousExec += c.AnonymousExec
+		counted.RawSockets += c.RawSockets
+		counted.Descriptors += c.Descriptors
+		counted.Interrupted += c.Interrupted
+		counted.Unread += c.UnreadMessages
+		counted.SharedArgs += c.SharedArgs
 		answered += c.Answered
-		unread += c.UnreadMessages
-		shared += c.SharedArgs
 	}
 	if n := s.Lost["map_full"]; n > 0 {
 		s.Gaps = append(s.Gaps, audit.Gap{
 			Kind: receipt.GapMapFull, Count: n,
 			Detail: "a table in the kernel was full: a process that had no place in it, and all that it started, was not recorded; or a call; or the outcome of a connection; or that a thread replaced the descriptor of a call",
-		})
-	}
-	if anonymous > 0 {
-		s.Gaps = append(s.Gaps, audit.Gap{
-			Kind: receipt.GapExecutableMemory, Count: anonymous,
-			Detail: "memory that no file is behind was made executable, or memory was by mprotect: what ran there is not known",
-		})
-	}
-	if interrupted > 0 {
-		s.Gaps = append(s.Gaps, audit.Gap{
-			Kind: receipt.GapInterrupted, Count: interrupted,
-			Detail: "calls broken off by a signal; those that the kernel began again are recorded, those that ended in EINTR are not",
 		})
 	}
 	if answered > 0 {
@@ -171,30 +160,7 @@ func (t totals) sums() audit.Summary {
 			Detail: "calls that a seccomp filter or a tracer answered in the kernel's place: their callers were told that they were done, and they did not take place; or calls that were under way when the filter or tracer came, and did",
 		})
 	}
-	if unread > 0 {
-		s.Gaps = append(s.Gaps, audit.Gap{
-			Kind: receipt.GapNotRecorded, Count: unread,
-			Detail: "recvmmsg: messages that came by one call with more than 4,096 others",
-		})
-	}
-	if shared > 0 {
-		s.Gaps = append(s.Gaps, audit.Gap{
-			Kind: receipt.GapRaced, Count: shared,
-			Detail: "32-bit calls whose arguments lay in memory that others could write to: the kernel may have read other ones",
-		})
-	}
-	if descriptors > 0 {
-		s.Gaps = append(s.Gaps, audit.Gap{
-			Kind: receipt.GapDescriptors, Count: descriptors,
-			Detail: "messages brought descriptors from processes outside of the run: files behind them are recorded when they are used, connections that others made are in no attempt",
-		})
-	}
-	if raw > 0 {
-		s.Gaps = append(s.Gaps, audit.Gap{
-			Kind: receipt.GapRawSocket, Count: raw,
-			Detail: "raw or packet sockets were made; they need no address to receive, and write the headers of what they send themselves",
-		})
-	}
+	s.Gaps = append(s.Gaps, counted.Gaps()...)
 	return s
 }
 

@@ -14,20 +14,15 @@ import (
 type books struct {
 	Emitted uint64
 
-	calls         map[string]*audit.SyscallCount
-	doubts        map[string]uint64
-	folded        uint64
-	sent          uint64
-	received      uint64
-	interrupted   uint64
-	anonymousExec uint64
-	descriptors   uint64
-	rawSockets    uint64
-	sharedArgs    uint64
-	rings         uint64
-	filters       uint64
-	exchangeable  uint64
-	unread        uint64
+	calls    map[string]*audit.SyscallCount
+	doubts   map[string]uint64
+	folded   uint64
+	sent     uint64
+	received uint64
+	audit.Counted
+	rings        uint64
+	filters      uint64
+	exchangeable uint64
 }
 
 func (b *books) count(name string, denied bool) {
@@ -66,14 +61,9 @@ func (b *books) summary() audit.Summary {
 			s.Gaps = append(s.Gaps, audit.Gap{Kind: kind, Detail: detail, Count: n})
 		}
 	}
-	gap(receipt.GapInterrupted, "calls that a signal broke off, to begin again or not", b.interrupted)
-	gap(receipt.GapExecutableMemory, "memory was made executable that no file is behind, or that can be written to", b.anonymousExec)
-	gap(receipt.GapDescriptors, "messages over unix sockets came with descriptors; whom received sockets reach is not told", b.descriptors)
-	gap(receipt.GapRawSocket, "sockets that see packets meant for others", b.rawSockets)
-	gap(receipt.GapRaced, "32-bit calls whose arguments lay in memory that others could write to", b.sharedArgs)
 	gap(receipt.GapRaced, "reads and writes whose descriptor another thread could have exchanged before it was looked at", b.exchangeable)
 	gap(receipt.GapAnswered, "seccomp filters were installed: calls that these answer in the kernel's place are not seen", b.filters)
 	gap(receipt.GapIOUring, "rings were set up: what is done through them cannot be seen from here", b.rings)
-	gap(receipt.GapNotRecorded, "recvmmsg: messages beyond those that were looked at", b.unread)
+	s.Gaps = append(s.Gaps, b.Gaps()...)
 	return s
 }

@@ -167,7 +167,7 @@ func (t *tracer) unpack(th *thread, c *call) {
 	t.books.count("socketcall", false)
 	c.watched = watched{calls.Of(name), name}
 	if th.process.memoryShared() {
-		t.books.sharedArgs++
+		t.books.SharedArgs++
 	}
 }
 
@@ -210,7 +210,7 @@ func (t *tracer) leave(th *thread) {
 	t.books.count(c.name, result == -int64(unix.EPERM) || result == -int64(unix.EACCES))
 	if restarts(result) {
 		if interesting(c.Op) {
-			t.books.interrupted++
+			t.books.Interrupted++
 		}
 		if c.Op != audit.OpConnect {
 			return
@@ -235,7 +235,7 @@ func (t *tracer) leave(th *thread) {
 			t.leavesNamed(th, c, result)
 		}
 	case audit.OpSocket:
-		t.leavesSocket(th, result)
+		t.leavesSocket(th, c, result)
 	case audit.OpConnect:
 		t.connected(th, c, result)
 	case audit.OpBind:
@@ -283,9 +283,13 @@ func (t *tracer) leavesOther(th *thread, c *call, result int64) {
 	case "personality":
 		const readImpliesExec = 0x0400000
 		if c.args[0] != 0xffffffff && c.args[0]&readImpliesExec != 0 {
-			t.books.anonymousExec++
+			t.books.AnonymousExec++
 		}
-	case "seccomp", "prctl":
+	case "seccomp":
+		if c.args[0] <= unix.SECCOMP_SET_MODE_FILTER {
+			t.books.filters++
+		}
+	case "prctl":
 		t.books.filters++
 	}
 }

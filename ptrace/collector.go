@@ -26,14 +26,17 @@ type Collector struct {
 	opts   Options
 	filter []bpf.RawInstruction
 
-	mu         sync.Mutex // guards what follows against Stop and Alive
-	tracer     *remote
-	standby    *remote // takes the tracer's place if that is killed; nil if there is none yet
-	summary    *audit.Summary
+	mu      sync.Mutex // guards what follows against Stop
+	tracer  *remote
+	summary *audit.Summary
+	stopped int // the command's number, within Launch
+
+	run        sync.Mutex // guards what follows; held for moments, by the reading goroutine too
+	standby    *remote    // takes the tracer's place if that is killed; nil if there is none yet
 	alive      map[audit.ProcessID]bool
 	noNewPrivs bool
 	launched   bool
-	stopped    int // the command's number, within Launch
+	ended      bool
 
 	answers chan string
 	books   chan audit.Summary
@@ -174,9 +177,9 @@ func (c *Collector) prepare() {
 	if err != nil {
 		return // then there is none
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.summary != nil || c.standby != nil {
+	c.run.Lock()
+	defer c.run.Unlock()
+	if c.ended || c.standby != nil {
 		r.end()
 		return
 	}
@@ -185,8 +188,8 @@ func (c *Collector) prepare() {
 
 // succeed has the run go on without its tracer, if that was killed.
 func (c *Collector) succeed() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.run.Lock()
+	defer c.run.Unlock()
 	if c.standby == nil {
 		return
 	}
@@ -212,13 +215,13 @@ func (c *Collector) take(record []byte) {
 func (c *Collector) live(ev audit.Event) {
 	switch e := ev.(type) {
 	case *audit.Fork:
-		c.mu.Lock()
+		c.run.Lock()
 		c.alive[e.Child] = true
-		c.mu.Unlock()
+		c.run.Unlock()
 	case *audit.Exit:
-		c.mu.Lock()
+		c.run.Lock()
 		delete(c.alive, e.Process)
-		c.mu.Unlock()
+		c.run.Unlock()
 	}
 }
 
@@ -253,9 +256,9 @@ func (c *Collector) Launch(start func() error) error {
 		_ = unix.Kill(h.pid, unix.SIGKILL) // with the filter it cannot run alone
 		return errors.Join(err, releaseErr)
 	}
-	c.mu.Lock()
+	c.run.Lock()
 	c.noNewPrivs, c.launched = noNewPrivs, true
-	c.mu.Unlock()
+	c.run.Unlock()
 	if err := c.hand(order{Seize: h.pid}); err != nil {
 		_ = unix.Kill(h.pid, unix.SIGKILL)
 		return err
@@ -287,8 +290,8 @@ func (c *Collector) Hooks() []audit.Hook {
 
 // Alive returns the recorded processes that have not exited.
 func (c *Collector) Alive() ([]audit.ProcessID, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.run.Lock()
+	defer c.run.Unlock()
 	ids := make([]audit.ProcessID, 0, len(c.alive))
 	for id := range c.alive {
 		ids = append(ids, id)
@@ -361,6 +364,12 @@ func (c *Collector) Stop(ctx context.Context) (audit.Summary, error) {
 	if c.malformed > 0 {
 		s.Lost["malformed"] = c.malformed
 	}
+	c.run.Lock()
+	c.ended = true
+	if c.standby != nil {
+		c.standby.end()
+	}
+	c.run.Unlock()
 	s.Hooks = c.Hooks()
 	s.Alive = alive
 	s.Gaps = append(s.Gaps, c.gaps()...)
@@ -372,9 +381,6 @@ func (c *Collector) Stop(ctx context.Context) (audit.Summary, error) {
 	}
 	c.mu.Lock()
 	c.summary = &s
-	if c.standby != nil {
-		c.standby.end()
-	}
 	c.mu.Unlock()
 	return s, errors.Join(errs...)
 }

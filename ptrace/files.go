@@ -416,7 +416,7 @@ func (t *tracer) mapped(th *thread, c *call, result int64) {
 			p.mapsShared = true
 		}
 		if prot&unix.PROT_EXEC != 0 {
-			t.books.anonymousExec++
+			t.books.AnonymousExec++
 		}
 		return
 	}
@@ -424,7 +424,7 @@ func (t *tracer) mapped(th *thread, c *call, result int64) {
 	if prot&unix.PROT_EXEC != 0 {
 		what |= audit.MappedExec
 		if prot&unix.PROT_WRITE != 0 {
-			t.books.anonymousExec++
+			t.books.AnonymousExec++
 		}
 	}
 	f := t.file(th.tid, fd)
@@ -459,7 +459,7 @@ func (t *tracer) mapped(th *thread, c *call, result int64) {
 // protected counts memory that is made executable after it could be written to.
 func (t *tracer) protected(c *call, result int64) {
 	if result >= 0 && c.args[2]&unix.PROT_EXEC != 0 {
-		t.books.anonymousExec++
+		t.books.AnonymousExec++
 	}
 }
 

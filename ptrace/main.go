@@ -50,8 +50,6 @@ func serve(w wishes) int {
 	signal.Ignore(unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGPIPE)
 	ignored := make(chan os.Signal, 1)
 	signal.Notify(ignored, wakeSignal)
-	// The command, which may have the same user, is not to look into it.
-	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	pipe := newSender(os.NewFile(tracerRecords, "records"))
 	err := errors.Join(breakOff(wakeSignal), noChildSignals())
 	wake := lock()
@@ -63,6 +61,9 @@ func serve(w wishes) int {
 	if err == nil {
 		err = try()
 	}
+	// The command, which may have the same user, is not to look into it. What it
+	// has tried on would not have let it, either.
+	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	pipe.answer(err)
 	if err != nil {
 		return 1

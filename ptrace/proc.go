@@ -22,11 +22,39 @@ const (
 	kcmpFS    = 3
 )
 
-// same tells whether two processes share something; if it cannot be known they
-// might.
-func same(a, b, what int) bool {
-	n, _, errno := unix.Syscall6(unix.SYS_KCMP, uintptr(a), uintptr(b), uintptr(what), 0, 0, 0)
-	return errno != 0 || n == 0
+// shares tells whether a new process shares something with whoever made it, who
+// stands in the call. Which stop that is the flags do not decide, but the signal
+// that it ends with.
+func (t *tracer) shares(maker, made, what int) bool {
+	n, _, errno := unix.Syscall6(unix.SYS_KCMP, uintptr(maker), uintptr(made), uintptr(what), 0, 0, 0)
+	if errno == 0 {
+		return n == 0
+	}
+	// A container's filter may refuse that.
+	flags, ok := cloneFlags(maker)
+	return !ok || flags&map[int]uint64{kcmpVM: unix.CLONE_VM, kcmpFiles: unix.CLONE_FILES, kcmpFS: unix.CLONE_FS}[what] != 0
+}
+
+// cloneFlags are those of the call that a thread is in, which makes a process.
+func cloneFlags(tid int) (uint64, bool) {
+	var r registers
+	if r.get(tid) != nil {
+		return 0, false
+	}
+	a, nr, first := r.call()
+	names := a.info.SyscallNumbers
+	switch names[int(nr)] {
+	case "clone":
+		return first, true
+	case "fork":
+		return 0, true
+	case "vfork":
+		return unix.CLONE_VM, true
+	case "clone3":
+		words, ok := native.words(tid, first, 1)
+		return words[0], ok
+	}
+	return 0, false
 }
 
 // readFile reads a file of /proc into buf, as far as that goes. The functions of

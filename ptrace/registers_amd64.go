@@ -45,6 +45,12 @@ func (r *registers) result(a *abi) int64 {
 	return int64(r.Rax)
 }
 
+// call is the call that a thread is in, and its first argument.
+func (r *registers) call() (a *abi, nr, first uint64) {
+	a, _ = r.abi()
+	return a, r.Orig_rax, *r.args(a)[0]
+}
+
 // setArg changes an argument of the call at whose entry a thread stands.
 func setArg(tid int, a *abi, i int, v uint64) {
 	var r registers

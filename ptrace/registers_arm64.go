@@ -35,6 +35,9 @@ func (r *registers) prepare(_ *abi, nr uint64, args []uint64) {
 
 func (r *registers) result(*abi) int64 { return int64(r.Regs[0]) }
 
+// call is the call that a thread is in, and its first argument.
+func (r *registers) call() (a *abi, nr, first uint64) { return native, r.Regs[8], r.Regs[0] }
+
 // setArg changes an argument of the call at whose entry a thread stands.
 func setArg(tid int, _ *abi, i int, v uint64) {
 	var r registers

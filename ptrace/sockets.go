@@ -75,6 +75,7 @@ type socket struct {
 	fd                     int // the tracer's own, to be closed; -1 if it may not have one
 	id                     uint64
 	family, kind, protocol uint16
+	table                  *netSocket // without a descriptor: its row in /proc/net, if it has one
 }
 
 func (s *socket) inet() bool { return s.family == unix.AF_INET || s.family == unix.AF_INET6 }
@@ -119,8 +120,11 @@ func (t *tracer) borrow(th *thread, fd int) (socket, bool) {
 	}
 	if err != nil {
 		s.fd = -1
-		t.books.doubt("a socket could not be looked at: " + err.Error())
-		return s, false
+		ok := t.fromTables(th, &s)
+		if !ok {
+			t.books.doubt("a socket could not be looked at: " + err.Error())
+		}
+		return s, ok
 	}
 	option := func(name int) uint16 {
 		n, _ := unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, name) // every socket has these
@@ -141,8 +145,41 @@ func (s *socket) ends(call uintptr) address {
 	return a
 }
 
-func (s *socket) own() address  { return s.ends(unix.SYS_GETSOCKNAME) }
-func (s *socket) peer() address { return s.ends(unix.SYS_GETPEERNAME) }
+func (s *socket) own() address {
+	if s.fd < 0 {
+		if s.table == nil {
+			return address{}
+		}
+		return s.table.own
+	}
+	return s.ends(unix.SYS_GETSOCKNAME)
+}
+
+func (s *socket) peer() address {
+	if s.fd < 0 {
+		if s.table == nil {
+			return address{}
+		}
+		return s.table.peer
+	}
+	return s.ends(unix.SYS_GETPEERNAME)
+}
+
+// state is that of a TCP connection, as include/net/tcp_states.h has it; 0 if it
+// is not known.
+func (s *socket) state() uint8 {
+	if s.fd < 0 {
+		if s.table == nil {
+			return 0
+		}
+		return s.table.state
+	}
+	info, err := unix.GetsockoptTCPInfo(s.fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		return 0
+	}
+	return info.State
+}
 
 // into puts an address of the internet into a body.
 func (a *address) into(b *audit.WireNet) {
@@ -172,14 +209,18 @@ func (a *address) short(family uint16) bool {
 	return a.len < 24
 }
 
-func (t *tracer) leavesSocket(th *thread, result int64) {
+func (t *tracer) leavesSocket(th *thread, c *call, result int64) {
 	if result < 0 {
 		return
+	}
+	var st unix.Stat_t
+	if unix.Stat(fdPath(th.tid, int(result)), &st) == nil {
+		t.made(st.Ino, c.args[0], c.args[1], c.args[2])
 	}
 	s, ok := t.borrow(th, int(result))
 	defer s.close()
 	if ok && (s.family == unix.AF_PACKET || s.inet() && s.kind == unix.SOCK_RAW) {
-		t.books.rawSockets++
+		t.books.RawSockets++
 	}
 }
 
@@ -202,7 +243,7 @@ func (t *tracer) connected(th *thread, c *call, result int64) {
 	}
 	tcp := s.tcp()
 	if restarts(result) && !tcp {
-		t.books.interrupted++
+		t.books.Interrupted++
 		return
 	}
 	if c.followup {
@@ -299,12 +340,11 @@ func (t *tracer) outcomes(th *thread) {
 			s.close()
 			continue // closed before there was an answer
 		}
-		info, err := unix.GetsockoptTCPInfo(s.fd, unix.IPPROTO_TCP, unix.TCP_INFO)
-		const synSent, synRecv, closed = 2, 3, 7
-		switch {
-		case err != nil || info.State == synSent || info.State == synRecv:
+		const unknown, synSent, synRecv, closed = 0, 2, 3, 7
+		switch s.state() {
+		case unknown, synSent, synRecv:
 			left = append(left, c)
-		case info.State == closed:
+		case closed:
 			// It failed. Why is the owner's to ask: asking here would take the
 			// answer away.
 			left = append(left, c)
@@ -409,6 +449,9 @@ func (t *tracer) putUnixAsked(th *thread, a *address) {
 // ownPeer tells whether a process of the run listens at the other end: who
 // called listen, as the kernel keeps it for SO_PEERCRED.
 func (t *tracer) ownPeer(s *socket) bool {
+	if s.fd < 0 {
+		return false
+	}
 	cred, err := unix.GetsockoptUcred(s.fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil || cred.Pid <= 0 {
 		return false
@@ -628,7 +671,7 @@ func (t *tracer) exchangedMany(th *thread, c *call, s *socket, result int64, out
 		t.exchangedOne(th, c, s, int64(n), out, flags, t.address(th, m.name, m.nameLen), m, 0)
 	}
 	if result > messagesMax {
-		t.books.unread += uint64(result - messagesMax)
+		t.books.Unread += uint64(result - messagesMax)
 	}
 }
 
@@ -771,7 +814,7 @@ func (t *tracer) lookForDescriptors(th *thread, c *call, m msghdr) {
 		size := uint64(binary.LittleEndian.Uint32(data))
 		level, kind := binary.LittleEndian.Uint32(data[word:]), binary.LittleEndian.Uint32(data[word+4:])
 		if level == unix.SOL_SOCKET && kind == unix.SCM_RIGHTS {
-			t.books.descriptors++
+			t.books.Descriptors++
 			return
 		}
 		size = (size + uint64(word) - 1) &^ uint64(word-1)

@@ -42,8 +42,9 @@ type tracer struct {
 	buf      [pathMax]byte
 	argv     []byte
 	folds    folds
-	bindings map[string]place // of unix sockets by their relative names
-	open     map[uint64]bool  // sockets of which it is not known whether they await somebody
+	sockets  map[uint64]socketKind // that calls have made
+	bindings map[string]place      // of unix sockets by their relative names
+	open     map[uint64]bool       // sockets of which it is not known whether they await somebody
 }
 
 // thread is a traced one.
@@ -271,13 +272,11 @@ func (t *tracer) forked(th *thread, event int) {
 		p.mapsShared = maker.mapsShared
 		// Who calls vfork stands still until the memory is given back.
 		alone := event == unix.PTRACE_EVENT_VFORK && !maker.memoryShared()
-		// Which event it is the flags of the clone do not decide, but the signal
-		// that it ends with.
-		if !alone && same(th.tid, tid, kcmpVM) {
+		if !alone && t.shares(th.tid, tid, kcmpVM) {
 			p.memory = maker.memory
 			p.memory.processes++
 		}
-		if same(th.tid, tid, kcmpFiles) || same(th.tid, tid, kcmpFS) {
+		if t.shares(th.tid, tid, kcmpFiles) || t.shares(th.tid, tid, kcmpFS) {
 			p.tables = maker.tables
 			p.tables.processes++
 		}
@@ -331,7 +330,7 @@ func (t *tracer) executed(th *thread) {
 // brokenOff counts a call that a thread was in when it ended.
 func (t *tracer) brokenOff(th *thread) {
 	if th.inCall && interesting(th.call.Op) && th.call.Op != audit.OpExec {
-		t.books.interrupted++
+		t.books.Interrupted++
 	}
 	th.inCall = false
 }

@@ -9,11 +9,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	seccomp "github.com/elastic/go-seccomp-bpf"
 
 	"glasshouse/receipt"
 )
@@ -257,5 +260,95 @@ print(libc.syscall(425, 1, params) >= 0, ctypes.get_errno())`
 	}
 	if r, out := traced(t, []string{"--deny-io-uring"}, "python3", "-c", program); out != "False 38\n" || rings(r) != 0 {
 		t.Errorf("%q, gaps %+v", out, r.Observation.Gaps)
+	}
+}
+
+// inContainer has the test binary install a filter such as that of a container
+// without rights, and become the command that follows.
+const inContainer = "in-container"
+
+// enterContainer returns if it could not. The filter refuses what Docker's
+// default one does to who has no capabilities, as far as a recorder needs it.
+func enterContainer(argv []string) error {
+	filter := seccomp.Filter{NoNewPrivs: true, Policy: seccomp.Policy{
+		DefaultAction: seccomp.ActionAllow,
+		Syscalls: []seccomp.SyscallGroup{{
+			Action: seccomp.ActionErrno,
+			Names:  []string{"bpf", "kcmp", "perf_event_open", "pidfd_getfd", "process_madvise", "mount", "umount2", "unshare", "setns", "open_by_handle_at", "fanotify_init"},
+		}},
+	}}
+	if err := seccomp.LoadFilter(filter); err != nil {
+		return err
+	}
+	path, err := exec.LookPath(argv[0])
+	if err != nil {
+		return err
+	}
+	return syscall.Exec(path, argv, os.Environ())
+}
+
+// In a container whose filter refuses to look at sockets they are found in the
+// kernel's tables.
+func TestTracedContainer(t *testing.T) {
+	if _, err := exec.LookPath("python3"); err != nil && os.Getenv("CI") == "" {
+		t.Skip(err)
+	}
+	const program = `
+import os, socket, subprocess
+subprocess.run(["true"])
+l = socket.socket(); l.bind(("127.0.0.1", 0)); l.listen()
+c = socket.create_connection(l.getsockname()); a = l.accept()[0]
+c.sendall(b"hello"); a.recv(5)
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.sendto(b"x", ("127.0.0.1", 9))
+try: socket.create_connection(("127.0.0.1", 1))
+except OSError: pass
+s = socket.socket(socket.AF_UNIX); s.bind("sock"); s.listen()
+d = socket.socket(socket.AF_UNIX); d.connect("sock")
+print(l.getsockname()[1])`
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	argv := []string{inContainer, binary, "run", "-q", "--no-store", "--no-journal", "-o", "receipt.json", "--", "python3", "-c", program}
+	cmd := exec.Command(self, argv...)
+	if os.Geteuid() == 0 {
+		cmd = exec.Command("setpriv", append([]string{"--inh-caps=-all", "--bounding-set=-all,+chown,+net_bind_service,+kill", self}, argv...)...)
+	}
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	r := readReceipt(t, filepath.Join(dir, "receipt.json"))
+	if r.Observation.Mode != "ptrace" || !r.Observation.Complete {
+		t.Errorf("%+v", r.Observation)
+	}
+	port := strings.TrimSpace(string(out))
+	var attempts, listens []string
+	for _, a := range r.Network.Attempts {
+		attempts = append(attempts, a.Protocol+" "+strings.ReplaceAll(a.Dst, port, "PORT")+" "+a.Result)
+	}
+	for _, l := range r.Network.Listens {
+		listens = append(listens, l.Protocol+" "+strings.ReplaceAll(l.Addr, port, "PORT"))
+	}
+	slices.Sort(attempts)
+	slices.Sort(listens)
+	if want := []string{"tcp 127.0.0.1:1 refused", "tcp 127.0.0.1:PORT connected", "udp 127.0.0.1:9 sent", "unix unix:" + dir + "/sock connected"}; !slices.Equal(attempts, want) {
+		t.Errorf("attempts %q, want %q", attempts, want)
+	}
+	if want := []string{"tcp 127.0.0.1:PORT", "unix unix:" + dir + "/sock"}; !slices.Equal(listens, want) {
+		t.Errorf("listens %q, want %q", listens, want)
+	}
+	if len(r.Network.Accepts) != 1 || r.Network.BytesSent != 6 || r.Network.BytesReceived != 5 || len(r.ProcessTree) < 2 {
+		t.Errorf("%+v, %d processes", r.Network, len(r.ProcessTree))
+	}
+	for _, g := range r.Observation.Gaps {
+		if g.Kind == "raced" || g.Kind == "shared_names" {
+			t.Errorf("%+v", g)
+		}
 	}
 }

@@ -24,6 +24,12 @@ type suite struct {
 	programs []string
 	// helpers are programs that the tests run, made beforehand.
 	helpers []helper
+	// withoutEBPF are the tests that are about eBPF, if the others can be watched
+	// by ptrace as well.
+	withoutEBPF string
+	// env are variables of the tests, skip those that are not for them.
+	env  []string
+	skip string
 	// maySkip says why a test cannot run on a kernel, by "kernel/test". Any
 	// other test that is skipped fails the matrix.
 	maySkip map[string]string
@@ -49,8 +55,9 @@ var suites = []suite{
 	{name: "ebpf", pkg: "ebpf", files: objects},
 	{
 		name: "truth", pkg: "test/truth", files: objects,
-		programs: []string{"cat", "getent", "head", "mount", "sh", "sleep", "tr", "true", "unshare"},
-		helpers:  []helper{{name: "i386", dir: "test/truth/testdata/i386", goarch: "386", guests: "amd64"}},
+		withoutEBPF: `^Test(Backpressure|LossIs.*|ObjectDir|Ring.*)$`,
+		programs:    []string{"cat", "getent", "head", "mount", "sh", "sleep", "tr", "true", "unshare"},
+		helpers:     []helper{{name: "i386", dir: "test/truth/testdata/i386", goarch: "386", guests: "amd64"}},
 		maySkip: map[string]string{
 			"5.10/TestMPTCP":          "Debian builds this kernel without MPTCP",
 			"5.10/TestRing/deferred":  youngRing,
@@ -61,8 +68,9 @@ var suites = []suite{
 	},
 	{
 		name: "adversary", pkg: "test/adversary",
-		files:   []string{"docs/COVERAGE.md", "test/adversary/*_test.go", "test/truth/*_test.go"},
-		helpers: []helper{{name: "adversary", dir: "test/adversary/testdata/c", c: true}},
+		withoutEBPF: `^TestSideDoors$/^ptrace-(inside|changed|emulated)$`,
+		files:       []string{"docs/COVERAGE.md", "test/adversary/*_test.go", "test/truth/*_test.go"},
+		helpers:     []helper{{name: "adversary", dir: "test/adversary/testdata/c", c: true}},
 		maySkip: map[string]string{
 			"6.12-arm64/TestSideDoors/cold-socketcall": amd64Only,
 			"6.12-arm64/TestSideDoors/dirty-number":    amd64Only,
@@ -76,8 +84,28 @@ var suites = []suite{
 	},
 }
 
+// traced is a suite whose programs are watched by ptrace.
+func traced(s suite, skip string) suite {
+	s.name += "-ptrace"
+	s.env, s.skip = []string{"GLASSHOUSE_TEST_OBSERVE=ptrace"}, skip
+	return s
+}
+
+// all are the suites, and those once more whose programs ptrace can watch.
+func all() []suite {
+	var out []suite
+	for _, s := range suites {
+		out = append(out, s)
+		if s.withoutEBPF != "" {
+			out = append(out, traced(s, s.withoutEBPF))
+		}
+	}
+	return out
+}
+
 // selectedSuites picks suites by name; none named means all.
 func selectedSuites(names []string) ([]suite, error) {
+	suites := all()
 	if len(names) == 0 {
 		return suites, nil
 	}
@@ -156,7 +184,13 @@ func (s suite) planned(dir, top string, tests choice) plan.Suite {
 		Argv: []string{path.Join(dir, s.name+".test"), "-test.v=test2json", "-test.short", "-test.timeout=20m"},
 		Env:  []string{helpersVar + "=" + path.Join(dir, helpersDir)},
 	}
+	if tests.skip == "" || s.skip == "" {
+		tests.skip += s.skip
+	} else {
+		tests.skip += "|" + s.skip
+	}
 	p.Argv = append(p.Argv, tests.flags()...)
+	p.Env = append(p.Env, s.env...)
 	return p
 }
 
