@@ -4,6 +4,7 @@ package ptrace
 
 import (
 	"encoding/binary"
+	"fmt"
 	"strings"
 	"unsafe"
 
@@ -24,9 +25,17 @@ type callInfo struct {
 	_      uint64
 }
 
-func infoOf(tid int) (callInfo, bool) {
+// infoOf reads the call that a thread stands in. One that was killed there does
+// not take place, and that it cannot be read is no loss.
+func (t *tracer) infoOf(tid int, op uint8) (callInfo, bool) {
 	var info callInfo
 	err := ptrace(unix.PTRACE_GET_SYSCALL_INFO, tid, unsafe.Sizeof(info), uintptr(unsafe.Pointer(&info)))
+	if err == nil && info.op != op {
+		err = fmt.Errorf("it stands in a stop of kind %d", info.op)
+	}
+	if err != nil && err != unix.ESRCH {
+		t.books.doubt("a call could not be read: " + err.Error())
+	}
 	return info, err == nil
 }
 
@@ -76,9 +85,8 @@ var unanswered = map[string]bool{"kill": true, "tkill": true, "tgkill": true, "r
 // enter takes note of a call at which the filter has stopped a thread. It
 // reports whether the exit matters, too.
 func (t *tracer) enter(th *thread) bool {
-	info, ok := infoOf(th.tid)
-	if !ok || info.op != unix.PTRACE_SYSCALL_INFO_SECCOMP {
-		t.books.doubt("a call could not be read at its entry")
+	info, ok := t.infoOf(th.tid, unix.PTRACE_SYSCALL_INFO_SECCOMP)
+	if !ok {
 		return false
 	}
 	c := &th.call
@@ -197,9 +205,8 @@ func restarts(result int64) bool {
 
 // leave tells of a call at its exit.
 func (t *tracer) leave(th *thread) {
-	info, ok := infoOf(th.tid)
-	if !ok || info.op != unix.PTRACE_SYSCALL_INFO_EXIT {
-		t.books.doubt("a call could not be read at its exit")
+	info, ok := t.infoOf(th.tid, unix.PTRACE_SYSCALL_INFO_EXIT)
+	if !ok {
 		return
 	}
 	c, result := &th.call, int64(info.nr)
