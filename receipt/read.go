@@ -1,10 +1,13 @@
 package receipt
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -38,15 +41,81 @@ func (e *VersionError) Error() string {
 // The receipt is as it was written, not normalised.
 func Read(r io.Reader) (*Receipt, error) { return read(r, MaxSize) }
 
-func read(r io.Reader, maxSize int) (*Receipt, error) {
-	data, err := io.ReadAll(io.LimitReader(r, int64(maxSize)+1))
+func read(r io.Reader, maxSize int64) (*Receipt, error) {
+	data, err := readBytes(r, maxSize)
 	if err != nil {
-		return nil, fmt.Errorf("read receipt: %w", err)
-	}
-	if len(data) > maxSize {
-		return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, maxSize)
+		return nil, err
 	}
 	return Parse(data)
+}
+
+// ReadBytes reads what Parse takes, to the end. Its errors are those of Read;
+// that it returns none does not make a receipt of the bytes.
+func ReadBytes(r io.Reader) ([]byte, error) { return readBytes(r, MaxSize) }
+
+// The sizes of what is read at once where the end is not known.
+const (
+	minChunk = 64 << 10
+	maxChunk = 16 << 20
+)
+
+// readBytes takes no more memory for what it refuses than for what it returns.
+// A buffer that grows would take twice as much.
+func readBytes(r io.Reader, maxSize int64) ([]byte, error) {
+	size := leftOf(r)
+	if size > maxSize {
+		return nil, tooLarge(maxSize)
+	}
+	r = io.LimitReader(r, maxSize+1)
+	var chunks [][]byte
+	// One byte more, to see the end.
+	for next, total := max(size+1, minChunk), int64(0); ; next = min(2*next, maxChunk) {
+		chunk := make([]byte, min(next, maxSize+1-total))
+		n, err := io.ReadFull(r, chunk)
+		chunks, total = append(chunks, chunk[:n]), total+int64(n)
+		switch {
+		case total > maxSize:
+			return nil, tooLarge(maxSize)
+		case err == io.EOF || err == io.ErrUnexpectedEOF:
+			if len(chunks) == 1 {
+				return chunks[0], nil
+			}
+			return slices.Concat(chunks...), nil
+		case err != nil:
+			return nil, fmt.Errorf("read receipt: %w", err)
+		}
+		if len(chunks) == 1 && !mayBeObject(chunk) {
+			return nil, fmt.Errorf("%w: it does not begin with {", ErrNotReceipt)
+		}
+	}
+}
+
+func tooLarge(maxSize int64) error { return fmt.Errorf("%w: more than %d bytes", ErrTooLarge, maxSize) }
+
+// leftOf is how much is left to read of a regular file; 0 if that is not known.
+func leftOf(r io.Reader) int64 {
+	f, ok := r.(interface {
+		io.Seeker
+		Stat() (fs.FileInfo, error)
+	})
+	if !ok {
+		return 0
+	}
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return 0
+	}
+	at, err := f.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return 0
+	}
+	return max(info.Size()-at, 0)
+}
+
+// mayBeObject tells whether data can be the beginning of a JSON object.
+func mayBeObject(data []byte) bool {
+	data = bytes.TrimLeft(data, " \t\r\n")
+	return len(data) == 0 || data[0] == '{'
 }
 
 // Parse is Read for what is in memory already, of any size.

@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
+	"os"
+	"path/filepath"
 	"reflect"
 	"runtime"
 	"strings"
@@ -420,11 +423,11 @@ func TestCheckSizeCounts(t *testing.T) {
 
 func TestReadTooLarge(t *testing.T) {
 	in := `{"receipt_version":"v0.3"}`
-	if _, err := read(strings.NewReader(in), len(in)); err != nil {
+	if _, err := read(strings.NewReader(in), int64(len(in))); err != nil {
 		t.Errorf("at the limit: %v", err)
 	}
 	r := strings.NewReader(in + strings.Repeat(" ", 1000))
-	if _, err := read(r, len(in)); !errors.Is(err, ErrTooLarge) {
+	if _, err := read(r, int64(len(in))); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("above the limit: %v", err)
 	}
 	if r.Len() != 999 {
@@ -461,4 +464,69 @@ func FuzzText(f *testing.F) {
 			t.Errorf("Text(%q) = %q", raw, got)
 		}
 	})
+}
+
+// A file tells its size, so that of one that is too large nothing is read.
+func TestReadLooksAtTheSizeFirst(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "receipt.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Truncate(MaxSize + 1); err != nil {
+		t.Skip(err) // no sparse files here
+	}
+	if _, err := Read(f); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("got %v", err)
+	}
+	if at, err := f.Seek(0, io.SeekCurrent); at != 0 || err != nil {
+		t.Errorf("%d bytes were read, %v", at, err)
+	}
+	// What has been read of it is no part of the receipt.
+	if err := f.Truncate(0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString(strings.Repeat("x", 100) + `{"receipt_version":"v0.3"}`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Seek(100, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := read(f, 50); err != nil {
+		t.Errorf("what is left of the file: %v", err)
+	}
+}
+
+// endless is a reader without an end, and without a size.
+type endless byte
+
+func (e endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = byte(e)
+	}
+	return len(p), nil
+}
+
+// What is refused costs no more than what is accepted.
+func TestReadBoundsItsMemory(t *testing.T) {
+	const limit = 64 << 20
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := read(io.MultiReader(strings.NewReader("{"), endless(' ')), limit)
+	runtime.ReadMemStats(&after)
+	if !errors.Is(err, ErrTooLarge) {
+		t.Fatalf("got %v", err)
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > limit*5/4 {
+		t.Errorf("%d MiB of memory for a limit of %d", n>>20, limit>>20)
+	}
+	runtime.ReadMemStats(&before)
+	_, err = read(endless(0), limit)
+	runtime.ReadMemStats(&after)
+	if !errors.Is(err, ErrNotReceipt) {
+		t.Fatalf("zeros: got %v", err)
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > 1<<20 {
+		t.Errorf("%d KiB of memory for what does not begin like a receipt", n>>10)
+	}
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -43,13 +42,16 @@ func (a *app) readReceiptFile(name string) (*receipt.Receipt, receiptFile, error
 		return nil, receiptFile{}, err
 	}
 	defer f.Close()
-	sum := sha256.New()
-	// Read reads to the end of what it accepts.
-	rec, err := receipt.Read(io.TeeReader(f, sum))
+	data, err := receipt.ReadBytes(f)
 	if err != nil {
 		return nil, receiptFile{}, fmt.Errorf("%s: %w", title, err)
 	}
-	return rec, receiptFile{name, hex.EncodeToString(sum.Sum(nil))}, nil
+	rec, err := receipt.Parse(data)
+	if err != nil {
+		return nil, receiptFile{}, fmt.Errorf("%s: %w", title, err)
+	}
+	sum := sha256.Sum256(data)
+	return rec, receiptFile{name, hex.EncodeToString(sum[:])}, nil
 }
 
 // readReceiptBytes is readReceipt for who needs a receipt byte for byte. That
@@ -60,17 +62,20 @@ func (a *app) readReceiptBytes(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	var data bytes.Buffer
-	if _, err := receipt.Read(io.TeeReader(f, &data)); err != nil {
+	data, err := receipt.ReadBytes(f)
+	if err == nil {
+		_, err = receipt.Parse(data)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return data.Bytes(), nil
+	return data, nil
 }
 
 // openReceipt opens what an argument names, and gives it a name for errors.
 func (a *app) openReceipt(name string) (io.ReadCloser, string, error) {
 	if name == "-" {
-		return io.NopCloser(a.stdin), "stdin", nil
+		return openFile{a.stdin}, "stdin", nil
 	}
 	path, err := a.receiptPath(name)
 	if err != nil {
@@ -82,6 +87,11 @@ func (a *app) openReceipt(name string) (io.ReadCloser, string, error) {
 	}
 	return f, name, nil
 }
+
+// openFile is one that somebody else closes.
+type openFile struct{ *os.File }
+
+func (openFile) Close() error { return nil }
 
 // receiptPath is the file of the receipt that an argument names: a file, which
 // wins, or an ID of the history or an unambiguous part of one.
