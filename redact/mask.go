@@ -2,6 +2,7 @@ package redact
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"glasshouse/receipt"
@@ -15,7 +16,7 @@ const maxHunted = 256
 // for one goroutine at a time.
 type Masker struct {
 	patterns *Redactor
-	known    [][]byte // that are looked for everywhere
+	known    [][]byte // that are looked for everywhere; the longest first
 }
 
 // Masker returns one that knows no secret yet.
@@ -74,7 +75,9 @@ func (m *Masker) learn(value string) {
 			return
 		}
 	}
-	m.known = append(m.known, []byte(value))
+	// The longest first: of a secret that holds another one all is masked.
+	i, _ := slices.BinarySearchFunc(m.known, len(value), func(k []byte, n int) int { return n - len(k) })
+	m.known = slices.Insert(m.known, i, []byte(value))
 }
 
 func star(b []byte) {

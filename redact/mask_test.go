@@ -48,3 +48,19 @@ func TestMaskLater(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// A secret that begins with another one is masked whole.
+func TestMaskLongestFirst(t *testing.T) {
+	r, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := r.Masker()
+	m.Argv([]byte("a\x00--password=Zq9xKvUe\x00"))
+	m.Argv([]byte("a\x00--password=Zq9xKvUe-and-more\x00"))
+	m.Argv([]byte("a\x00--password=x-Zq9xKvUe-and-more-of-it\x00"))
+	got := string(m.Bytes([]byte("/tmp/Zq9xKvUe /tmp/Zq9xKvUe-and-more /tmp/x-Zq9xKvUe-and-more-of-it")))
+	if want := "/tmp/******** /tmp/***************** /tmp/*************************"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -25,6 +25,7 @@ func (r *run) openJournal() {
 	rec := r.draft()
 	argv := r.masked(r.spec.Argv)
 	rec.Command.Argv = slices.Clone(argv)
+	rec.Command.Exe, rec.Command.WorkingDir = r.maskedText(rec.Command.Exe), r.maskedText(rec.Command.WorkingDir)
 	finish(rec, nil, r.started, r.pid)
 	draft, err := json.Marshal(rec)
 	if err != nil {
@@ -72,7 +73,19 @@ func (r *run) masked(argv []string) []string {
 	if r.spec.Mask == nil {
 		return argv
 	}
+	r.masking.Lock()
+	defer r.masking.Unlock()
 	return strings.Split(string(r.spec.Mask.Argv([]byte(strings.Join(argv, "\x00")))), "\x00")
+}
+
+// maskedText is text without the secrets that stood in arguments.
+func (r *run) maskedText(text string) string {
+	if r.spec.Mask == nil || text == "" {
+		return text
+	}
+	r.masking.Lock()
+	defer r.masking.Unlock()
+	return string(r.spec.Mask.Bytes([]byte(text)))
 }
 
 // maskedRecord is a record of the collector's without the secrets that stand in
@@ -81,6 +94,8 @@ func (r *run) maskedRecord(record []byte) []byte {
 	if r.spec.Mask == nil {
 		return record
 	}
+	r.masking.Lock()
+	defer r.masking.Unlock()
 	record = maskedPart(record, audit.ArgvOf, r.spec.Mask.Argv)
 	return maskedPart(record, audit.TextOf, r.spec.Mask.Bytes)
 }
@@ -149,9 +164,10 @@ func (r *run) noteExited() {
 	})
 }
 
+// errorText is what became of the run, as the journal may say it.
 func (r *run) errorText() string {
 	if err := r.err(); err != nil {
-		return err.Error()
+		return r.maskedText(err.Error())
 	}
 	return ""
 }

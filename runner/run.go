@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"glasshouse/audit"
@@ -75,6 +76,7 @@ type run struct {
 	gaps         []receipt.Gap
 
 	journal *journal.Writer // nil if there is none
+	masking sync.Mutex      // held while spec.Mask is used: records come meanwhile
 
 	// giveUp is closed when a signal says that the tree is not to be waited
 	// for any longer; givenUp is the signal.
