@@ -14,17 +14,21 @@ import (
 // refuses one that has a key twice, which readers understand differently. The
 // error names the file, or is one of the file system.
 func ReadReceipt(path string) (rec *receipt.Receipt, digest string, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, "", err
-	}
-	defer f.Close()
-	info, err := f.Stat()
+	// Before it is opened: that waits for the other end of a FIFO.
+	info, err := os.Stat(path)
 	if err != nil {
 		return nil, "", err
 	}
 	if !info.Mode().IsRegular() {
 		return nil, "", fmt.Errorf("%s is no file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, "", err
+	}
+	defer f.Close()
+	if info, err = f.Stat(); err != nil {
+		return nil, "", err
 	}
 	if info.Size() > receipt.MaxSize {
 		return nil, "", fmt.Errorf("%s: %w: more than %d bytes", path, receipt.ErrTooLarge, receipt.MaxSize)

@@ -28,10 +28,10 @@ type Options struct {
 // any of them is in the report; the error is one of the system, such as a file
 // that is not there.
 func Verify(ctx context.Context, o Options) (*Report, error) {
-	if o.Bundle == "" {
-		o.Bundle = o.Receipt + Suffix
-	}
 	v := verification{Options: o, ctx: ctx}
+	if o.Bundle == "" {
+		v.Bundle, v.found = o.Receipt+Suffix, true
+	}
 	v.report.Verified = true
 	return &v.report, v.run()
 }
@@ -41,6 +41,7 @@ type verification struct {
 	Options
 	ctx    context.Context
 	report Report
+	found  bool // nobody named the bundle: it was found beside the receipt
 
 	bundle    *Bundle
 	payload   []byte
@@ -65,11 +66,12 @@ var steps = []struct {
 }
 
 func (v *verification) run() error {
-	// Both have to be there before anything is said of either.
+	// Both have to be there before anything is said of either. Who names a bundle
+	// may name a pipe; one that lies there is a trap.
 	for _, path := range []string{v.Receipt, v.Bundle} {
 		if info, err := os.Stat(path); err != nil {
 			return err
-		} else if info.IsDir() || path == v.Receipt && !info.Mode().IsRegular() {
+		} else if info.IsDir() || (path == v.Receipt || v.found) && !info.Mode().IsRegular() {
 			return fmt.Errorf("%s is no file", path)
 		}
 	}

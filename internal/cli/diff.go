@@ -194,6 +194,12 @@ func baselines(arg, compared string) ([]string, error) {
 		info, err := os.Stat(name)
 		return err == nil && (info.IsDir() || self != nil && os.SameFile(info, self))
 	})
+	for _, name := range found {
+		// Nobody named it, so nobody writes into it if it is a FIFO.
+		if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+			return nil, fmt.Errorf("%s is no file", name)
+		}
+	}
 	if len(found) == 0 {
 		return nil, fmt.Errorf("%s: no receipt to compare with", arg)
 	}
