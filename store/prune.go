@@ -8,7 +8,15 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
+	"syscall"
 	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"glasshouse/receipt"
 )
 
 // Keep says which receipts stay: those that any part of it keeps.
@@ -26,16 +34,21 @@ type Pruned struct {
 
 // Prune removes the receipts that are not to be kept, with their bundles, and
 // all that the index knows of them. With dryRun it only tells which. A receipt
-// that cannot be read goes by the time in its ID. What cannot be removed stays;
-// the error is the first of these.
+// that cannot be read goes by the time in its ID, and so do all where there is no
+// room for the index. What cannot be removed stays; the error is the first of
+// these.
 func (s *Store) Prune(ctx context.Context, keep Keep, dryRun bool) (Pruned, error) {
 	var p Pruned
 	var failed []error
 	found, err := s.Find(ctx, Query{})
+	entries := found.Entries
+	if noRoom(err) {
+		entries, err = s.unindexed()
+	}
 	if err != nil {
 		return p, err
 	}
-	for i, e := range found.Entries {
+	for i, e := range entries {
 		if i < keep.Newest || !keep.Since.IsZero() && !e.StartedAt.Before(keep.Since) {
 			p.Kept++
 			continue
@@ -56,6 +69,28 @@ func (s *Store) Prune(ctx context.Context, keep Keep, dryRun bool) (Pruned, erro
 		failed = append(failed, s.vacuum(ctx))
 	}
 	return p, cmp.Or(failed...)
+}
+
+// noRoom tells whether an error is that of a full disk.
+func noRoom(err error) bool {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok && e.Code()&0xff == sqlite3.SQLITE_FULL {
+		return true
+	}
+	return errors.Is(err, syscall.ENOSPC)
+}
+
+// unindexed is what the names of the receipts tell, the newest first.
+func (s *Store) unindexed() ([]Entry, error) {
+	files, err := s.list()
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(files, func(a, b file) int { return strings.Compare(b.id, a.id) })
+	var entries []Entry
+	for _, f := range files {
+		entries = append(entries, Entry{ID: f.id, Bytes: f.size, Signed: f.signed, StartedAt: receipt.At(started(f.id))})
+	}
+	return entries, nil
 }
 
 // vacuum has the index forget the removed receipts, and leaves nothing in its
