@@ -57,6 +57,16 @@ func cloneFlags(tid int) (uint64, bool) {
 	return 0, false
 }
 
+// parentOf is the parent of a process; of a thread that is no process's first
+// there is none.
+func parentOf(tid int) (int, bool) {
+	status := readFile(procPath(tid, "status"), make([]byte, pathMax))
+	if field(status, "\nTgid:") != uint64(tid) {
+		return 0, false
+	}
+	return int(field(status, "\nPPid:")), true
+}
+
 // readFile reads a file of /proc into buf, as far as that goes. The functions of
 // package os would have it polled.
 func readFile(path string, buf []byte) []byte {

@@ -138,8 +138,12 @@ func (t *tracer) changed(tid int, status unix.WaitStatus) {
 			t.gone(th, status)
 		}
 	case !status.Stopped():
-	case th == nil:
+	case th == nil && int(status>>16)&0xff == eventStop:
 		t.early[tid] = status
+	case th == nil:
+		// Killed before it was known who made it.
+		delete(t.early, tid)
+		_ = ptrace(unix.PTRACE_CONT, tid, 0, 0)
 	default:
 		t.stopped(th, status)
 	}
@@ -364,6 +368,28 @@ func (t *tracer) gone(th *thread, status unix.WaitStatus) {
 	p.tables.processes--
 	if !t.passing {
 		t.tellExit(p, status)
+	}
+	t.orphans(p)
+}
+
+// orphans are processes whose maker was killed before it could be asked for them.
+func (t *tracer) orphans(maker *process) {
+	for tid, status := range t.early {
+		parent, ok := parentOf(tid)
+		if th := t.threads[parent]; !ok || th != nil && int(th.process.id.PID) == parent {
+			continue // it is still to be told of
+		}
+		delete(t.early, tid)
+		p := &process{
+			id: audit.ProcessID{PID: int32(tid), Start: t.startOf(tid)}, parent: maker.id, threads: 1,
+			memory: &shared{1}, tables: &shared{1}, otherNS: maker.otherNS, root: maker.root, uid: maker.uid, gid: maker.gid,
+		}
+		if !t.passing {
+			t.tellFork(p, int(maker.id.PID))
+		}
+		th := &thread{tid: tid, process: p}
+		t.threads[tid] = th
+		t.stopped(th, status)
 	}
 }
 
