@@ -29,7 +29,6 @@ const x32Bit = 0x40000000
 // abi is one way in which a program of this machine can call the kernel.
 type abi struct {
 	info *arch.Info
-	x32  bool
 	// By number; only calls at which the filter stops.
 	calls map[uint64]watched
 	wide  bool // its pointers have 64 bits
