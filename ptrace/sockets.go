@@ -126,6 +126,11 @@ func (t *tracer) borrow(th *thread, fd int) (socket, bool) {
 		}
 		return s, ok
 	}
+	// Another thread may have put it there only just now.
+	if unix.Fstat(s.fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return s, false
+	}
+	s.id = st.Ino
 	option := func(name int) uint16 {
 		n, _ := unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, name) // every socket has these
 		return uint16(n)
@@ -179,6 +184,14 @@ func (s *socket) state() uint8 {
 		return 0
 	}
 	return info.State
+}
+
+func (s *socket) listening() bool {
+	if s.fd < 0 {
+		return false
+	}
+	n, err := unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	return err == nil && n != 0
 }
 
 // into puts an address of the internet into a body.
@@ -540,7 +553,15 @@ func (t *tracer) listens(th *thread, c *call, result int64) {
 		return
 	}
 	s, raced, ok := t.socketOf(th, c, int(int32(c.args[0])))
-	defer s.close()
+	defer func() { s.close() }()
+	if raced { // of the two it is the one that listens
+		now, _ := t.borrow(th, int(int32(c.args[0])))
+		raced = s.listening() == now.listening()
+		if now.listening() {
+			s, now = now, s
+		}
+		now.close()
+	}
 	t.begin(th, audit.RecordListen, audit.OpListen)
 	if !ok || raced {
 		t.rec.Head.Seg[0].Flags |= audit.SegRaced
