@@ -28,11 +28,13 @@ type bench struct {
 	work       string // testdata/work.c
 	strace     string // "" if there is none
 	rounds     int
+	observe    string
 }
 
 func main() {
 	var b bench
 	flag.IntVar(&b.rounds, "rounds", 5, "how often each command is run")
+	flag.StringVar(&b.observe, "observe", "ebpf", "how glasshouse watches: ebpf or ptrace")
 	only := flag.String("only", "", "workloads to run, separated by commas; all if empty")
 	growth := flag.Bool("growth", false, "measure how time and memory grow with the number of events instead")
 	straced := flag.Bool("strace", true, "run under strace -f as well, on a part of the work")

@@ -79,7 +79,7 @@ func highWater(pid int) int {
 
 // recorded is a command under glasshouse.
 func (b *bench) recorded(argv []string) []string {
-	return append([]string{b.glasshouse, "run", "-q", "-o", filepath.Join(b.dir, "receipt.json"), "--"}, argv...)
+	return append([]string{b.glasshouse, "run", "-q", "--observe", b.observe, "-o", filepath.Join(b.dir, "receipt.json"), "--"}, argv...)
 }
 
 // traced is a command under strace.
