@@ -298,6 +298,9 @@ func (t *tracer) leavesNamed(th *thread, c *call, result int64) {
 	if c.Op == audit.OpOpen {
 		flags = openFlags(th.tid, c)
 	}
+	if c.Op == audit.OpRename && result >= 0 {
+		t.renames++
+	}
 	if c.Op == audit.OpUnlink && flags&unix.AT_REMOVEDIR != 0 {
 		t.rec.Head.Op = uint8(audit.OpRmdir)
 	}
@@ -363,27 +366,39 @@ func (t *tracer) moved(th *thread, c *call, result int64) {
 
 func (t *tracer) movedOne(th *thread, c *call, fd int, result int64, written bool) {
 	p := th.process
-	f := t.file(th.tid, fd)
-	if !f.ok && c.early.ok && fd == c.earlyFD {
-		f = c.early // closed meanwhile
+	var f file
+	link := fdPath(th.tid, fd)
+	if unix.Stat(link, &f.stat) != nil {
+		if f = c.early; fd != c.earlyFD { // closed meanwhile
+			return
+		}
 	}
-	if f.stat.Mode&unix.S_IFMT == unix.S_IFSOCK {
+	kind := f.stat.Mode & unix.S_IFMT
+	if kind == unix.S_IFSOCK {
 		t.exchangedOver(th, c, fd, result, written)
 		return
 	}
-	kind := f.stat.Mode & unix.S_IFMT
-	if result <= 0 || !f.ok || kind != unix.S_IFREG && kind != unix.S_IFBLK && kind != unix.S_IFCHR {
+	if result <= 0 || kind != unix.S_IFREG && kind != unix.S_IFBLK && kind != unix.S_IFCHR {
 		return
 	}
 	if p.tablesShared() {
 		t.books.exchangeable++
 	}
-	key := foldKey{process: p.id, op: audit.OpMove, dev: f.stat.Dev, ino: f.stat.Ino, name: f.name}
+	key := foldKey{process: p.id, op: audit.OpMove, dev: f.stat.Dev, ino: f.stat.Ino}
 	if written {
 		key.mode = fmodeWrite
 	}
-	if t.folds.again(key, uint64(result)) {
+	look := func() string {
+		if f.name == "" {
+			f.place = t.readPlace(link)
+		}
+		return f.name
+	}
+	if t.folds.moved(key, uint64(result), t.renames, look) {
 		t.books.folded++
+		return
+	}
+	if look() == "" {
 		return
 	}
 	t.begin(th, audit.RecordFileIO, audit.OpMove)
@@ -395,7 +410,8 @@ func (t *tracer) movedOne(th *thread, c *call, fd int, result int64, written boo
 	}
 	audit.SetBody(&t.rec, body)
 	t.putPlace(p, 0, f.place)
-	t.folds.add(t, key, t.send())
+	one := t.folds.add(t, key, t.send())
+	one.path, one.renames = f.name, t.renames
 }
 
 func (t *tracer) mapped(th *thread, c *call, result int64) {

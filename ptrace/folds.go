@@ -29,8 +29,26 @@ type foldKey struct {
 type fold struct {
 	key          foldKey
 	id           uint64
+	path         string // of a file that bytes go to or come from, when
+	renames      uint64 // so many names had been changed
 	count, bytes uint64
 	last         uint64 // of those that write, ns since boot
+}
+
+// moved counts bytes to or from a file that was told of, and reports whether it
+// was. A file's path is looked up anew when names have been changed since.
+func (f *folds) moved(key foldKey, bytes, renames uint64, path func() string) bool {
+	have := f.known[key]
+	if have == nil {
+		return false
+	}
+	if have.renames != renames {
+		if path() != have.path {
+			return false
+		}
+		have.renames = renames
+	}
+	return f.again(key, bytes)
 }
 
 // writes tells whether it matters when the last was.
@@ -56,7 +74,7 @@ func (f *folds) again(key foldKey, bytes uint64) bool {
 }
 
 // add notes what has been told by the record of that number.
-func (f *folds) add(t *tracer, key foldKey, seq uint64) {
+func (f *folds) add(t *tracer, key foldKey, seq uint64) *fold {
 	if len(f.known) >= foldsMax {
 		f.flush(t)
 	}
@@ -66,6 +84,7 @@ func (f *folds) add(t *tracer, key foldKey, seq uint64) {
 	one := &fold{key: key, id: seq + 1} // see repeatID of package audit; the stream is 0
 	f.known[key] = one
 	f.of[key.process] = append(f.of[key.process], one)
+	return one
 }
 
 // end tells the counts of a process that has ended.

@@ -42,6 +42,7 @@ type tracer struct {
 	buf      [pathMax]byte
 	argv     []byte
 	folds    folds
+	renames  uint64                // calls that changed a name
 	sockets  map[uint64]socketKind // that calls have made
 	bindings map[string]place      // of unix sockets by their relative names
 	open     map[uint64]bool       // sockets of which it is not known whether they await somebody
