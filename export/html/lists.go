@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"glasshouse/receipt"
+	"glasshouse/receipt/tree"
 )
 
 // lists is what the script shows. Keys are those of the receipt, where there
@@ -104,13 +105,20 @@ func listsOf(r *receipt.Receipt) *lists {
 func (l *lists) addProcesses(r *receipt.Receipt) {
 	t := timesOf(r)
 	l.Start, l.Length = receipt.At(t.start), int64(t.length)
-	order := byStart(r.ProcessTree)
-	parents := parentsOf(r.ProcessTree, order)
+	order, parents := tree.Order(r.ProcessTree), tree.Parents(r.ProcessTree)
 	l.Processes = make([]process, len(order))
+	rows := make([]int, len(order)) // of each process
+	for i, at := range order {
+		rows[at] = i
+	}
 	for i, at := range order {
 		p := &r.ProcessTree[at]
+		parent := -1
+		if j := parents[at]; j != tree.None {
+			parent = rows[j]
+		}
 		row := process{
-			PID: p.PID, PPID: p.PPID, Parent: parents[i], Exe: printable(p.Exe), Argv: printables(p.Argv),
+			PID: p.PID, PPID: p.PPID, Parent: parent, Exe: printable(p.Exe), Argv: printables(p.Argv),
 			WorkingDir: printable(p.WorkingDir), Start: int64(t.at(p.StartedAt)), UID: p.UID, GID: p.GID,
 			ExitCode: p.ExitCode, Signal: printablePtr(p.Signal), Truncated: p.ArgvTruncated,
 			CPUTimeMS: p.CPUTimeMS, MaxRSSKB: p.MaxRSSKB, Execs: []exec{},

@@ -51,37 +51,6 @@ func (t times) at(at receipt.Time) time.Duration {
 	return at.Sub(t.start)
 }
 
-// byStart are the indices of list in the order of a receipt that is in order.
-func byStart(list []receipt.Process) []int {
-	order := make([]int, len(list))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(list[a].StartTime, list[b].StartTime), cmp.Compare(list[a].PID, list[b].PID))
-	})
-	return order
-}
-
-// parentsOf gives each place of order the place of its parent, which comes
-// before it, or -1. A number can occur twice: the parent is the latest to have
-// had it, unless it was gone by then.
-func parentsOf(list []receipt.Process, order []int) []int {
-	parents := make([]int, len(order))
-	latest := map[int32]int{}
-	for i, at := range order {
-		p := &list[at]
-		parents[i] = -1
-		if j, ok := latest[p.PPID]; ok {
-			if parent := &list[order[j]]; parent.EndedAt == nil || !parent.EndedAt.Before(p.StartedAt.Time) {
-				parents[i] = j
-			}
-		}
-		latest[p.PID] = i
-	}
-	return parents
-}
-
 // assignLanes gives each process the first lane that is free when it starts,
 // and returns how many lanes that took: as many as there were processes at
 // once. The list is in the order of starts.

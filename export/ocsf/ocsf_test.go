@@ -37,7 +37,7 @@ func sample() *receipt.Receipt {
 				}},
 			{PID: 11, PPID: 10, Exe: "/bin/cat", StartTime: 2000, StartedAt: ms(4), EndedAt: new(ms(5)), ExitCode: new(0)},
 			{PID: 11, PPID: 10, Exe: "/bin/cat", StartTime: 3000, StartedAt: ms(6), EndedAt: new(ms(7)), Signal: new("SIGKILL")},
-			{PID: 12, PPID: 11, StartTime: 4000, StartedAt: ms(8)},
+			{PID: 12, PPID: 11, StartTime: 4000, StartedAt: ms(7)},
 			{PID: 13, PPID: 0, Exe: "/bin/late", StartTime: 5000, StartedAt: ms(200)},
 		},
 		ExecFailures: []receipt.ExecFail{{PID: 11, Path: "/no/x", Argv: []string{"x"}, Errno: "ENOENT", Count: 1 << 40, PathCut: true}},
@@ -186,7 +186,7 @@ func TestProcesses(t *testing.T) {
 		"2 |  | 1 | 1767323045005 | 11:2000 | cat | /bin/cat |  |  | 11 | 11:2000 | 10",
 		"1 | 2 | 1 | 1767323045006 | 11:3000 | cat | /bin/cat |  |  | 10 | 10:1000 | 10",
 		"2 |  | 1 | 1767323045007 | 11:3000 | cat | /bin/cat |  |  | 11 | 11:3000 | 10",
-		"1 | 2 | 1 | 1767323045008 | 12:4000 |  |  |  |  | 11 | 11:3000 | 11",
+		"1 | 2 | 1 | 1767323045007 | 12:4000 |  |  |  |  | 11 | 11:3000 | 11",
 		"1 | 2 | 1 | 1767323045200 | 13:5000 | late | /bin/late |  |  |  |  | ",
 		// Two processes had the number 11: nobody knows which it was.
 		"1 | 3 | 2 | 1767323045100 |  | x | /no/x | x |  | 11 |  | ",

@@ -183,7 +183,7 @@ func sample() *receipt.Receipt {
 				}},
 			{PID: 11, PPID: 10, Exe: "/bin/cat", StartTime: 2000, StartedAt: at(4), EndedAt: ptr(at(5)), ExitCode: ptr(0)},
 			{PID: 11, PPID: 10, Exe: "/bin/cat", StartTime: 3000, StartedAt: at(6), EndedAt: ptr(at(7)), Signal: ptr("SIGKILL"), ArgvTruncated: true},
-			{PID: 12, PPID: 11, Exe: "", StartTime: 4000, StartedAt: at(8)},
+			{PID: 12, PPID: 11, Exe: "", StartTime: 4000, StartedAt: at(7)},
 			{PID: 13, PPID: 0, Exe: "/bin/late", StartTime: 5000, StartedAt: at(200)},
 		},
 		ExecFailures: []receipt.ExecFail{{PID: 11, Path: "/no", Argv: []string{"no"}, Errno: "ENOENT", Count: 2, PathCut: true}},
@@ -252,7 +252,7 @@ func TestSpans(t *testing.T) {
 		{sh, run, "dash", at(1), at(90), "exit code 3"},
 		{cat1, sh, "cat", at(4), at(5), ""},
 		{cat2, sh, "cat", at(6), at(7), "ended by SIGKILL"},
-		{fork, cat2, "process", at(8), at(100), ""},
+		{fork, cat2, "process", at(7), at(100), ""},
 		{late, run, "late", at(200), at(200), ""},
 	} {
 		if string(tc.span.ParentSpanId) != string(tc.parent.SpanId) {
@@ -295,7 +295,7 @@ func TestSpans(t *testing.T) {
 			"glasshouse.process.signal": "SIGKILL", "glasshouse.process.cpu_time_ms": int64(0), "glasshouse.process.max_rss_kb": int64(0),
 		}},
 		"survivor": {fork.Attributes, map[string]any{
-			"glasshouse.span": "process", "process.pid": int64(12), "process.parent_pid": int64(11), "process.creation.time": "2026-01-02T03:04:05.008000600Z",
+			"glasshouse.span": "process", "process.pid": int64(12), "process.parent_pid": int64(11), "process.creation.time": "2026-01-02T03:04:05.007000600Z",
 			"glasshouse.process.start_time": int64(4000), "glasshouse.process.end_seen": false, "glasshouse.process.survived": true,
 		}},
 		"parent not known": {late.Attributes, map[string]any{

@@ -2,22 +2,43 @@
 // does not: the kernel uses it again.
 package tree
 
-import "glasshouse/receipt"
+import (
+	"cmp"
+	"slices"
+
+	"glasshouse/receipt"
+)
 
 // None stands for a process that is not among those of the receipt.
 const None = -1
 
+// Order has the indices of procs by start: the order that a receipt's have
+// unless somebody edited it. A parent comes before its children.
+func Order(procs []receipt.Process) []int {
+	order := make([]int, len(procs))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		return cmp.Compare(procs[a].StartTime, procs[b].StartTime)
+	})
+	return order
+}
+
 // Parents has, for each process, the index of the one that forked it, or None.
-// procs are in the order of a receipt, by start time: of several processes with
-// the number of the parent it is the last that began before the child. So a
-// parent comes before its children, and there are no circles.
+// Of several with the number of the parent it is the last that began before the
+// child; if that had ended by then, who forked the child is not in the receipt.
+// There are no circles.
 func Parents(procs []receipt.Process) []int {
 	parents := make([]int, len(procs))
 	latest := make(map[int32]int, len(procs)) // by pid
-	for i, p := range procs {
+	for _, i := range Order(procs) {
+		p := &procs[i]
 		parents[i] = None
-		if parent, ok := latest[p.PPID]; ok {
-			parents[i] = parent
+		if j, ok := latest[p.PPID]; ok {
+			if end := procs[j].EndedAt; end == nil || !end.Before(p.StartedAt.Time) {
+				parents[i] = j
+			}
 		}
 		latest[p.PID] = i
 	}
