@@ -122,10 +122,14 @@ func (d *Draft) Keep(id string, bundle []byte) error {
 		}
 	}
 	// Closed first: an open file cannot be renamed everywhere.
-	if err := d.Close(); err != nil {
-		return err
+	err = d.Close()
+	if err == nil {
+		err = os.Rename(d.Name(), path)
 	}
-	return os.Rename(d.Name(), path)
+	if err != nil && len(bundle) > 0 {
+		_ = os.Remove(d.store.BundlePath(id))
+	}
+	return err
 }
 
 func (s *Store) keepBundle(id string, bundle []byte) error {
@@ -135,7 +139,7 @@ func (s *Store) keepBundle(id string, bundle []byte) error {
 	}
 	defer os.Remove(f.Name())
 	_, err = f.Write(bundle)
-	if err := errors.Join(err, f.Close()); err != nil {
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), s.BundlePath(id))

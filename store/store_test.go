@@ -560,3 +560,21 @@ func TestSearchCost(t *testing.T) {
 		}
 	}
 }
+
+// A bundle without its receipt is none that anybody asked for.
+func TestKeepFailsWhole(t *testing.T) {
+	s := New(t.TempDir())
+	d, err := s.Create()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(d.Name()); err != nil {
+		t.Skip(err) // not of an open file, on some systems
+	}
+	if err := d.Keep(id(0), []byte("bundle")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v", err)
+	}
+	if _, err := os.Lstat(s.BundlePath(id(0))); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the bundle: %v", err)
+	}
+}
