@@ -1,7 +1,6 @@
 package insight
 
 import (
-	"cmp"
 	"encoding/binary"
 	"hash/maphash"
 	"iter"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"glasshouse/receipt"
+	"glasshouse/receipt/tree"
 )
 
 // Tree is who started whom.
@@ -21,7 +21,7 @@ type Tree struct {
 
 // Node is one process. Numbers are indices of process_tree.
 type Node struct {
-	Parent   int   // -1 if the parent is not in the receipt
+	Parent   int   // tree.None if the parent is not in the receipt
 	Children []int // by start
 	Forked   bool  // it kept the image and the arguments that its parent had at the time
 	Ended    bool  // its end was seen
@@ -30,33 +30,21 @@ type Node struct {
 	User     *uint32 // the user that it became, if not its parent's; of a root, if not the command's
 }
 
-// Processes makes the tree. The parent is the process with the number ppid that
-// began before the child, the last one if the number was used again, and had not
-// ended by then. A process without such a parent is a root.
+// Processes makes the tree. A process whose parent is not in the receipt, as
+// tree.Parents tells it, is a root.
 func Processes(r *receipt.Receipt) Tree {
 	list := r.ProcessTree
 	t := Tree{Nodes: make([]Node, len(list))}
-	order := make([]int, len(list)) // by start; a parent comes before its child
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(list[a].StartTime, list[b].StartTime) })
-
 	survivors := make(map[int32]bool, len(r.Observation.Survivors))
 	for _, s := range r.Observation.Survivors {
 		survivors[s.PID] = true
 	}
 	// Receipts of v0.2 do not list images.
 	hasExecs := slices.ContainsFunc(list, func(p receipt.Process) bool { return len(p.Execs) > 0 })
-	// As time passes, a number stands for its latest process.
-	latest := make(map[int32]int, len(list))
-	for _, i := range order {
+	parents := tree.Parents(list)
+	for _, i := range tree.Order(list) {
 		p, node := &list[i], &t.Nodes[i]
-		node.Parent = -1
-		if j, ok := latest[p.PPID]; ok && (list[j].EndedAt == nil || !list[j].EndedAt.Before(p.StartedAt.Time)) {
-			node.Parent = j
-		}
-		latest[p.PID] = i
+		node.Parent = parents[i]
 		node.Ended = p.EndedAt != nil || p.ExitCode != nil || p.Signal != nil
 		node.Survived = !node.Ended && survivors[p.PID]
 		if p.EndedAt != nil {

@@ -27,6 +27,7 @@ type rule struct {
 // folder has to be given its place here.
 var may = []rule{
 	{"receipt", nil},
+	{"receipt/insight", []string{"receipt", "receipt/tree"}},
 	{"receipt/*", []string{"receipt"}},
 	{"redact", []string{"receipt"}},
 	{"attest", []string{"journal", "receipt"}},
