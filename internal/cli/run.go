@@ -59,9 +59,17 @@ The command has its terminal, stdin and output, its signals and its exit code
 as if it ran by itself. Output that does not go to a terminal is counted and
 hashed on its way. After the run a summary is printed on stderr.
 
-Without the right to observe (see glasshouse doctor) the command runs all the
-same: the receipt says why nothing was observed, and so does a line on stderr,
-which --quiet does not silence. --strict runs nothing in that case.
+Where eBPF is not allowed, as in most containers and for plain users, the
+command is watched with ptrace. The receipt is the same, but programs cannot
+trace one another, setuid programs give no rights, io_uring is not seen into,
+and calls that no list needs are not counted; the summary says why. --observe
+chooses. If the recorder of a traced command is killed the command goes on
+unrecorded, or ends, as --on-recorder-death says.
+
+Without the right to observe in any way (see glasshouse doctor) the command
+runs all the same: the receipt says why nothing was observed, and so does a line
+on stderr, which --quiet does not silence. --strict runs nothing in that case,
+nor where eBPF is not allowed, unless --observe ptrace asks for less.
 
 With -o - the receipt, and nothing else, goes to stdout; the command's own
 stdout goes to stderr then.
@@ -100,6 +108,7 @@ glasshouse prune removes old ones. --no-store keeps none.
 		Example: `  sudo glasshouse run -- python3 script.py
   sudo glasshouse run -o build.json --timeout 10m --kill-survivors -- make
   sudo glasshouse run --user invoking --chdir src -- npm test
+  glasshouse run --observe ptrace --on-recorder-death kill -- ./agent-tool
   glasshouse run -q -o - -- curl -s https://example.org | jq .network.attempts`,
 		Args: runArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
