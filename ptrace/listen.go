@@ -1,0 +1,150 @@
+//go:build linux && (amd64 || arm64)
+
+package ptrace
+
+import (
+	"bytes"
+
+	"golang.org/x/sys/unix"
+
+	"glasshouse/audit"
+)
+
+func (t *tracer) leavesSocket(th *thread, c *call, result int64) {
+	if result < 0 {
+		return
+	}
+	var st unix.Stat_t
+	if unix.Stat(fdPath(th.tid, int(result)), &st) == nil {
+		t.made(st.Ino, c.args[0], c.args[1], c.args[2])
+	}
+	s, ok := t.borrow(th, int(result))
+	defer s.close()
+	if ok && (s.family == unix.AF_PACKET || s.inet() && s.kind == unix.SOCK_RAW) {
+		t.books.RawSockets++
+	}
+}
+
+func (t *tracer) bound(th *thread, c *call, result int64) {
+	s, _, ok := t.socketOf(th, c, int(int32(c.args[0])))
+	defer s.close()
+	if !ok {
+		return
+	}
+	b := audit.WireNet{Family: s.family, Type: s.kind, Protocol: s.protocol}
+	chosen := false
+	switch {
+	case s.family == unix.AF_UNIX && result < 0:
+		if c.addr.len <= 2 || c.addr.data[2] == 0 {
+			return
+		}
+		t.begin(th, audit.RecordFileOp, audit.OpBind)
+		t.rec.Head.Err = int32(result)
+		name, _, _ := bytes.Cut(c.addr.data[2:c.addr.len], []byte{0})
+		n := t.unixName(th, name)
+		t.putName(th.process, 0, &n)
+		t.rec.Head.Seg[1].Flags |= c.addr.flags & audit.SegShared
+		t.send()
+		return
+	case s.family == unix.AF_UNIX:
+		own := s.own()
+		chosen = c.addr.len == 2
+		t.binding(th, &own)
+		t.begin(th, audit.RecordListen, audit.OpBind)
+		t.putUnix(th.process, 0, &own)
+	case result < 0 || !s.udp():
+		return
+	default:
+		own := s.own()
+		chosen = c.addr.port() == 0
+		t.begin(th, audit.RecordListen, audit.OpBind)
+		own.into(&b)
+		b.Scope = 0
+	}
+	if s.kind == unix.SOCK_DGRAM && chosen {
+		b.Sock = s.id
+		t.undecided(s.id)
+	}
+	audit.SetBody(&t.rec, b)
+	t.send()
+}
+
+// undecided notes a socket that is bound to an address of the kernel's choice:
+// whether it awaits somebody, what it does next tells.
+func (t *tracer) undecided(id uint64) {
+	const most = 1 << 12
+	if t.open == nil || len(t.open) >= most {
+		t.open = map[uint64]bool{} // forgotten ones stay such that await somebody
+	}
+	t.open[id] = true
+}
+
+// client tells that an undecided socket is a client's.
+func (t *tracer) client(th *thread, id uint64) {
+	if !t.open[id] {
+		return
+	}
+	delete(t.open, id)
+	t.begin(th, audit.RecordListen, audit.OpConnect)
+	audit.SetBody(&t.rec, audit.WireNet{Sock: id})
+	t.send()
+}
+
+func (t *tracer) listens(th *thread, c *call, result int64) {
+	if result != 0 {
+		return
+	}
+	s, raced, ok := t.socketOf(th, c, int(int32(c.args[0])))
+	defer func() { s.close() }()
+	if raced { // of the two it is the one that listens
+		now, _ := t.borrow(th, int(int32(c.args[0])))
+		raced = s.listening() == now.listening()
+		if now.listening() {
+			s, now = now, s
+		}
+		now.close()
+	}
+	t.begin(th, audit.RecordListen, audit.OpListen)
+	if !ok || raced {
+		t.rec.Head.Seg[0].Flags |= audit.SegRaced
+		t.send()
+		return
+	}
+	b := audit.WireNet{Family: s.family, Type: s.kind, Protocol: s.protocol}
+	own := s.own()
+	if s.family == unix.AF_UNIX {
+		t.putUnix(th.process, 0, &own)
+	} else if s.inet() {
+		own.into(&b)
+	}
+	audit.SetBody(&t.rec, b)
+	t.send()
+}
+
+func (t *tracer) accepted(th *thread, result int64) {
+	if result < 0 {
+		return
+	}
+	s, ok := t.borrow(th, int(result))
+	defer s.close()
+	t.begin(th, audit.RecordAccept, audit.OpAccept)
+	var b audit.WireAccept
+	if ok {
+		own, peer := s.own(), s.peer()
+		b.Family, b.Type, b.Protocol = s.family, s.kind, s.protocol
+		switch {
+		case s.family == unix.AF_UNIX:
+			t.putUnix(th.process, 0, &own)
+			t.putUnix(th.process, 2, &peer)
+		case s.inet():
+			var at, from audit.WireNet
+			own.into(&at)
+			peer.into(&from)
+			b.Own, b.OwnPort, b.Addr, b.Port, b.Scope = at.Addr, at.Port, from.Addr, from.Port, at.Scope
+		}
+	} else {
+		t.rec.Head.Seg[0].Flags |= audit.SegRaced
+	}
+	audit.SetBody(&t.rec, b)
+	t.send()
+}
