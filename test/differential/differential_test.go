@@ -36,9 +36,9 @@ var commands = []struct {
 	{"processes", `(exit 3); sh -c 'exit 4' & wait $!; sh -c 'kill -TERM $$'; nope; ./nope; /etc/passwd
 		for i in 1 2 3; do echo $i | sed s/x/y/ | grep -c . ; done; (sleep 0.05; true) & wait; exec sh -c 'exit 7'`, nil},
 	{"script", `printf '#!/bin/sh -e\ncat "$0" >copy; exit 3\n' >s; chmod +x s; ./s; PATH=.:$PATH s`, nil},
-	{"git", `git init -q . && echo a >a && git add a && git -c user.email=a@example.org -c user.name=n commit -q -m x && git log --oneline | wc -l && git status --short`, []string{"git"}},
+	{"git", `export GIT_AUTHOR_DATE='@0 +0000' GIT_COMMITTER_DATE='@0 +0000'; git init -q . && echo a >a && git add a && git -c user.email=a@example.org -c user.name=n commit -q -m x && git log --oneline | wc -l && git status --short`, []string{"git"}},
 	{"gcc", `printf 'int main(){return 6;}' >m.c; gcc -o m m.c; ./m; echo $?`, []string{"gcc"}},
-	{"tar", `mkdir t; for i in 1 2 3 4 5 6 7 8 9; do echo $i >t/$i; done; tar cf t.tar t; rm -r t; tar xf t.tar; gzip t.tar; find . -type f | sort`, []string{"tar", "gzip"}},
+	{"tar", `mkdir t; for i in 1 2 3 4 5 6 7 8 9; do echo $i >t/$i; done; tar --mtime=@0 --sort=name -cf t.tar t; rm -r t; tar xf t.tar; gzip -n t.tar; find . -type f | sort`, []string{"tar", "gzip"}},
 	{"python", `python3 -c '
 import os, socket, subprocess, threading
 open("written", "w").write("x" * 100000)
