@@ -74,10 +74,11 @@ func (s *Store) withIndex(ctx context.Context, use func(*sql.DB) error) error {
 	if err := lock(l); err != nil {
 		return fmt.Errorf("lock %s: %w", l.Name(), err)
 	}
-	// More than once if somebody deletes it while it is used.
+	// More than once if somebody deletes it while it is used. On a slow machine
+	// that can happen in a row.
 	for attempt := 0; ; attempt++ {
 		err := s.tryIndex(ctx, use)
-		if !useless(err) || attempt == 3 {
+		if !useless(err) || attempt == 9 {
 			return err
 		}
 		if err := makeIndex(ctx, s.indexPath()); err != nil && !useless(err) {
