@@ -215,7 +215,6 @@ func (t *tracer) leave(th *thread) {
 		return
 	}
 	c, result := &th.call, int64(info.nr)
-	defer c.drop()
 	if !c.abi.wide {
 		result = int64(int32(result))
 	}

@@ -126,13 +126,11 @@ func (t *tracer) outcomes(th *thread) {
 			s.close()
 			continue // closed before there was an answer
 		}
+		// One that is closed failed. Why is the owner's to ask: asking here would
+		// take the answer away.
 		const unknown, synSent, synRecv, closed = 0, 2, 3, 7
 		switch s.state() {
-		case unknown, synSent, synRecv:
-			left = append(left, c)
-		case closed:
-			// It failed. Why is the owner's to ask: asking here would take the
-			// answer away.
+		case unknown, synSent, synRecv, closed:
 			left = append(left, c)
 		default:
 			t.outcome(p, th.tid, c.id, 0)

@@ -479,8 +479,6 @@ func (t *tracer) protected(c *call, result int64) {
 	}
 }
 
-// exec
-
 func (t *tracer) leavesExec(th *thread, c *call, result int64) {
 	if result >= 0 {
 		return // the stop at the exec has told it

@@ -13,6 +13,7 @@ import (
 type folds struct {
 	known map[foldKey]*fold
 	of    map[audit.ProcessID][]*fold
+	size  int // of all in of: with names that change they are more than known
 }
 
 // foldKey is what makes two events alike.
@@ -75,7 +76,7 @@ func (f *folds) again(key foldKey, bytes uint64) bool {
 
 // add notes what has been told by the record of that number.
 func (f *folds) add(t *tracer, key foldKey, seq uint64) *fold {
-	if len(f.known) >= foldsMax {
+	if f.size >= foldsMax {
 		f.flush(t)
 	}
 	if f.known == nil {
@@ -84,6 +85,7 @@ func (f *folds) add(t *tracer, key foldKey, seq uint64) *fold {
 	one := &fold{key: key, id: seq + 1} // see repeatID of package audit; the stream is 0
 	f.known[key] = one
 	f.of[key.process] = append(f.of[key.process], one)
+	f.size++
 	return one
 }
 
@@ -93,6 +95,7 @@ func (f *folds) end(t *tracer, p *process) {
 		f.tell(t, one)
 		delete(f.known, one.key)
 	}
+	f.size -= len(f.of[p.id])
 	delete(f.of, p.id)
 }
 
@@ -105,6 +108,7 @@ func (f *folds) flush(t *tracer) {
 	}
 	clear(f.known)
 	clear(f.of)
+	f.size = 0
 }
 
 func (f *folds) tell(t *tracer, one *fold) {

@@ -133,9 +133,12 @@ func (h *held) call(name string, args ...uint64) (uint64, error) {
 	return uint64(result), nil
 }
 
+// stepSignals is how many may come in the place of one instruction.
+const stepSignals = 64
+
 // step runs one instruction.
 func (h *held) step() error {
-	for {
+	for range stepSignals {
 		if err := unix.PtraceSingleStep(h.pid); err != nil {
 			return err
 		}
@@ -151,6 +154,7 @@ func (h *held) step() error {
 		}
 		h.signals = append(h.signals, status.StopSignal()) // it has not run the instruction
 	}
+	return errors.New("it gets nothing but signals")
 }
 
 // install gives the thread the filter, and tells whether it had to give up new

@@ -11,7 +11,7 @@ import (
 	"glasshouse/audit/calls"
 )
 
-// message is struct user_msghdr.
+// msghdr is struct user_msghdr.
 type msghdr struct {
 	name, nameLen, vec, count, control, controlLen uint64
 }

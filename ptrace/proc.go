@@ -68,9 +68,10 @@ func parentOf(tid int) (int, bool) {
 }
 
 // readFile reads a file of /proc into buf, as far as that goes. The functions of
-// package os would have it polled.
+// package os would have it polled. Where somebody has put a FIFO in its place it
+// does not wait.
 func readFile(path string, buf []byte) []byte {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil
 	}
@@ -203,15 +204,22 @@ type usage struct {
 	read, wrote uint64 // bytes, from and to storage
 }
 
-func (t *tracer) usageOf(pid int) usage {
+// raise takes what is more: all of it only grows.
+func (u *usage) raise(now usage) {
+	*u = usage{max(u.cpu, now.cpu), max(u.maxRSS, now.maxRSS), max(u.read, now.read), max(u.wrote, now.wrote)}
+}
+
+// usageOf asks the process's clock, and for the rest one of its threads: a leader
+// that has ended before the others has no memory any more.
+func (t *tracer) usageOf(pid, tid int) usage {
 	var u usage
 	// The process's own clock: include/linux/posix-timers.h, CPUCLOCK_SCHED.
 	var ts unix.Timespec
 	if unix.ClockGettime(int32(^pid<<3|2), &ts) == nil {
 		u.cpu = uint64(ts.Nano())
 	}
-	u.maxRSS = field(readFile(procPath(pid, "status"), t.buf[:]), "VmHWM:")
-	io := readFile(procPath(pid, "io"), t.buf[:])
+	u.maxRSS = field(readFile(procPath(tid, "status"), t.buf[:]), "VmHWM:")
+	io := readFile(procPath(tid, "io"), t.buf[:])
 	u.read, u.wrote = field(io, "\nread_bytes:"), field(io, "\nwrite_bytes:")
 	return u
 }

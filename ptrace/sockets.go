@@ -68,7 +68,7 @@ func (s *socket) close() {
 	}
 }
 
-// socket is what the call that a thread is in works on: what that was at the
+// socketOf is the socket that the call of a thread works on: what that was at the
 // entry, if it was kept. raced tells that the descriptor stands for another now.
 func (t *tracer) socketOf(th *thread, c *call, fd int) (s socket, raced, ok bool) {
 	if c.sock.fd <= 0 || c.earlyFD != fd {

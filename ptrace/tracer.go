@@ -184,6 +184,7 @@ func (t *tracer) stopped(th *thread, status unix.WaitStatus) {
 				if !t.passing {
 					t.leave(th)
 				}
+				th.call.drop()
 			}
 		case th.swallow:
 			th.swallow = 0
@@ -323,6 +324,7 @@ func (t *tracer) executed(th *thread) {
 		t.books.count(called.call.name, false)
 	}
 	th.inCall = false
+	called.call.drop()
 	p.memory = leaveShared(p.memory)
 	if p.tables.processes > 1 {
 		p.tables = leaveShared(p.tables)
@@ -332,12 +334,14 @@ func (t *tracer) executed(th *thread) {
 	}
 }
 
-// brokenOff counts a call that a thread was in when it ended.
+// brokenOff counts a call that a thread was in when it ended, and lets go of
+// what was held for it.
 func (t *tracer) brokenOff(th *thread) {
 	if th.inCall && interesting(th.call.Op) && th.call.Op != audit.OpExec {
 		t.books.Interrupted++
 	}
 	th.inCall = false
+	th.call.drop()
 }
 
 func leaveShared(s *shared) *shared {
@@ -345,14 +349,16 @@ func leaveShared(s *shared) *shared {
 	return &shared{1}
 }
 
-// exiting is a thread's last stop, where it still has what it had.
+// exiting is a thread's last stop, where it still has what it had. Which is the
+// last of its process is not known: threads that end together are there together,
+// and one that is killed may pass without a stop.
 func (t *tracer) exiting(th *thread) {
-	p := th.process
-	if t.passing || p.threads > 1 {
+	if t.passing {
 		return
 	}
+	p := th.process
 	t.outcomes(th)
-	p.usage = t.usageOf(int(p.id.PID))
+	p.usage.raise(t.usageOf(int(p.id.PID), th.tid))
 }
 
 // gone is a thread that has ended; the leader's end is the process's.

@@ -4,10 +4,14 @@ package truth
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"testing"
@@ -303,6 +307,47 @@ func TestTCP(t *testing.T) {
 		if a.PID != root(t, r).PID {
 			t.Errorf("%+v", a)
 		}
+	}
+}
+
+func init() {
+	workloads["dies-receiving"] = func([]string) {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		check(err)
+		child := exec.Command(self, workload("receives", strconv.Itoa(l.Addr().(*net.TCPAddr).Port))[1:]...)
+		check(child.Start())
+		c, err := l.Accept()
+		check(err)
+		waiting() // until all of it receives
+		check(child.Process.Kill())
+		_ = child.Wait()
+		// Nobody else has its connection: the other end is told.
+		check(c.SetReadDeadline(time.Now().Add(5 * time.Second)))
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, unix.ECONNRESET) {
+			check(fmt.Errorf("the connection of a dead process: %w", err))
+		}
+	}
+	workloads["receives"] = func(args []string) {
+		port, err := strconv.Atoi(args[0])
+		check(err)
+		fd := socket(unix.AF_INET, unix.SOCK_STREAM)
+		check(unix.Connect(fd, inet4(port)))
+		for range 3 {
+			go func() {
+				runtime.LockOSThread()
+				_, _, _ = unix.Recvfrom(fd, make([]byte, 1), 0) // nothing comes
+			}()
+		}
+		select {}
+	}
+}
+
+// A process that is killed while its threads receive leaves no connection open.
+func TestDiesReceiving(t *testing.T) {
+	r := record(t, workload("dies-receiving"))
+	complete(t, r)
+	if !slices.ContainsFunc(r.ProcessTree, func(p receipt.Process) bool { return ending(p) == "SIGKILL" }) {
+		t.Errorf("%+v", r.ProcessTree)
 	}
 }
 

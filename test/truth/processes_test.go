@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -296,6 +297,34 @@ func TestResources(t *testing.T) {
 	// The recorder's own memory is not the command's.
 	if r = record(t, []string{"/bin/true"}); root(t, r).MaxRSSKB > 8000 || root(t, r).MaxRSSKB == 0 {
 		t.Errorf("/bin/true took %d KiB", root(t, r).MaxRSSKB)
+	}
+}
+
+func init() {
+	workloads["spends-in-threads"] = func([]string) {
+		held := make([]byte, 40<<20)
+		for i := range held {
+			held[i] = 1
+		}
+		var threads sync.WaitGroup
+		for range 4 {
+			threads.Go(func() {
+				runtime.LockOSThread()
+				for began := time.Now(); time.Since(began) < 200*time.Millisecond; {
+				}
+			})
+		}
+		threads.Wait()
+		runtime.KeepAlive(held)
+	}
+}
+
+// What threads spent counts, though all end at once.
+func TestResourcesOfThreads(t *testing.T) {
+	r := record(t, workload("spends-in-threads"))
+	complete(t, r)
+	if p := root(t, r); p.MaxRSSKB < 40_000 || p.CPUTimeMS < 100 {
+		t.Errorf("%d KiB, %d ms of CPU", p.MaxRSSKB, p.CPUTimeMS)
 	}
 }
 
