@@ -6,18 +6,21 @@ import (
 	"strings"
 )
 
-// Trace returns a sink that writes a line to w for each of the first limit
-// events before it hands them on. The lines are for people who debug the
+// traceMax is how many events are traced: those of a build are many.
+const traceMax = 10_000
+
+// Trace returns a sink that writes a line to w for each of the first ten
+// thousand events before it hands them on. The lines are for people who debug the
 // recorder; their form is no interface.
-func Trace(next Sink, w io.Writer, limit int) Sink {
+func Trace(next Sink, w io.Writer) Sink {
 	n := 0
 	return func(ev Event) {
 		switch {
-		case n < limit:
+		case n < traceMax:
 			// Quoted, so that a path cannot drive the terminal.
 			fmt.Fprintf(w, "event %s %+q\n", strings.TrimPrefix(fmt.Sprintf("%T", ev), "*audit."), fmt.Sprintf("%+v", ev))
-		case n == limit:
-			fmt.Fprintf(w, "event stream cut after %d events\n", limit)
+		case n == traceMax:
+			fmt.Fprintf(w, "event stream cut after %d events\n", traceMax)
 		}
 		n++
 		next(ev)

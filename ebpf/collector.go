@@ -76,7 +76,7 @@ func (c *Collector) Attach(_ context.Context, sink audit.Sink) error {
 		return explain(fmt.Errorf("open ring buffer: %w", err))
 	}
 	if c.opts.DebugEvents != nil {
-		sink = audit.Trace(sink, c.opts.DebugEvents, debugEventsMax)
+		sink = audit.Trace(sink, c.opts.DebugEvents)
 	}
 	c.probes, c.reader, c.sink = p, r, sink
 	c.decoder = audit.NewDecoder(os.Getpagesize())

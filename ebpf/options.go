@@ -26,6 +26,3 @@ type Options struct {
 // defaultRingSize holds what a busy machine emits while the reader is not
 // scheduled for some tens of milliseconds.
 const defaultRingSize = 8 << 20
-
-// debugEventsMax bounds what DebugEvents gets.
-const debugEventsMax = 10_000

@@ -254,7 +254,7 @@ func (t *tracer) leave(th *thread) {
 	case audit.OpListen:
 		t.listens(th, c, result)
 	case audit.OpAccept:
-		t.accepted(th, result)
+		t.accepted(th, c, result)
 	case audit.OpSendto, audit.OpSendmsg, audit.OpSendmmsg, audit.OpRecvfrom, audit.OpRecvmsg, audit.OpRecvmmsg:
 		t.exchanged(th, c, result)
 	default:

@@ -38,7 +38,7 @@ type Collector struct {
 	launched   bool
 	ended      bool
 
-	answers chan string
+	answers chan error
 	books   chan audit.Summary
 	samples chan audit.Summary
 	done    chan struct{} // closed when the reading goroutine has ended
@@ -82,7 +82,7 @@ func (c *Collector) Attach(_ context.Context, sink audit.Sink) error {
 		return unavailable(err)
 	}
 	if c.opts.DebugEvents != nil {
-		sink = audit.Trace(sink, c.opts.DebugEvents, debugEventsMax)
+		sink = audit.Trace(sink, c.opts.DebugEvents)
 	}
 	c.sink = func(ev audit.Event) {
 		c.live(ev)
@@ -93,7 +93,7 @@ func (c *Collector) Attach(_ context.Context, sink audit.Sink) error {
 	}
 	c.alive = map[audit.ProcessID]bool{}
 	c.decoder = audit.NewDecoder(os.Getpagesize())
-	c.answers, c.done = make(chan string, 1), make(chan struct{})
+	c.answers, c.done = make(chan error, 1), make(chan struct{})
 	c.books, c.samples = make(chan audit.Summary, 1), make(chan audit.Summary, 1)
 	go c.read(c.tracer.records)
 	if err := c.answer(); err != nil {
@@ -102,9 +102,6 @@ func (c *Collector) Attach(_ context.Context, sink audit.Sink) error {
 	}
 	return nil
 }
-
-// debugEventsMax is how many events are traced: those of a build are many.
-const debugEventsMax = 10_000
 
 // discard ends a tracer that has nobody to trace.
 func (c *Collector) discard() {
@@ -121,11 +118,8 @@ func (c *Collector) wishes() wishes {
 // answer waits for the tracer's.
 func (c *Collector) answer() error {
 	select {
-	case text := <-c.answers:
-		if text != "" {
-			return errors.New(text)
-		}
-		return nil
+	case err := <-c.answers:
+		return err
 	case <-c.done:
 		return fmt.Errorf("the tracer ended: %w", errors.Join(c.readErr, io.ErrUnexpectedEOF))
 	}
@@ -149,7 +143,7 @@ func (c *Collector) read(r *os.File) {
 		case frameRecord:
 			c.take(data)
 		case frameAnswer:
-			c.answers <- string(data)
+			c.answers <- answered(data)
 		case frameBooks, frameSample:
 			var sum audit.Summary
 			if err := json.Unmarshal(data, &sum); err != nil {
@@ -169,6 +163,18 @@ func (c *Collector) read(r *os.File) {
 			return
 		}
 	}
+}
+
+// answered is the error that an answer says; nil if it says none.
+func answered(data []byte) error {
+	if len(data) == 0 {
+		return nil
+	}
+	f := &failure{}
+	if err := json.Unmarshal(data, f); err != nil {
+		return fmt.Errorf("the tracer's answer: %w", err)
+	}
+	return f
 }
 
 // prepare starts who takes the tracer's place if that is killed.

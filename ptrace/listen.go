@@ -121,12 +121,13 @@ func (t *tracer) listens(th *thread, c *call, result int64) {
 	t.send()
 }
 
-func (t *tracer) accepted(th *thread, result int64) {
+func (t *tracer) accepted(th *thread, c *call, result int64) {
 	if result < 0 {
 		return
 	}
 	s, ok := t.borrow(th, int(result))
 	defer s.close()
+	raced := !ok || th.process.tablesShared() && !t.acceptedAt(th, c, &s)
 	t.begin(th, audit.RecordAccept, audit.OpAccept)
 	var b audit.WireAccept
 	if ok {
@@ -142,9 +143,26 @@ func (t *tracer) accepted(th *thread, result int64) {
 			peer.into(&from)
 			b.Own, b.OwnPort, b.Addr, b.Port, b.Scope = at.Addr, at.Port, from.Addr, from.Port, at.Scope
 		}
-	} else {
+	}
+	if raced {
 		t.rec.Head.Seg[0].Flags |= audit.SegRaced
 	}
 	audit.SetBody(&t.rec, b)
 	t.send()
+}
+
+// acceptedAt tells whether a socket can be one that the call accepted, and not
+// another that a thread has put in its place: it has the name, or the port, of
+// the one that listens.
+func (t *tracer) acceptedAt(th *thread, c *call, s *socket) bool {
+	l, ok := t.borrow(th, int(int32(c.args[0])))
+	defer l.close()
+	if !ok || l.family != s.family || l.kind != s.kind {
+		return false
+	}
+	own, at := s.own(), l.own()
+	if s.inet() {
+		return own.port() == at.port()
+	}
+	return own.data == at.data
 }

@@ -6,10 +6,13 @@ import (
 	"bufio"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"glasshouse/audit"
 )
@@ -39,7 +42,7 @@ type order struct {
 // and so much.
 const (
 	frameRecord = 'r' // one record
-	frameAnswer = 'a' // to Seize, and at the start: an error's text, empty if there is none
+	frameAnswer = 'a' // to Seize and Dead, and at the start: a failure in JSON, empty if there is none
 	frameBooks  = 'b' // audit.Summary in JSON, the last frame
 	frameSample = 's' // likewise, of a run that goes on
 )
@@ -102,16 +105,37 @@ func (s *sender) frame(kind byte, data []byte) {
 	s.flush()
 }
 
-func (s *sender) answer(err error) {
-	text := ""
-	if err != nil {
-		text = err.Error()
+// failure is an error of the tracer's, in JSON and back.
+type failure struct {
+	Text  string
+	Errno unix.Errno // what the kernel said; 0 if it was not the kernel
+}
+
+func (f *failure) Error() string { return f.Text }
+
+func (f *failure) Unwrap() error {
+	if f.Errno == 0 {
+		return nil
 	}
-	s.frame(frameAnswer, []byte(text))
+	return f.Errno
+}
+
+func (s *sender) answer(err error) {
+	if err == nil {
+		s.frame(frameAnswer, nil)
+		return
+	}
+	f := failure{Text: err.Error()}
+	errors.As(err, &f.Errno)
+	s.json(frameAnswer, f)
 }
 
 func (s *sender) books(kind byte, sum audit.Summary) {
-	data, err := json.Marshal(sum)
+	s.json(kind, sum)
+}
+
+func (s *sender) json(kind byte, v any) {
+	data, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // it holds nothing that JSON cannot say
 	}

@@ -5,11 +5,15 @@ package ptrace
 import (
 	"bufio"
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
 	"testing"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"glasshouse/audit"
 )
@@ -87,5 +91,22 @@ func TestText(t *testing.T) {
 	}
 	if s, whole := text(os.Getpid(), 8, buf); whole || len(s) != 0 {
 		t.Errorf("nowhere: %q, %v", s, whole)
+	}
+}
+
+// What the kernel said to the tracer comes through: it decides what would help.
+func TestAnswers(t *testing.T) {
+	for _, err := range []error{nil, io.ErrClosedPipe, fmt.Errorf("trace a process: %w", unix.EPERM)} {
+		var out bytes.Buffer
+		newSender(&out).answer(err)
+		var buf []byte
+		_, data, readErr := readFrame(bufio.NewReader(&out), &buf)
+		got := answered(data)
+		if readErr != nil || (err == nil) != (got == nil) || err != nil && got.Error() != err.Error() || errors.Is(err, unix.EPERM) != errors.Is(got, unix.EPERM) {
+			t.Errorf("%v, %v; want %v", got, readErr, err)
+		}
+	}
+	if err := answered([]byte("{")); err == nil {
+		t.Error("no JSON, and no error")
 	}
 }

@@ -36,8 +36,8 @@ var made = []any{guest.EarlyInit, cli.Main}
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
 func testMain(m *testing.M) int {
-	if len(os.Args) > 2 && os.Args[1] == inContainer {
-		fmt.Fprintln(os.Stderr, enterContainer(os.Args[2:]))
+	if len(os.Args) > 3 && os.Args[1] == inContainer {
+		fmt.Fprintln(os.Stderr, enterContainer(strings.Fields(os.Args[2]), os.Args[3:]))
 		return 99
 	}
 	runtime.KeepAlive(made)

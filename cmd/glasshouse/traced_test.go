@@ -19,6 +19,7 @@ import (
 	seccomp "github.com/elastic/go-seccomp-bpf"
 
 	"glasshouse/receipt"
+	testrecorded "glasshouse/test/recorded"
 )
 
 // traced runs glasshouse with ptrace, in a folder of its own, and returns the
@@ -187,9 +188,7 @@ func TestTracedSurvivor(t *testing.T) {
 
 // In a user namespace, without any capability, as in a rootless container.
 func TestTracedNamespaces(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to become another user")
-	}
+	testrecorded.NeedRoot(t)
 	dir := t.TempDir()
 	for d := dir; d != "/" && d != os.TempDir(); d = filepath.Dir(d) {
 		if err := os.Chmod(d, 0o777); err != nil {
@@ -231,9 +230,7 @@ func TestTracedNamespaces(t *testing.T) {
 
 // A tracer inside is refused, as under any tracer, and the receipt says so.
 func TestTracedTracer(t *testing.T) {
-	if _, err := exec.LookPath("strace"); err != nil && os.Getenv("CI") == "" {
-		t.Skip(err)
-	}
+	testrecorded.NeedProgram(t, "strace")
 	r, out := traced(t, nil, "strace", "-o", "/dev/null", "true")
 	if r.Outcome.ExitCode == 0 || !strings.Contains(out, "Operation not permitted") {
 		t.Errorf("exit code %d: %s", r.Outcome.ExitCode, out)
@@ -252,9 +249,7 @@ func TestTracedRings(t *testing.T) {
 libc = ctypes.CDLL(None, use_errno=True)
 params = ctypes.create_string_buffer(120)
 print(libc.syscall(425, 1, params) >= 0, ctypes.get_errno())`
-	if _, err := exec.LookPath("python3"); err != nil && os.Getenv("CI") == "" {
-		t.Skip(err)
-	}
+	testrecorded.NeedProgram(t, "python3")
 	rings := func(r *receipt.Receipt) (n int) {
 		for _, g := range r.Observation.Gaps {
 			if g.Kind == "io_uring" {
@@ -271,18 +266,21 @@ print(libc.syscall(425, 1, params) >= 0, ctypes.get_errno())`
 	}
 }
 
-// inContainer has the test binary install a filter such as that of a container
-// without rights, and become the command that follows.
+// inContainer has the test binary install a filter that refuses the calls of the
+// next argument, and become the command that follows.
 const inContainer = "in-container"
 
-// enterContainer returns if it could not. The filter refuses what Docker's
-// default one does to who has no capabilities, as far as a recorder needs it.
-func enterContainer(argv []string) error {
+// refused is what Docker's default filter refuses to who has no capabilities, as
+// far as a recorder needs it.
+const refused = "bpf kcmp perf_event_open pidfd_getfd process_madvise mount umount2 unshare setns open_by_handle_at fanotify_init"
+
+// enterContainer returns if it could not.
+func enterContainer(calls, argv []string) error {
 	filter := seccomp.Filter{NoNewPrivs: true, Policy: seccomp.Policy{
 		DefaultAction: seccomp.ActionAllow,
 		Syscalls: []seccomp.SyscallGroup{{
 			Action: seccomp.ActionErrno,
-			Names:  []string{"bpf", "kcmp", "perf_event_open", "pidfd_getfd", "process_madvise", "mount", "umount2", "unshare", "setns", "open_by_handle_at", "fanotify_init"},
+			Names:  calls,
 		}},
 	}}
 	if err := seccomp.LoadFilter(filter); err != nil {
@@ -298,9 +296,7 @@ func enterContainer(argv []string) error {
 // In a container whose filter refuses to look at sockets they are found in the
 // kernel's tables.
 func TestTracedContainer(t *testing.T) {
-	if _, err := exec.LookPath("python3"); err != nil && os.Getenv("CI") == "" {
-		t.Skip(err)
-	}
+	testrecorded.NeedProgram(t, "python3")
 	const program = `
 import os, socket, subprocess
 subprocess.run(["true"])
@@ -321,7 +317,7 @@ print(l.getsockname()[1])`
 	if err != nil {
 		t.Fatal(err)
 	}
-	argv := []string{inContainer, binary, "run", "-q", "--no-store", "--no-journal", "-o", "receipt.json", "--", "python3", "-c", program}
+	argv := []string{inContainer, refused, binary, "run", "-q", "--no-store", "--no-journal", "-o", "receipt.json", "--", "python3", "-c", program}
 	cmd := exec.Command(self, argv...)
 	if os.Geteuid() == 0 {
 		cmd = exec.Command("setpriv", append([]string{"--inh-caps=-all", "--bounding-set=-all,+chown,+net_bind_service,+kill", self}, argv...)...)
@@ -358,5 +354,32 @@ print(l.getsockname()[1])`
 		if g.Kind == "raced" || g.Kind == "shared_names" {
 			t.Errorf("%+v", g)
 		}
+	}
+}
+
+// Where neither eBPF nor tracing is allowed the command runs all the same, and
+// what would help is said.
+func TestTracedNowhere(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	cmd := exec.Command(self, inContainer, refused+" ptrace", binary, "run", "-q", "--no-store", "--no-journal", "-o", "receipt.json", "--", "sh", "-c", "echo ran; exit 6")
+	cmd.Dir = dir
+	out, _ := cmd.CombinedOutput()
+	if code := cmd.ProcessState.ExitCode(); code != 6 || !strings.Contains(string(out), "ran\n") {
+		t.Fatalf("exit code %d: %s", code, out)
+	}
+	if r := readReceipt(t, filepath.Join(dir, "receipt.json")); r.Observation.Mode != "none" || r.Observation.Complete {
+		t.Errorf("%+v", r.Observation)
+	}
+	if !strings.Contains(string(out), "processes cannot be traced: trace a process: operation not permitted") {
+		t.Errorf("%s", out)
+	}
+	doctor := exec.Command(self, inContainer, refused+" ptrace", binary, "doctor")
+	out, _ = doctor.CombinedOutput()
+	if code := doctor.ProcessState.ExitCode(); code != 1 || !strings.Contains(string(out), "--cap-add SYS_PTRACE") {
+		t.Errorf("exit code %d: %s", code, out)
 	}
 }
