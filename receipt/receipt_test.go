@@ -474,7 +474,7 @@ func TestReadLooksAtTheSizeFirst(t *testing.T) {
 	}
 	defer f.Close()
 	if err := f.Truncate(MaxSize + 1); err != nil {
-		t.Skip(err) // no sparse files here
+		t.Fatal(err)
 	}
 	if _, err := Read(f); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("got %v", err)

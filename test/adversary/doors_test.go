@@ -3,6 +3,7 @@
 package adversary
 
 import (
+	"glasshouse/test/recorded"
 	"io"
 	"net"
 	"os"
@@ -55,27 +56,10 @@ var doorRows = []row{
 
 func TestSideDoors(t *testing.T) { run(t, doorRows) }
 
-// echo listens on loopback, sends back what it gets, and returns its port.
+// echo is the port of a server on loopback that sends back what it gets.
 func echo(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				io.Copy(c, c)
-			}()
-		}
-	}()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	return strconv.Itoa(recorded.Echo(t, "tcp4", "127.0.0.1:0"))
 }
 
 // bystander is a process that the run has nothing to do with: it waits, with

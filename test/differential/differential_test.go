@@ -7,11 +7,10 @@ package differential
 import (
 	"context"
 	"io"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 
 	"glasshouse/audit"
@@ -64,13 +63,11 @@ var may = []string{receipt.GapRaced, receipt.GapSharedNames}
 
 func TestReceiptsAgree(t *testing.T) {
 	recorded.NeedRoot(t)
-	port := echo(t)
+	port := strconv.Itoa(recorded.Echo(t, "tcp4", "127.0.0.1:0"))
 	for _, c := range commands {
 		t.Run(c.name, func(t *testing.T) {
 			for _, program := range c.needs {
-				if _, err := exec.LookPath(program); err != nil {
-					recorded.NeedProgram(t, err)
-				}
+				recorded.NeedProgram(t, program)
 			}
 			dir := filepath.Join(recorded.TempDir(t), "work")
 			with := func(name string, collector audit.Collector) *receipt.Receipt {
@@ -160,28 +157,4 @@ func sums(r *receipt.Receipt) total {
 		n.failed += f.Count
 	}
 	return n
-}
-
-// echo is a server that sends back what it gets.
-func echo(t *testing.T) (port string) {
-	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				_, _ = io.Copy(c, c)
-				c.Close()
-			}()
-		}
-	}()
-	_, port, _ = net.SplitHostPort(l.Addr().String())
-	return port
 }

@@ -221,35 +221,6 @@ func cwd() string {
 	return dir
 }
 
-// echo listens on loopback and sends back what it gets.
-func echo(t *testing.T, network, addr string) int {
-	t.Helper()
-	l, err := net.Listen(network, addr)
-	if err != nil {
-		return 0
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				for buf := make([]byte, 4096); ; {
-					n, err := c.Read(buf)
-					if err != nil {
-						return
-					}
-					c.Write(buf[:n])
-				}
-			}()
-		}
-	}()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // closedPort is one that nobody listens on: it is bound, but not listened to.
 func closedPort(t *testing.T) int {
 	t.Helper()

@@ -27,7 +27,7 @@ var (
 	workload, self        = recorded.Workload, recorded.Self
 	under, tempDir, write = recorded.Under, recorded.TempDir, recorded.Write
 	needRoot, needEBPF    = recorded.NeedRoot, recorded.NeedEBPF
-	ending                = recorded.Ending
+	ending, echo          = recorded.Ending, recorded.Echo
 )
 
 type recording struct {
