@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"glasshouse/test/recorded"
 )
 
 // confession is what sneaky.py --confess writes.
@@ -85,23 +87,9 @@ func readConfession(t *testing.T, path string) confession {
 	return c
 }
 
-// python returns the interpreter itself. What is found in PATH may be a shell
-// script that looks for it, with processes and files of its own.
-func python(t *testing.T) string {
-	t.Helper()
-	out, err := exec.Command("python3", "-c", "import sys; print(sys.executable)").Output()
-	if errors.Is(err, exec.ErrNotFound) && os.Getenv("CI") == "" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSpace(string(out))
-}
-
 func TestSneaky(t *testing.T) {
 	tmp, out := t.TempDir(), filepath.Join(t.TempDir(), "confession.json")
-	cmd := exec.Command(python(t), "sneaky.py", "--confess", out)
+	cmd := exec.Command(recorded.Python(t), "sneaky.py", "--confess", out)
 	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr

@@ -13,6 +13,7 @@ import (
 
 	"glasshouse/receipt"
 	"glasshouse/receipt/receipttest"
+	"glasshouse/test/recorded"
 )
 
 // TestReceipt runs the demo under the recorder and compares the receipt with
@@ -24,14 +25,15 @@ func TestReceipt(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", binary, "glasshouse/cmd/glasshouse").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	confessed, recorded := filepath.Join(dir, "confession.json"), filepath.Join(dir, "receipt.json")
-	cmd := exec.Command(binary, "run", "-o", recorded, "--", python(t), "sneaky.py", "--confess", confessed)
-	cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+dir)
+	confessed, written := filepath.Join(dir, "confession.json"), filepath.Join(dir, "receipt.json")
+	cmd := exec.Command(binary, "run", "-o", written, "--", recorded.Python(t), "sneaky.py", "--confess", confessed)
+	// Without a home Python looks for one in the accounts, over sockets too.
+	cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+dir, "HOME="+dir)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	data, err := os.ReadFile(recorded)
+	data, err := os.ReadFile(written)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -249,7 +249,7 @@ func TestTracedRings(t *testing.T) {
 libc = ctypes.CDLL(None, use_errno=True)
 params = ctypes.create_string_buffer(120)
 print(libc.syscall(425, 1, params) >= 0, ctypes.get_errno())`
-	testrecorded.NeedProgram(t, "python3")
+	python := testrecorded.Python(t)
 	rings := func(r *receipt.Receipt) (n int) {
 		for _, g := range r.Observation.Gaps {
 			if g.Kind == "io_uring" {
@@ -258,10 +258,10 @@ print(libc.syscall(425, 1, params) >= 0, ctypes.get_errno())`
 		}
 		return n
 	}
-	if r, out := traced(t, nil, "python3", "-c", program); out == "True 0\n" && rings(r) != 1 || rings(r) > 1 {
+	if r, out := traced(t, nil, python, "-c", program); out == "True 0\n" && rings(r) != 1 || rings(r) > 1 {
 		t.Errorf("%q, gaps %+v", out, r.Observation.Gaps)
 	}
-	if r, out := traced(t, []string{"--deny-io-uring"}, "python3", "-c", program); out != "False 38\n" || rings(r) != 0 {
+	if r, out := traced(t, []string{"--deny-io-uring"}, python, "-c", program); out != "False 38\n" || rings(r) != 0 {
 		t.Errorf("%q, gaps %+v", out, r.Observation.Gaps)
 	}
 }
@@ -296,7 +296,7 @@ func enterContainer(calls, argv []string) error {
 // In a container whose filter refuses to look at sockets they are found in the
 // kernel's tables.
 func TestTracedContainer(t *testing.T) {
-	testrecorded.NeedProgram(t, "python3")
+	python := testrecorded.Python(t)
 	const program = `
 import os, socket, subprocess
 subprocess.run(["true"])
@@ -317,12 +317,14 @@ print(l.getsockname()[1])`
 	if err != nil {
 		t.Fatal(err)
 	}
-	argv := []string{inContainer, refused, binary, "run", "-q", "--no-store", "--no-journal", "-o", "receipt.json", "--", "python3", "-c", program}
+	argv := []string{inContainer, refused, binary, "run", "-q", "--no-store", "--no-journal", "-o", "receipt.json", "--", python, "-c", program}
 	cmd := exec.Command(self, argv...)
 	if os.Geteuid() == 0 {
 		cmd = exec.Command("setpriv", append([]string{"--inh-caps=-all", "--bounding-set=-all,+chown,+net_bind_service,+kill", self}, argv...)...)
 	}
 	cmd.Dir = dir
+	// Without a home Python looks for one in the accounts, over sockets too.
+	cmd.Env = append(os.Environ(), "HOME="+dir)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)

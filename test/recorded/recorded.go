@@ -11,7 +11,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -117,19 +116,6 @@ func NeedProbes(t *testing.T, err error) {
 		t.Skip(err)
 	}
 	t.Fatal(err)
-}
-
-// NeedProgram skips a test where a program is missing that CI installs.
-func NeedProgram(t *testing.T, name string) {
-	t.Helper()
-	_, err := exec.LookPath(name)
-	switch {
-	case err == nil:
-	case os.Getenv("CI") == "":
-		t.Skip(err)
-	default:
-		t.Fatal(err)
-	}
 }
 
 // NeedRoot skips where the test is not run by root, which CI does.
