@@ -40,6 +40,8 @@ var may = []rule{
 	{"freezer", nil},
 	{"backend", nil},
 	{"backend/*", []string{"backend", "internal/procfs"}},
+	{"backend/microvm/engine", nil},
+	{"backend/microvm/*", []string{"backend/microvm/engine"}},
 	{"audit", []string{"receipt"}},
 	{"audit/calls", []string{"audit"}},
 	{"ebpf", []string{"audit", "audit/calls", "receipt"}},

@@ -1,0 +1,59 @@
+// Package engine is the contract between the microVM backend and what boots
+// its machines.
+package engine
+
+import (
+	"context"
+	"net"
+)
+
+// Machine is what to boot.
+type Machine struct {
+	Kernel      string // file: a bzImage for QEMU, the ELF in it for Firecracker
+	Initramfs   string // file
+	RootFS      string // file: /dev/vda of the guest, read-only; "" is none
+	CommandLine string // kernel parameters, beside those that the engine needs itself
+	MemoryMiB   int
+	CPUs        int
+	Dir         string // a private folder for sockets and logs, which the caller removes
+}
+
+// Engine boots machines.
+type Engine interface {
+	// Name is the receipt's execution.backend: qemu, firecracker.
+	Name() string
+
+	// Boot starts a machine. A done ctx ends the attempt, not the machine. On
+	// error nothing is left running.
+	Boot(ctx context.Context, m Machine) (VM, error)
+}
+
+// VM is a machine that was started.
+type VM interface {
+	// Accept waits for the guest to call, once. It fails if the machine ends
+	// before.
+	Accept(ctx context.Context) (net.Conn, error)
+
+	// Done is closed when the monitor of the machine, the VMM, has ended. Err
+	// tells how, from then on: nil is exit code 0, which a guest that panicked
+	// may come to as well.
+	Done() <-chan struct{}
+	Err() error
+
+	// Kill ends the VMM at once; Done follows. Safe more than once.
+	Kill()
+
+	// Console is the end of what the guest's kernel printed and the VMM said:
+	// lines of printable text, 64 KiB at most.
+	Console() string
+
+	// Facts is what the VMM alone knows.
+	Facts() Facts
+}
+
+// Facts are for the receipt.
+type Facts struct {
+	Path        string // of the VMM's program
+	Version     string // as it says itself
+	Accelerator string // kvm, tcg
+}
