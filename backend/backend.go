@@ -101,3 +101,21 @@ type Grouped interface {
 type ExecStopper interface {
 	StopAtExec() // before Start
 }
+
+// Remote is implemented by backends whose command runs on another machine, of
+// which they know more than the recorder does.
+type Remote interface {
+	// Machine tells of it between Prepare and Cleanup, and after it; nil if it
+	// has not come up.
+	Machine() *Machine
+}
+
+// Machine is what runs a Remote's command.
+type Machine struct {
+	Kernel   string    // as uname -r prints it
+	Arch     string    // Go's name
+	BootTime time.Time // what the times of its events count from
+	// The command as it was looked up there.
+	Exe, WorkingDir string
+	User            User
+}

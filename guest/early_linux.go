@@ -44,12 +44,15 @@ func EarlyInit() error {
 	return nil
 }
 
-// guestAsked looks for --guest among the recorder's own arguments. It is no
+// guestAsked looks for the guest's own command, or for --guest among the recorder's own arguments. It is no
 // parser: what the flags mean is settled later, and a /proc mounted in vain by
 // a PID 1 does no harm.
 func guestAsked(args []string) bool {
 	if end := slices.Index(args, "--"); end >= 0 {
 		args = args[:end]
+	}
+	if len(args) > 1 && args[1] == Command {
+		return true
 	}
 	return slices.ContainsFunc(args[min(1, len(args)):], func(arg string) bool {
 		return arg == "--guest" || arg == "--guest=true" || arg == "--guest=1"

@@ -15,6 +15,9 @@ package guest
 
 import "fmt"
 
+// Command is the subcommand that a microVM's kernel starts the recorder with.
+const Command = "guest"
+
 // Outcome is how a step of Setup ended.
 type Outcome string
 

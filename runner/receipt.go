@@ -59,6 +59,9 @@ func (r *run) draft() *receipt.Receipt {
 		},
 		ExitCode: r.exit.Code,
 	}
+	if m := r.machine; m != nil {
+		rec.Environment.Kernel, rec.Environment.Arch = m.Kernel, m.Arch
+	}
 	if rec.Execution.Provenance == "" {
 		rec.Execution.Provenance = "host"
 	}
@@ -83,6 +86,11 @@ func (r *run) command() receipt.Command {
 	cmd := receipt.Command{
 		Argv:       slices.Clone(r.spec.Argv), // a receipt has its own: it is put into text form
 		WorkingDir: workingDir(r.spec.Dir),
+	}
+	if m := r.machine; m != nil {
+		cmd.Exe, cmd.WorkingDir = m.Exe, m.WorkingDir
+		cmd.UID, cmd.GID, cmd.User = m.User.UID, m.User.GID, m.User.Name
+		return cmd
 	}
 	if e, ok := r.spec.Backend.(interface{ Executable() string }); ok {
 		cmd.Exe = e.Executable()

@@ -62,8 +62,10 @@ type run struct {
 	boot           time.Time
 
 	started, ended time.Time
-	waited         time.Time // when the waiting was over
-	pid            int       // of the root; 0 if it never started
+	waited         time.Time        // when the waiting was over
+	pid            int              // of the root; 0 if it never started
+	machine        *backend.Machine // that runs the command; nil: this one
+	early          os.Signal        // one that came before anything was started
 	exit           backend.Exit
 	cpu            time.Duration // of the run's cgroup; 0 if it has none
 	errs           []error
@@ -91,6 +93,9 @@ func (r *run) conduct(ctx context.Context) {
 	defer r.cleanup(ctx)
 	if !r.prepare(ctx) {
 		r.blind = "the command was not started"
+		if r.early != nil {
+			r.exit.Code = 128 + signalNumber(r.early)
+		}
 		return
 	}
 	defer r.drain(ctx)
@@ -114,6 +119,8 @@ func (r *run) fail(err error) {
 }
 
 func (r *run) prepare(ctx context.Context) bool {
+	ctx, done := r.interruptible(ctx)
+	defer done()
 	err := ctx.Err()
 	if err == nil {
 		err = r.spec.Backend.Prepare(ctx, backend.Command{
@@ -127,7 +134,38 @@ func (r *run) prepare(ctx context.Context) bool {
 		})
 	}
 	r.fail(err)
+	r.situate()
 	return err == nil
+}
+
+// interruptible is a context that a signal ends: to prepare a machine takes
+// seconds.
+func (r *run) interruptible(ctx context.Context) (inner context.Context, done func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		select {
+		case sig := <-r.spec.Signals:
+			r.early = sig
+			cancel(fmt.Errorf("%s before the command was started", signalName(sig)))
+		case <-stop:
+		}
+	}()
+	return ctx, func() {
+		close(stop)
+		<-stopped
+		cancel(nil)
+	}
+}
+
+// situate takes over what a backend knows of the machine that runs the command.
+func (r *run) situate() {
+	if b, ok := r.spec.Backend.(backend.Remote); ok {
+		if r.machine = b.Machine(); r.machine != nil {
+			r.boot = r.machine.BootTime
+		}
+	}
 }
 
 // attach makes the collector ready. That it cannot be is no failure of the
@@ -243,14 +281,17 @@ func (e *refusal) Unwrap() []error { return []error{ErrNotObservable, e.cause} }
 // interrupted looks for a signal that came before there was a command to
 // take it.
 func (r *run) interrupted() bool {
-	select {
-	case sig := <-r.spec.Signals:
-		r.exit.Code = 128 + signalNumber(sig)
-		r.fail(fmt.Errorf("%s before the command was started", signalName(sig)))
-		return true
-	default:
-		return false
+	sig := r.early
+	if sig == nil {
+		select {
+		case sig = <-r.spec.Signals:
+		default:
+			return false
+		}
 	}
+	r.exit.Code = 128 + signalNumber(sig)
+	r.fail(fmt.Errorf("%s before the command was started", signalName(sig)))
+	return true
 }
 
 // start forks the command. With a collector that happens on the collector's

@@ -94,6 +94,7 @@ how it ended, and what the recorder could not see.`,
 		a.schemaCommand(),
 		a.versionCommand(),
 		a.manCommand(),
+		a.guestCommand(),
 	)
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {

@@ -14,9 +14,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"glasshouse/audit"
 	"glasshouse/backend"
 	"glasshouse/backend/firecracker"
+	"glasshouse/backend/microvm"
 	"glasshouse/backend/process"
+	"glasshouse/internal/agent"
 	"glasshouse/receipt"
 	"glasshouse/runner"
 )
@@ -43,6 +46,7 @@ type runFlags struct {
 	sign          string
 	redact        redactFlags
 	noStore       bool
+	image         string
 	observe       string
 	onDeath       string
 	denyIOURing   bool
@@ -140,6 +144,7 @@ glasshouse prune removes old ones. --no-store keeps none.
 	flags.BoolVar(&f.guest, "guest", false, "take on the duties of a guest's first process: mounts, limits, reaping")
 	flags.StringVar(&f.backend, "backend", "process", "run the command as `process|firecracker`; no microVM can be started yet")
 	flags.StringVar(&f.kernel, "kernel", "", "the guest's kernel `FILE` (firecracker)")
+	flags.StringVar(&f.image, "image", "", "the guest's image: `DIR` (see glasshouse image build)")
 	flags.StringVar(&f.rootfs, "rootfs", "", "the guest's root file system `FILE` (firecracker)")
 	return cmd
 }
@@ -190,6 +195,9 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 	diagnostics := newDiagnostics(env, a.stderr)
 	spec.Tap = diagnostics.tap()
 	collectors := f.collectors(env, diagnostics)
+	if vm, ok := spec.Backend.(*microvm.Backend); ok && f.observe != observeNone {
+		collectors = []audit.Collector{vm.Collector()}
+	}
 	if len(collectors) > 0 {
 		spec.Collector, spec.Fallbacks = collectors[0], collectors[1:]
 	}
@@ -201,8 +209,8 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 	if rec == nil {
 		return runErr
 	}
-	if g, ok := spec.Backend.(*guestBackend); ok {
-		rec.Execution.Guest = g.duties
+	if g, ok := spec.Backend.(*agent.Backend); ok {
+		rec.Execution.Guest = g.Duties()
 	}
 	a.code = rec.Outcome.ExitCode
 	// The receipt comes before what is said about it: who reads stderr may take
@@ -312,9 +320,21 @@ func (a *app) spec(cmd *cobra.Command, f *runFlags, argv []string) (runner.Spec,
 		}
 		spec.Backend = process.New()
 		if f.guest {
-			spec.Backend = newGuestBackend()
+			spec.Backend = agent.New()
 			spec.Provenance = "guest"
 		}
+	case "qemu":
+		env, err := readSettings(os.Getenv, underWSL)
+		if err != nil {
+			return runner.Spec{}, err
+		}
+		b, m, err := f.microVM(env)
+		if err != nil {
+			return runner.Spec{}, err
+		}
+		spec.Backend, spec.Provenance = b, "guest"
+		spec.Env = m.Config.Env
+		spec.Strict, spec.WaitTree, spec.KillSurvivors = false, false, false
 	case "firecracker":
 		if f.guest {
 			return bad("--guest is for a recorder inside of the guest, not for --backend firecracker")

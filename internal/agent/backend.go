@@ -1,4 +1,6 @@
-package cli
+// Package agent is the recorder as the first process of a machine: the backend
+// that takes on the duties of one, and what it does inside of a microVM.
+package agent
 
 import (
 	"context"
@@ -12,14 +14,14 @@ import (
 	"glasshouse/receipt"
 )
 
-// guestBackend runs a command as a process backend does, and takes on the
+// Backend runs a command as a process backend does, and takes on the
 // duties of a machine's first process around it. They stand between the
 // backend and the runner because the collector needs what Setup mounts, and
 // the reaper has to know which child is the command.
 //
 // Signals are forwarded by the runner, which does that for every backend that
 // is a process; here they are counted.
-type guestBackend struct {
+type Backend struct {
 	*process.Backend
 	reaper *guest.Reaper
 
@@ -28,11 +30,12 @@ type guestBackend struct {
 	forwarded map[syscall.Signal]uint64
 }
 
-func newGuestBackend() *guestBackend {
-	return &guestBackend{Backend: process.New(), forwarded: map[syscall.Signal]uint64{}}
+// New returns a backend for one command.
+func New() *Backend {
+	return &Backend{Backend: process.New(), forwarded: map[syscall.Signal]uint64{}}
 }
 
-func (b *guestBackend) Prepare(ctx context.Context, cmd backend.Command) error {
+func (b *Backend) Prepare(ctx context.Context, cmd backend.Command) error {
 	report, err := guest.Setup()
 	for _, step := range report.Steps {
 		d := receipt.Duty{Name: step.Name, Outcome: string(step.Outcome)}
@@ -54,26 +57,26 @@ func (b *guestBackend) Prepare(ctx context.Context, cmd backend.Command) error {
 	return b.Backend.Prepare(ctx, cmd)
 }
 
-func (b *guestBackend) Start(ctx context.Context) error {
+func (b *Backend) Start(ctx context.Context) error {
 	return b.reaper.Own(func() (int, error) {
 		err := b.Backend.Start(ctx)
 		return b.PID(), err
 	})
 }
 
-func (b *guestBackend) Wait(ctx context.Context) (backend.Exit, error) {
+func (b *Backend) Wait(ctx context.Context) (backend.Exit, error) {
 	exit, err := b.Backend.Wait(ctx)
 	b.reaper.Disown(b.PID())
 	return exit, err
 }
 
 // Own and Disown keep the reaper from children that the runner starts.
-func (b *guestBackend) Own(start func() (pid int, err error)) error { return b.reaper.Own(start) }
+func (b *Backend) Own(start func() (pid int, err error)) error { return b.reaper.Own(start) }
 
 // Disown: see Own.
-func (b *guestBackend) Disown(pid int) { b.reaper.Disown(pid) }
+func (b *Backend) Disown(pid int) { b.reaper.Disown(pid) }
 
-func (b *guestBackend) Signal(sig int) error {
+func (b *Backend) Signal(sig int) error {
 	err := b.Backend.Signal(sig)
 	if err == nil {
 		b.mu.Lock()
@@ -83,7 +86,7 @@ func (b *guestBackend) Signal(sig int) error {
 	return err
 }
 
-func (b *guestBackend) Cleanup(ctx context.Context) error {
+func (b *Backend) Cleanup(ctx context.Context) error {
 	err := b.Backend.Cleanup(ctx)
 	if b.reaper == nil {
 		return err
@@ -97,8 +100,11 @@ func (b *guestBackend) Cleanup(ctx context.Context) error {
 	return err
 }
 
+// Duties are those that were taken on so far, in their order.
+func (b *Backend) Duties() []receipt.Duty { return b.duties }
+
 // done notes a duty that is done as often as it falls due.
-func (b *guestBackend) done(name string, count uint64) {
+func (b *Backend) done(name string, count uint64) {
 	outcome := guest.Done
 	if count == 0 {
 		outcome = guest.Already

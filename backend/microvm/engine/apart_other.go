@@ -1,0 +1,7 @@
+//go:build !linux
+
+package engine
+
+import "syscall"
+
+func apart() *syscall.SysProcAttr { return nil }

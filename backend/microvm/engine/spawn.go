@@ -1,0 +1,129 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"strings"
+	"sync"
+)
+
+// MissingError is about a program that is not there.
+type MissingError struct{ Program, Hint string }
+
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("%s was not found in PATH (%s)", e.Program, e.Hint)
+}
+
+// Process is a VMM that runs as a process of this host. It is a VM.
+type Process struct {
+	cmd      *exec.Cmd
+	listener net.Listener
+	console  console
+	done     chan struct{}
+	err      error // when done is closed
+	facts    Facts
+}
+
+var _ VM = (*Process)(nil)
+
+// Spawn starts a VMM whose guest will call at a listener, which is the VM's from
+// then on. It prints what the guest's console says on its standard output, and
+// dies with this process.
+func Spawn(path string, args []string, l net.Listener) (*Process, error) {
+	p := &Process{cmd: exec.Command(path, args...), listener: l, done: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = &p.console, &p.console
+	p.cmd.SysProcAttr = apart()
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		_ = l.Close()
+		close(p.done)
+	}()
+	return p, nil
+}
+
+// Says sets what Facts returns.
+func (p *Process) Says(f Facts) { p.facts = f }
+
+// Accept waits for the guest's call. See VM.
+func (p *Process) Accept(ctx context.Context) (net.Conn, error) {
+	stop := context.AfterFunc(ctx, func() { _ = p.listener.Close() })
+	defer stop()
+	c, err := p.listener.Accept()
+	if err == nil {
+		_ = p.listener.Close() // nobody else is to call
+		return c, nil
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	select {
+	case <-p.done:
+		return nil, io.EOF
+	default:
+		return nil, err
+	}
+}
+
+// Done is closed when the VMM has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Err tells how the VMM ended.
+func (p *Process) Err() error {
+	select {
+	case <-p.done:
+		return p.err
+	default:
+		return errors.New("it has not ended")
+	}
+}
+
+// Kill ends the VMM.
+func (p *Process) Kill() { _ = p.cmd.Process.Kill() }
+
+// Console is the end of what the machine and its VMM printed.
+func (p *Process) Console() string { return p.console.String() }
+
+// Facts is what Says set.
+func (p *Process) Facts() Facts { return p.facts }
+
+// PID is that of the VMM.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// consoleLimit bounds what is kept of a console, in bytes.
+const consoleLimit = 64 << 10
+
+// console keeps the end of what is written to it.
+type console struct {
+	mu  sync.Mutex
+	buf []byte
+}
+
+func (c *console) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.buf = append(c.buf, p...)
+	if n := len(c.buf) - consoleLimit; n > 0 {
+		c.buf = append(c.buf[:0], c.buf[n:]...)
+	}
+	return len(p), nil
+}
+
+// String has what a terminal would take for a command left out.
+func (c *console) String() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t' || r >= ' ' && r != 0x7f && (r < 0x80 || r >= 0xa0):
+			return r
+		}
+		return -1
+	}, strings.ToValidUTF8(string(c.buf), "\uFFFD"))
+}

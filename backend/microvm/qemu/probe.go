@@ -1,0 +1,107 @@
+package qemu
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// A /dev/kvm that opens need not boot a guest: on a host that is a guest itself
+// it may be refused, or hang. So a kernel is booted without anything else, which
+// panics when it finds no root and ends at once. What came of it is kept until
+// the host boots anew or has another QEMU.
+
+// probeLimit is far above the tenths of a second that the probe takes where KVM
+// works.
+const probeLimit = 5 * time.Second
+
+// proof is what the kernel prints first.
+var proof = []byte("Linux version")
+
+// finding is what a probe found.
+type finding struct {
+	BootID  string `json:"boot_id"`
+	Program string `json:"program"`
+	Version string `json:"version"`
+	Works   bool   `json:"works"`
+}
+
+// accelerator is the better one that works here.
+func (e *Engine) accelerator(ctx context.Context, path, version, kernel string) string {
+	if !usable() {
+		return TCG
+	}
+	now := finding{BootID: bootID(), Program: path, Version: version}
+	file := filepath.Join(e.cfg.State, "kvm.json")
+	if e.cfg.State != "" && now.BootID != "" {
+		if b, err := os.ReadFile(file); err == nil {
+			var was finding
+			if json.Unmarshal(b, &was) == nil && was.BootID == now.BootID && was.Program == path && was.Version == version {
+				return named(was.Works)
+			}
+		}
+	}
+	now.Works = boots(ctx, path, kernel)
+	if e.cfg.State != "" && ctx.Err() == nil {
+		if b, err := json.Marshal(now); err == nil {
+			_ = keep(file, b) // the next run finds out anew
+		}
+	}
+	return named(now.Works)
+}
+
+func named(works bool) string {
+	if works {
+		return KVM
+	}
+	return TCG
+}
+
+// keep replaces a file.
+func keep(file string, content []byte) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(file), ".kvm-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), file)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}
+
+// boots tells whether a kernel gets to run under KVM.
+func boots(ctx context.Context, path, kernel string) bool {
+	ctx, cancel := context.WithTimeout(ctx, probeLimit)
+	defer cancel()
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, path,
+		"-M", machineType+withoutTimers, "-accel", "kvm", "-cpu", "host", "-m", "128",
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
+		"-kernel", kernel, "-append", "console=ttyS0 earlyprintk=ttyS0 panic=-1 reboot=t")
+	cmd.Stdout = &out
+	_ = cmd.Run() // how it ended does not matter
+	return bytes.Contains(out.Bytes(), proof)
+}
+
+// bootID is new with each boot of the host; "" if it cannot be told.
+func bootID() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return string(bytes.TrimSpace(b))
+}

@@ -1,0 +1,135 @@
+package microvm
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"glasshouse/backend"
+	"glasshouse/backend/microvm/channel"
+)
+
+// streams are the command's, on the host's side of the channel.
+type streams struct {
+	stdin          io.ReadWriteCloser // nil: none
+	stdout, stderr output
+}
+
+// output is copied from the guest to where the command's output is to go.
+type output struct {
+	stream io.ReadWriteCloser
+	to     io.Writer
+	copied atomic.Uint64
+	moved  chan struct{} // has room for one: something was copied
+	done   chan struct{} // closed at the stream's end
+
+	mu  sync.Mutex
+	err error // of the writer
+}
+
+// accept takes the streams in the order in which the guest opens them.
+func (s *streams) accept(c *channel.Conn, cmd backend.Command) (err error) {
+	if cmd.Stdin != nil {
+		if s.stdin, err = c.Accept(channel.Stdin); err != nil {
+			return err
+		}
+	}
+	if err := s.stdout.accept(c, channel.Stdout, cmd.Stdout); err != nil {
+		return err
+	}
+	return s.stderr.accept(c, channel.Stderr, cmd.Stderr)
+}
+
+func (o *output) accept(c *channel.Conn, name string, to io.Writer) (err error) {
+	o.to, o.moved, o.done = to, make(chan struct{}, 1), make(chan struct{})
+	o.stream, err = c.Accept(name)
+	return err
+}
+
+// copy begins to copy.
+func (s *streams) copy(cmd backend.Command) {
+	go s.stdout.copy()
+	go s.stderr.copy()
+	if s.stdin != nil {
+		go func() {
+			// An end of the command ends the writing, and nobody waits for the
+			// reading: a terminal may never say anything.
+			_, _ = io.Copy(s.stdin, cmd.Stdin)
+			_ = s.stdin.Close()
+		}()
+	}
+}
+
+// copy goes on reading when the writer fails: the command is not to be held up,
+// and what it prints is counted.
+func (o *output) copy() {
+	defer close(o.done)
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := o.stream.Read(buf)
+		if n > 0 {
+			if o.to != nil && o.failed() == nil {
+				if _, werr := o.to.Write(buf[:n]); werr != nil {
+					o.fail(werr)
+				}
+			}
+			o.copied.Add(uint64(n))
+			select {
+			case o.moved <- struct{}{}:
+			default:
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (o *output) fail(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.err = err
+}
+
+func (o *output) failed() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err
+}
+
+// await returns when so many bytes have been copied, or no more will come.
+func (o *output) await(ctx context.Context, n uint64) {
+	for o.copied.Load() < n {
+		select {
+		case <-o.moved:
+		case <-o.done:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// await waits for what the command had printed when it ended.
+func (s *streams) await(ctx context.Context, stdout, stderr uint64) {
+	s.stdout.await(ctx, stdout)
+	s.stderr.await(ctx, stderr)
+}
+
+// drain waits for the ends of the outputs, or until enough.
+func (s *streams) drain(enough <-chan struct{}) {
+	for _, o := range []*output{&s.stdout, &s.stderr} {
+		if o.done == nil {
+			continue
+		}
+		select {
+		case <-o.done:
+		case <-enough:
+		}
+	}
+}
+
+// err is what the writers said.
+func (s *streams) err() error { return errors.Join(s.stdout.failed(), s.stderr.failed()) }

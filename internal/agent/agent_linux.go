@@ -1,0 +1,389 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"glasshouse/audit"
+	"glasshouse/backend"
+	"glasshouse/backend/microvm/channel"
+	"glasshouse/ebpf"
+	"glasshouse/receipt"
+	"glasshouse/runner"
+)
+
+// Main is the recorder's life as the first process of a microVM: it makes a
+// machine of what the kernel booted, calls the host, runs and records what the
+// host asks for, and switches the machine off. It does not return. What goes
+// wrong before there is a channel is told on the console, where the host looks
+// for it.
+func Main(version string) {
+	if os.Getpid() != 1 {
+		fmt.Fprintln(os.Stderr, "glasshouse: guest is for the first process of a microVM")
+		os.Exit(1)
+	}
+	err := live(version)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "glasshouse:", err)
+		// What is still in the serial line would be lost with the machine.
+		_ = unix.IoctlSetInt(2, unix.TCSBRK, 1)
+	}
+	// A VMM that was told not to reboot ends on a reset.
+	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
+	select {}
+}
+
+func live(version string) error {
+	if err := assemble(); err != nil {
+		return err
+	}
+	port, err := dial()
+	if err != nil {
+		return fmt.Errorf("call the host: %w", err)
+	}
+	conn, err := channel.Guest(port)
+	if err != nil {
+		return err
+	}
+	stream, err := conn.Open(channel.Control)
+	if err != nil {
+		return err
+	}
+	s := &session{conn: conn, host: channel.NewMessages(stream), version: version}
+	return s.serve()
+}
+
+// session is the conversation with the host, for one run.
+type session struct {
+	conn    *channel.Conn
+	host    *channel.Messages
+	version string
+	spec    *channel.Spec
+
+	start   chan struct{} // closed when the command may go
+	signals chan os.Signal
+	end     context.CancelCauseFunc
+	acked   chan struct{} // closed when the host has all
+
+	unobserved string // why nothing is recorded
+	started    atomic.Bool
+}
+
+func (s *session) serve() error {
+	var uts unix.Utsname
+	if err := unix.Uname(&uts); err != nil {
+		return err
+	}
+	if err := s.host.Send(&channel.ToHost{Hello: &channel.Hello{
+		Protocol: channel.Version, Version: s.version, Layout: audit.Layout(), PageSize: os.Getpagesize(),
+		Kernel: unix.ByteSliceToString(uts.Release[:]), Arch: runtime.GOARCH,
+	}}); err != nil {
+		return err
+	}
+	var m channel.ToGuest
+	if err := s.host.Receive(&m); err != nil {
+		return fmt.Errorf("wait for what is to be run: %w", err)
+	}
+	if s.spec = m.Spec; s.spec == nil {
+		return errors.New("the host was to say what is to be run")
+	}
+	s.start, s.signals, s.acked = make(chan struct{}), make(chan os.Signal, 16), make(chan struct{})
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	s.end = cancel
+
+	last, err := s.run(ctx)
+	if err != nil {
+		last = &channel.ToHost{Failed: &channel.Failed{Reason: err.Error()}}
+	}
+	if err := s.host.Send(last); err != nil {
+		return err
+	}
+	select {
+	case <-s.acked:
+	case <-s.conn.Done():
+	case <-time.After(time.Minute):
+	}
+	return nil
+}
+
+// listen takes what the host says, until it says no more: then nobody is there
+// whom the run could be for.
+func (s *session) listen() {
+	for {
+		var m channel.ToGuest
+		if err := s.host.Receive(&m); err != nil {
+			s.end(fmt.Errorf("the host is gone: %w", err))
+			return
+		}
+		switch {
+		case m.Start != nil:
+			close(s.start)
+		case m.Signal > 0:
+			select {
+			case s.signals <- syscall.Signal(m.Signal):
+			default: // nobody takes any
+			}
+		case m.Kill != nil:
+			s.end(errors.New(m.Kill.Reason))
+		case m.Ack != nil:
+			close(s.acked)
+			return
+		}
+	}
+}
+
+// run runs the command and returns the last message. The error says why there
+// was no command.
+func (s *session) run(ctx context.Context) (*channel.ToHost, error) {
+	spec := s.spec
+	if !spec.Now.IsZero() {
+		tv := unix.NsecToTimeval(spec.Now.UnixNano())
+		if err := unix.Settimeofday(&tv); err != nil {
+			return nil, fmt.Errorf("set the clock: %w", err)
+		}
+	}
+	if spec.Hostname != "" {
+		if err := unix.Sethostname([]byte(spec.Hostname)); err != nil {
+			return nil, fmt.Errorf("set the host's name: %w", err)
+		}
+	}
+	var stdin io.Reader
+	if spec.Stdin {
+		in, err := s.conn.Open(channel.Stdin)
+		if err != nil {
+			return nil, err
+		}
+		stdin = in
+	}
+	out, err := s.conn.Open(channel.Stdout)
+	if err != nil {
+		return nil, err
+	}
+	errOut, err := s.conn.Open(channel.Stderr)
+	if err != nil {
+		return nil, err
+	}
+	records, err := s.conn.Open(channel.Records)
+	if err != nil {
+		return nil, err
+	}
+	go s.listen()
+
+	stdout, stderr := &countedWriter{Writer: out}, &countedWriter{Writer: errOut}
+	b := &reporting{Backend: New(), session: s, stdout: stdout, stderr: stderr}
+	rs := runner.Spec{
+		Backend: b, Argv: toStrings(spec.Argv), Dir: string(spec.Dir), Env: toStrings(spec.Env),
+		Stdin: stdin, Stdout: stdout, Stderr: stderr,
+		Strict: spec.Strict, WaitTree: spec.WaitTree, KillSurvivors: spec.KillSurvivors, NoBackpressure: spec.NoBrake,
+		Signals: s.signals, Provenance: "guest", Version: s.version,
+		Unavailable: func(err error) { s.unobserved = err.Error() },
+	}
+	if rs.Dir == "" {
+		rs.Dir = "/"
+	}
+	if spec.User != "" {
+		if rs.User, err = backend.LookupUser(spec.User); err != nil {
+			return nil, fmt.Errorf("--user: %w", err)
+		}
+	}
+	b.user = rs.User
+	f := &forwarding{w: channel.NewRecordWriter(records)}
+	if spec.Observe {
+		f.Collector = ebpf.New(ebpf.Options{CaptureArgv: spec.CaptureArgv, RingSize: spec.RingSize, Priority: true})
+		rs.Collector = f.tapped()
+	}
+	rec, err := runner.Run(ctx, rs)
+	if !s.started.Load() {
+		if err == nil {
+			err = errors.New("the command was not started")
+		}
+		return nil, err
+	}
+	sent, ferr := f.close()
+	result := &channel.Result{Summary: f.summary, Records: sent, CPUTime: time.Duration(rec.Resources.CPUTimeMS) * time.Millisecond}
+	if ferr != nil {
+		result.Summary.Doubts = append(result.Summary.Doubts, ferr.Error())
+	}
+	for _, g := range rec.Observation.Gaps {
+		result.Gaps = append(result.Gaps, audit.Gap{Kind: g.Kind, Detail: g.Detail, Count: g.Count})
+	}
+	for _, d := range b.Duties() {
+		result.Duties = append(result.Duties, duty(d))
+	}
+	if err != nil {
+		result.Error = err.Error()
+	}
+	_ = out.Close()
+	_ = errOut.Close()
+	return &channel.ToHost{Result: result}, nil
+}
+
+func duty(d receipt.Duty) channel.Duty {
+	out := channel.Duty{Name: d.Name, Outcome: d.Outcome, Count: d.Count}
+	if d.Error != nil {
+		out.Error = *d.Error
+	}
+	return out
+}
+
+func toStrings(list [][]byte) []string {
+	out := make([]string, len(list))
+	for i, b := range list {
+		out[i] = string(b)
+	}
+	return out
+}
+
+// reporting tells the host when the command could start, when it started, and
+// how it ended.
+type reporting struct {
+	*Backend
+	session        *session
+	user           *backend.User
+	dir            string
+	stdout, stderr *countedWriter
+}
+
+func (r *reporting) Prepare(ctx context.Context, cmd backend.Command) error {
+	r.dir = cmd.Dir
+	return r.Backend.Prepare(ctx, cmd)
+}
+
+func (r *reporting) Start(ctx context.Context) error {
+	s := r.session
+	ready := &channel.Ready{BootTime: bootTime(), Mode: "ebpf", Exe: []byte(r.Executable()), WorkingDir: []byte(r.dir)}
+	if s.unobserved != "" || !s.spec.Observe {
+		ready.Mode, ready.Reason = "none", s.unobserved
+	}
+	ready.User = "root"
+	if u := r.user; u != nil {
+		ready.UID, ready.GID, ready.User = u.UID, u.GID, u.Name
+	}
+	if err := s.host.Send(&channel.ToHost{Ready: ready}); err != nil {
+		return err
+	}
+	select {
+	case <-s.start:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if err := r.Backend.Start(ctx); err != nil {
+		return err
+	}
+	s.started.Store(true)
+	return s.host.Send(&channel.ToHost{Started: &channel.Started{PID: r.PID()}})
+}
+
+func (r *reporting) Wait(ctx context.Context) (backend.Exit, error) {
+	exit, err := r.Backend.Wait(ctx)
+	e := &channel.Exited{
+		Code: exit.Code, Signal: exit.Signal, User: exit.UserTime, System: exit.SystemTime, MaxRSS: exit.MaxRSS,
+		Stdout: r.stdout.n.Load(), Stderr: r.stderr.n.Load(),
+	}
+	if err != nil {
+		e.Error = err.Error()
+		if exit == (backend.Exit{}) {
+			e.Code = 1
+		}
+	}
+	if serr := r.session.host.Send(&channel.ToHost{Exited: e}); serr != nil {
+		err = errors.Join(err, serr)
+	}
+	return exit, err
+}
+
+type countedWriter struct {
+	io.Writer
+	n atomic.Uint64
+}
+
+func (w *countedWriter) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	w.n.Add(uint64(n))
+	return n, err
+}
+
+// bootTime is when this machine booted, by its clock as it is set now.
+func bootTime() time.Time {
+	var ts unix.Timespec
+	now := time.Now()
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		return now
+	}
+	return now.Add(-time.Duration(ts.Nano()))
+}
+
+// forwarding hands on to the host what the collector records, as it records it.
+type forwarding struct {
+	audit.Collector
+	w *channel.RecordWriter
+
+	mu      sync.Mutex
+	repeats []audit.Repeat
+	summary audit.Summary
+}
+
+// tapped is the collector with the record stream behind it.
+func (f *forwarding) tapped() audit.Collector {
+	if source, ok := f.Collector.(audit.RawSource); ok {
+		source.TapRecords(f.w.Record)
+	}
+	return f
+}
+
+func (f *forwarding) Attach(ctx context.Context, sink audit.Sink) error {
+	return f.Collector.Attach(ctx, func(ev audit.Event) {
+		if r, ok := ev.(*audit.Repeat); ok {
+			f.mu.Lock()
+			f.repeats = append(f.repeats, *r)
+			f.mu.Unlock()
+		}
+		sink(ev)
+	})
+}
+
+func (f *forwarding) Stop(ctx context.Context) (audit.Summary, error) {
+	s, err := f.Collector.Stop(ctx)
+	f.summary = s
+	return s, err
+}
+
+// Throttle and Hooks are the collector's.
+func (f *forwarding) Throttle(b audit.Brake) error {
+	if t, ok := f.Collector.(audit.Throttler); ok {
+		return t.Throttle(b)
+	}
+	return nil
+}
+
+// Hooks are the collector's.
+func (f *forwarding) Hooks() []audit.Hook {
+	if l, ok := f.Collector.(audit.HookLister); ok {
+		return l.Hooks()
+	}
+	return nil
+}
+
+func (f *forwarding) close() (sent uint64, err error) { return f.w.Close(f.repeats) }
+
+// parameter is the value of a kernel parameter; "" if it is not given.
+func parameter(cmdline, name string) string {
+	for _, word := range strings.Fields(cmdline) {
+		if v, ok := strings.CutPrefix(word, name+"="); ok {
+			return v
+		}
+	}
+	return ""
+}

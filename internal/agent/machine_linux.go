@@ -1,0 +1,175 @@
+package agent
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"glasshouse/guest"
+)
+
+// Where things lie in the initramfs. See package image, which puts them there.
+const (
+	modulesDir = "/modules"
+	newRoot    = "/newroot"
+	scratch    = "/run/overlay"
+	lower      = "/run/root"
+)
+
+// assemble makes a machine of what the kernel booted: devices, modules, the root
+// file system with a layer over it that takes what is written, and what programs
+// expect beside it.
+func assemble() error {
+	if err := errors.Join(guest.Devices(), guest.Console()); err != nil {
+		return fmt.Errorf("devices: %w", err)
+	}
+	if err := loadModules(); err != nil {
+		return err
+	}
+	cmdline, err := os.ReadFile("/proc/cmdline")
+	if err != nil {
+		return err
+	}
+	if kind := parameter(string(cmdline), "glasshouse.root"); kind != "" {
+		if err := mountRoot(kind); err != nil {
+			return fmt.Errorf("root file system: %w", err)
+		}
+	} else if err := guest.OrdinaryRoot(); err != nil {
+		return fmt.Errorf("root file system: %w", err)
+	}
+	if _, err := guest.Setup(); err != nil {
+		return err
+	}
+	return guest.Furnish()
+}
+
+// loadModules loads those of the initramfs, in the order that it lists.
+func loadModules() error {
+	f, err := os.Open(filepath.Join(modulesDir, "order"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // the kernel has everything
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for sc := bufio.NewScanner(f); sc.Scan(); {
+		name := strings.TrimSpace(sc.Text())
+		if name == "" {
+			continue
+		}
+		if err := loadModule(filepath.Join(modulesDir, name)); err != nil {
+			return fmt.Errorf("load module %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func loadModule(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	err = unix.FinitModule(int(f.Fd()), "", 0)
+	if errors.Is(err, unix.EEXIST) || errors.Is(err, unix.ENODEV) { // it is there, or its device is not
+		return nil
+	}
+	return err
+}
+
+// mountRoot mounts the root file system under a layer in memory, and enters it.
+func mountRoot(kind string) error {
+	for _, dir := range []string{lower, scratch, newRoot} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	const disk = "/dev/vda"
+	if err := awaitFile(disk); err != nil {
+		return err
+	}
+	if err := unix.Mount(disk, lower, kind, unix.MS_RDONLY, ""); err != nil {
+		return fmt.Errorf("mount %s (%s): %w", disk, kind, err)
+	}
+	if err := unix.Mount("tmpfs", scratch, "tmpfs", 0, "mode=0755"); err != nil {
+		return err
+	}
+	for _, dir := range []string{"upper", "work"} {
+		if err := os.Mkdir(filepath.Join(scratch, dir), 0o755); err != nil {
+			return err
+		}
+	}
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%s/work", lower, scratch, scratch)
+	if err := unix.Mount("overlay", newRoot, "overlay", 0, options); err != nil {
+		return fmt.Errorf("mount the layer over it: %w", err)
+	}
+	if err := unix.Chdir(newRoot); err != nil {
+		return err
+	}
+	if err := guest.EnterRoot(); err != nil {
+		return err
+	}
+	return guest.Devices()
+}
+
+// awaitFile waits for a device, which its driver may find later than it is
+// loaded.
+func awaitFile(path string) error {
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		_, err := os.Stat(path)
+		if err == nil || time.Now().After(end) {
+			return err
+		}
+	}
+}
+
+// portName is that of the virtio-serial port that is the channel.
+const portName = "glasshouse"
+
+// dial opens the channel to the host.
+func dial() (io.ReadWriteCloser, error) {
+	const ports = "/sys/class/virtio-ports"
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		names, err := filepath.Glob(ports + "/*/name")
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range names {
+			if b, err := os.ReadFile(file); err == nil && strings.TrimSpace(string(b)) == portName {
+				return os.OpenFile("/dev/"+filepath.Base(filepath.Dir(file)), os.O_RDWR, 0)
+			}
+		}
+		if conn, err := dialVsock(); err == nil {
+			return conn, nil
+		} else if time.Now().After(end) {
+			return nil, fmt.Errorf("there is neither a port %s nor a host that answers by vsock: %w", portName, err)
+		}
+	}
+}
+
+// vsockPort is where the host listens.
+const vsockPort = 1024
+
+func dialVsock() (io.ReadWriteCloser, error) {
+	fd, err := unix.Socket(unix.AF_VSOCK, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Connect(fd, &unix.SockaddrVM{CID: unix.VMADDR_CID_HOST, Port: vsockPort}); err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "vsock"), nil
+}
