@@ -61,6 +61,26 @@ type Execution struct {
 	Isolation  string `json:"isolation"`
 	Provenance string `json:"provenance"` // host or guest
 	Guest      []Duty `json:"guest"`      // in the order in which they were taken on
+	VM         *VM    `json:"vm,omitempty"`
+}
+
+// VM is what the host knows of a virtual machine by itself.
+type VM struct {
+	Monitor        string  `json:"monitor"` // path of the program
+	MonitorVersion string  `json:"monitor_version"`
+	Accelerator    string  `json:"accelerator"` // kvm or tcg
+	BootMS         int64   `json:"boot_ms"`     // until the recorder inside called
+	BytesToGuest   uint64  `json:"bytes_to_guest"`
+	BytesFromGuest uint64  `json:"bytes_from_guest"`
+	MonitorError   *string `json:"monitor_error"` // how it ended, if not with exit code 0
+	Image          []Part  `json:"image"`
+}
+
+// Part is a file that the machine was made of.
+type Part struct {
+	Name   string `json:"name"` // kernel, initramfs, rootfs
+	SHA256 string `json:"sha256"`
+	Bytes  uint64 `json:"bytes"`
 }
 
 // Duty is one that the recorder took on as a guest's first process.

@@ -34,6 +34,10 @@ func full() *Receipt {
 		Execution: Execution{
 			Backend: "process", Isolation: "none", Provenance: "host",
 			Guest: []Duty{{"reap orphans", "done", 2, nil}, {"mount proc on /proc", "failed", 0, ptr("EPERM")}},
+			VM: &VM{
+				Monitor: "/usr/bin/qemu", MonitorVersion: "7.2", Accelerator: "tcg", BootMS: 3000, BytesToGuest: 1, BytesFromGuest: 2,
+				MonitorError: ptr("signal: killed"), Image: []Part{{"kernel", strings.Repeat("0", 64), 3}},
+			},
 		},
 		Observation: Observation{
 			Mode:      "ebpf",

@@ -39,6 +39,9 @@ const (
 type Config struct {
 	Engine  engine.Engine
 	Machine engine.Machine // but for Dir
+	// Sums are the SHA-256 that the machine's files must have, in hex, by the
+	// names of Part. A file without one is not checked.
+	Sums map[string]string
 
 	User          string // as for backend.LookupUser, in the guest; "" is root
 	Hostname      string
@@ -72,6 +75,7 @@ type Backend struct {
 	cmd     backend.Command
 	streams streams
 	events  *events
+	image   image
 
 	started  chan struct{} // closed when started or failed is set
 	exited   chan struct{}
@@ -136,7 +140,11 @@ func (b *Backend) Prepare(ctx context.Context, cmd backend.Command) error {
 		b.end()
 		return err
 	}
-	if err := b.greet(ctx); err != nil {
+	err := b.greet(ctx)
+	if err == nil {
+		err = b.image.check(b.cfg.Sums)
+	}
+	if err != nil {
 		err = b.explain(ctx, err)
 		b.end()
 		return err
@@ -155,6 +163,7 @@ func (b *Backend) boot(ctx context.Context) error {
 	b.dir = dir
 	m := b.cfg.Machine
 	m.Dir = dir
+	b.image.hash(m)
 	b.launch = time.Now()
 	if b.vm, err = b.cfg.Engine.Boot(ctx, m); err != nil {
 		return fmt.Errorf("boot the machine: %w", err)
@@ -559,8 +568,8 @@ type Report struct {
 	Boot           time.Duration // until its recorder called
 	Sent, Received uint64        // bytes on the channel
 	End            string        // how the VMM ended; "" is exit code 0
-	Duties         []channel.Duty
-	CPUTime        time.Duration // of the run's cgroup, as the guest says; 0 if it does not
+	Image          []Part
+	Duties         []channel.Duty // as the guest says
 }
 
 // Report tells of a machine that has ended; nil if none was booted.
@@ -571,6 +580,9 @@ func (b *Backend) Report() *Report {
 		return nil
 	}
 	r := &Report{Engine: b.vm.Facts(), Boot: b.booted}
+	if b.image.group.Wait() == nil {
+		r.Image = b.image.parts
+	}
 	if b.counted != nil {
 		r.Sent, r.Received = b.counted.written.Load(), b.counted.read.Load()
 	}
@@ -582,7 +594,7 @@ func (b *Backend) Report() *Report {
 	default:
 	}
 	if b.result != nil {
-		r.Duties, r.CPUTime = b.result.Duties, b.result.CPUTime
+		r.Duties = b.result.Duties
 	}
 	return r
 }

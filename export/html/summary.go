@@ -238,6 +238,13 @@ func machine(r *receipt.Receipt) []fact {
 		}
 		add("Guest: "+printable(d.Name), text)
 	}
+	if vm := x.VM; vm != nil {
+		add("Virtual machine", fmt.Sprintf("%s %s (%s), up after %d ms", vm.Monitor, vm.MonitorVersion, vm.Accelerator, vm.BootMS))
+		add("Virtual machine's end", deref(vm.MonitorError))
+		for _, part := range vm.Image {
+			add("Guest's "+printable(part.Name)+", SHA-256", part.SHA256)
+		}
+	}
 	return list
 }
 

@@ -19,6 +19,7 @@ import (
 	"glasshouse/backend"
 	"glasshouse/backend/microvm/channel"
 	"glasshouse/ebpf"
+	"glasshouse/guest"
 	"glasshouse/receipt"
 	"glasshouse/runner"
 )
@@ -45,7 +46,8 @@ func Main(version string) {
 }
 
 func live(version string) error {
-	if err := assemble(); err != nil {
+	report, err := assemble()
+	if err != nil {
 		return err
 	}
 	port, err := dial()
@@ -60,7 +62,7 @@ func live(version string) error {
 	if err != nil {
 		return err
 	}
-	s := &session{conn: conn, host: channel.NewMessages(stream), version: version}
+	s := &session{conn: conn, host: channel.NewMessages(stream), version: version, setup: report}
 	return s.serve()
 }
 
@@ -69,6 +71,7 @@ type session struct {
 	conn    *channel.Conn
 	host    *channel.Messages
 	version string
+	setup   guest.Report
 	spec    *channel.Spec
 
 	start   chan struct{} // closed when the command may go
@@ -183,6 +186,7 @@ func (s *session) run(ctx context.Context) (*channel.ToHost, error) {
 
 	stdout, stderr := &countedWriter{Writer: out}, &countedWriter{Writer: errOut}
 	b := &reporting{Backend: New(), session: s, stdout: stdout, stderr: stderr}
+	b.setup = func() (guest.Report, error) { return s.setup, nil }
 	rs := runner.Spec{
 		Backend: b, Argv: toStrings(spec.Argv), Dir: string(spec.Dir), Env: toStrings(spec.Env),
 		Stdin: stdin, Stdout: stdout, Stderr: stderr,

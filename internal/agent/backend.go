@@ -23,6 +23,7 @@ import (
 // is a process; here they are counted.
 type Backend struct {
 	*process.Backend
+	setup  func() (guest.Report, error)
 	reaper *guest.Reaper
 
 	mu        sync.Mutex
@@ -32,11 +33,11 @@ type Backend struct {
 
 // New returns a backend for one command.
 func New() *Backend {
-	return &Backend{Backend: process.New(), forwarded: map[syscall.Signal]uint64{}}
+	return &Backend{Backend: process.New(), setup: guest.Setup, forwarded: map[syscall.Signal]uint64{}}
 }
 
 func (b *Backend) Prepare(ctx context.Context, cmd backend.Command) error {
-	report, err := guest.Setup()
+	report, err := b.setup()
 	for _, step := range report.Steps {
 		d := receipt.Duty{Name: step.Name, Outcome: string(step.Outcome)}
 		if step.Outcome == guest.Done {
@@ -73,7 +74,7 @@ func (b *Backend) Wait(ctx context.Context) (backend.Exit, error) {
 // Own and Disown keep the reaper from children that the runner starts.
 func (b *Backend) Own(start func() (pid int, err error)) error { return b.reaper.Own(start) }
 
-// Disown: see Own.
+// Disown undoes Own.
 func (b *Backend) Disown(pid int) { b.reaper.Disown(pid) }
 
 func (b *Backend) Signal(sig int) error {

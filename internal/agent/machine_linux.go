@@ -26,28 +26,30 @@ const (
 // assemble makes a machine of what the kernel booted: devices, modules, the root
 // file system with a layer over it that takes what is written, and what programs
 // expect beside it.
-func assemble() error {
+func assemble() (guest.Report, error) {
+	var none guest.Report
 	if err := errors.Join(guest.Devices(), guest.Console()); err != nil {
-		return fmt.Errorf("devices: %w", err)
+		return none, fmt.Errorf("devices: %w", err)
 	}
 	if err := loadModules(); err != nil {
-		return err
+		return none, err
 	}
 	cmdline, err := os.ReadFile("/proc/cmdline")
 	if err != nil {
-		return err
+		return none, err
 	}
 	if kind := parameter(string(cmdline), "glasshouse.root"); kind != "" {
 		if err := mountRoot(kind); err != nil {
-			return fmt.Errorf("root file system: %w", err)
+			return none, fmt.Errorf("root file system: %w", err)
 		}
 	} else if err := guest.OrdinaryRoot(); err != nil {
-		return fmt.Errorf("root file system: %w", err)
+		return none, fmt.Errorf("root file system: %w", err)
 	}
-	if _, err := guest.Setup(); err != nil {
-		return err
+	report, err := guest.Setup()
+	if err != nil {
+		return none, err
 	}
-	return guest.Furnish()
+	return report, guest.Furnish()
 }
 
 // loadModules loads those of the initramfs, in the order that it lists.

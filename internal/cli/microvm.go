@@ -12,6 +12,7 @@ import (
 	"glasshouse/backend/microvm/qemu"
 	"glasshouse/guest"
 	"glasshouse/internal/agent"
+	"glasshouse/receipt"
 )
 
 // guestCommand is what the kernel of a microVM starts.
@@ -62,4 +63,32 @@ func (f *runFlags) microVM(env settings) (*microvm.Backend, *manifest, error) {
 		Strict: f.strict, WaitTree: f.wait == "tree", KillSurvivors: f.killSurvivors,
 		Observe: f.observe != observeNone, CaptureArgv: env.captureArgv, NoBrake: f.noPressure, RingSize: int(f.ringSize),
 	}), &m, nil
+}
+
+// describe writes into a receipt what the host knows of a machine that ended.
+func describe(rec *receipt.Receipt, b *microvm.Backend) {
+	r := b.Report()
+	rec.Environment.Sandbox.Network = "disabled"
+	if r == nil {
+		return
+	}
+	vm := &receipt.VM{
+		Monitor: r.Engine.Path, MonitorVersion: r.Engine.Version, Accelerator: r.Engine.Accelerator,
+		BootMS: r.Boot.Milliseconds(), BytesToGuest: r.Sent, BytesFromGuest: r.Received, Image: []receipt.Part{},
+	}
+	if r.End != "" {
+		vm.MonitorError = &r.End
+	}
+	for _, p := range r.Image {
+		vm.Image = append(vm.Image, receipt.Part{Name: p.Name, SHA256: p.SHA256, Bytes: p.Bytes})
+	}
+	rec.Execution.VM = vm
+	rec.Execution.Guest = make([]receipt.Duty, 0, len(r.Duties))
+	for _, d := range r.Duties {
+		duty := receipt.Duty{Name: d.Name, Outcome: d.Outcome, Count: d.Count}
+		if d.Error != "" {
+			duty.Error = &d.Error
+		}
+		rec.Execution.Guest = append(rec.Execution.Guest, duty)
+	}
 }

@@ -212,6 +212,9 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 	if g, ok := spec.Backend.(*agent.Backend); ok {
 		rec.Execution.Guest = g.Duties()
 	}
+	if vm, ok := spec.Backend.(*microvm.Backend); ok {
+		describe(rec, vm)
+	}
 	a.code = rec.Outcome.ExitCode
 	// The receipt comes before what is said about it: who reads stderr may take
 	// no more.

@@ -42,6 +42,13 @@ func (p *page) observation(r *receipt.Receipt) {
 	if n := len(r.Redactions); n > 0 {
 		p.wrapped("", plain, fmt.Sprintf("%s taken out of arguments: [redacted:N] stands in their place", secretsText(n)), plain, 2)
 	}
+	if vm := r.Execution.VM; vm != nil {
+		text := fmt.Sprintf("in a virtual machine: %s %s, %s, up after %d ms; what it did is what the guest says", vm.Monitor, vm.MonitorVersion, vm.Accelerator, vm.BootMS)
+		p.wrapped("", plain, p.clean(text), plain, 2)
+		if vm.MonitorError != nil {
+			p.wrapped("", plain, p.clean("the machine's monitor ended: "+*vm.MonitorError), red, 2)
+		}
+	}
 	p.gaps(r)
 	text := "receipt " + p.clean(r.ReceiptVersion)
 	for _, part := range []string{r.Environment.OS + "/" + r.Environment.Arch, r.Environment.Kernel, r.Execution.Backend, r.ExecutionID} {
