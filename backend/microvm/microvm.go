@@ -22,18 +22,17 @@ import (
 	"glasshouse/backend/microvm/engine"
 )
 
-const (
-	// bootLimit is how long a machine may take until its recorder calls: an
-	// emulated one on a busy host takes ten times what it takes on an idle one.
-	bootLimit = 2 * time.Minute
-	// readyLimit is how long the recorder may take to be ready.
-	readyLimit = 2 * time.Minute
-	// killGrace is how long a run that was told to end may take for it, before
-	// its machine is ended.
-	killGrace = 10 * time.Second
-	// powerOffGrace is how long the machine may take to switch itself off.
-	powerOffGrace = 5 * time.Second
-)
+// limits are how long one side waits for the other.
+type limits struct {
+	boot     time.Duration // until the machine's recorder calls
+	ready    time.Duration // until it is ready
+	kill     time.Duration // for a run that was told to end, before its machine is ended
+	powerOff time.Duration // for the machine to switch itself off
+}
+
+// An emulated machine on a busy host takes ten times what it takes on an idle
+// one.
+var patient = limits{boot: 2 * time.Minute, ready: 2 * time.Minute, kill: 10 * time.Second, powerOff: 5 * time.Second}
 
 // Config is one machine and what is to be done in it.
 type Config struct {
@@ -57,7 +56,8 @@ type Config struct {
 
 // Backend runs one command in one machine.
 type Backend struct {
-	cfg Config
+	cfg    Config
+	limits limits
 
 	mu      sync.Mutex
 	state   state
@@ -71,6 +71,7 @@ type Backend struct {
 	hello   *channel.Hello
 	ready   *channel.Ready
 	pid     int
+	waited  bool
 
 	cmd     backend.Command
 	streams streams
@@ -106,7 +107,7 @@ var (
 // New returns a backend for one command. Nothing is booted yet.
 func New(cfg Config) *Backend {
 	b := &Backend{
-		cfg: cfg, started: make(chan struct{}), exited: make(chan struct{}), finished: make(chan struct{}),
+		cfg: cfg, limits: patient, started: make(chan struct{}), exited: make(chan struct{}), finished: make(chan struct{}),
 	}
 	b.events = newEvents(b)
 	return b
@@ -180,7 +181,7 @@ func (b *Backend) boot(ctx context.Context) error {
 // greet brings the guest to where only the command is missing.
 func (b *Backend) greet(ctx context.Context) error {
 	// A guest that says nothing is ended, which ends every read from it.
-	stop := b.within(ctx, bootLimit, "the machine's recorder has not called within %s")
+	stop := b.within(ctx, b.limits.boot, "the machine's recorder has not called within %s")
 	control, err := b.conn.Accept(channel.Control)
 	if err == nil {
 		b.control = channel.NewMessages(control)
@@ -201,7 +202,7 @@ func (b *Backend) greet(ctx context.Context) error {
 	}
 	b.events.pageSize = b.hello.PageSize
 
-	stop = b.within(ctx, readyLimit, "the machine's recorder was not ready within %s")
+	stop = b.within(ctx, b.limits.ready, "the machine's recorder was not ready within %s")
 	b.ready, err = b.instruct()
 	if why := stop(); why != nil {
 		return why
@@ -264,8 +265,9 @@ func expect[T any](m *channel.ToHost, part *T, what string) (*T, error) {
 	return part, nil
 }
 
-// failure is what the recorder in the guest said of a command that it could not
-// run, as it would have said it here.
+// failure is an error that says everything: what the recorder in the guest said
+// of a command that it could not run, as it would have said it here, or that
+// there was nothing from it for too long.
 type failure struct{ reason string }
 
 func (f *failure) Error() string { return f.reason }
@@ -273,7 +275,7 @@ func (f *failure) Error() string { return f.reason }
 // within ends the machine if the returned function is not called in time, or ctx
 // is done. That function says which.
 func (b *Backend) within(ctx context.Context, limit time.Duration, format string) (stop func() error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf(format, limit))
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, &failure{fmt.Sprintf(format, limit)})
 	after := context.AfterFunc(ctx, b.vm.Kill)
 	return func() error {
 		defer cancel()
@@ -405,11 +407,8 @@ func (b *Backend) receive() {
 // Wait returns when the command has ended and what it printed until then has
 // been copied. A done ctx has the guest kill the run, and then its machine.
 func (b *Backend) Wait(ctx context.Context) (backend.Exit, error) {
-	b.mu.Lock()
-	ok := b.state == running && b.pid != 0
-	b.mu.Unlock()
-	if !ok {
-		return backend.Exit{}, backend.ErrNotStarted
+	if err := b.claim(); err != nil {
+		return backend.Exit{}, err
 	}
 	exited := b.exited
 	if b.cfg.WaitTree || b.cfg.KillSurvivors {
@@ -423,9 +422,12 @@ func (b *Backend) Wait(ctx context.Context) (backend.Exit, error) {
 		cause = context.Cause(ctx)
 		b.kill(cause)
 	}
-	if b.exitSeen() == nil {
-		b.streams.drain(closedNow)
-		return backend.Exit{}, errors.Join(cause, b.lost)
+	switch {
+	case b.exitSeen() != nil:
+	case cause != nil: // its machine was ended, and it with that
+		return backend.Exit{Code: 128 + 9, Signal: "SIGKILL"}, cause
+	default:
+		return backend.Exit{}, b.lost
 	}
 	e := b.exit
 	b.streams.await(ctx, e.Stdout, e.Stderr)
@@ -437,6 +439,20 @@ func (b *Backend) Wait(ctx context.Context) (backend.Exit, error) {
 		err = errors.New(e.Error)
 	}
 	return exit, errors.Join(err, b.streams.err())
+}
+
+// claim is for the one Wait.
+func (b *Backend) claim() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.state != running || b.pid == 0:
+		return backend.ErrNotStarted
+	case b.waited:
+		return backend.ErrUsed
+	}
+	b.waited = true
+	return nil
 }
 
 // exitSeen is how the command ended, as far as is known now.
@@ -456,12 +472,12 @@ func (b *Backend) kill(cause error) {
 	case <-b.finished:
 		return
 	case <-b.exited:
-	case <-time.After(killGrace):
+	case <-time.After(b.limits.kill):
 		b.vm.Kill()
 	}
 	select {
 	case <-b.finished:
-	case <-time.After(killGrace):
+	case <-time.After(b.limits.kill):
 		b.vm.Kill()
 		<-b.finished
 	}
@@ -513,7 +529,7 @@ func (b *Backend) finish(ctx context.Context) {
 		_ = b.control.Send(&channel.ToGuest{Ack: &channel.Ack{}}) // it may be gone
 		select {
 		case <-b.vm.Done():
-		case <-time.After(powerOffGrace):
+		case <-time.After(b.limits.powerOff):
 			b.vm.Kill()
 		}
 	})
@@ -555,7 +571,7 @@ func (b *Backend) Cleanup(ctx context.Context) error {
 	if b.state == closed {
 		return nil
 	}
-	if b.state == running && b.pid != 0 {
+	if b.state == running && b.exitSeen() != nil {
 		b.finish(ctx)
 	}
 	b.end()
