@@ -115,6 +115,8 @@ type Machine struct {
 	Kernel   string    // as uname -r prints it
 	Arch     string    // Go's name
 	BootTime time.Time // what the times of its events count from
+	PageSize int       // bytes
+	Recorder int       // the process there that starts the command
 	// The command as it was looked up there.
 	Exe, WorkingDir string
 	User            User

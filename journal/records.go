@@ -24,6 +24,10 @@ type Open struct {
 	PageSize int       `json:"page_size"`
 	BootTime time.Time `json:"boot_time"` // events count from here
 
+	// Guest is the number of the process that starts the command in a virtual
+	// machine, which ends with the recorder; 0 if there is none.
+	Guest int `json:"guest,omitempty"`
+
 	Cgroup Text `json:"cgroup"` // the run's own; "" if it has none
 	Output Text `json:"output"` // where the receipt was to go
 

@@ -39,6 +39,9 @@ func (r *run) openJournal() {
 		Masked:   r.spec.Mask != nil,
 		Receipt:  draft,
 	}
+	if m := r.machine; m != nil {
+		open.PageSize, open.Guest = m.PageSize, m.Recorder
+	}
 	if g, ok := r.spec.Backend.(backend.Grouped); ok {
 		open.Cgroup = journal.Text(g.Cgroup())
 	}

@@ -144,7 +144,7 @@ func (rc *recovery) record(record []byte) {
 func (rc *recovery) event(ev audit.Event) {
 	switch e := ev.(type) {
 	case *audit.Fork:
-		if int(e.Process.PID) == rc.open.Recorder.PID {
+		if int(e.Process.PID) == rc.parent() {
 			rc.exits[e.Child] = notEnded
 		}
 	case *audit.Exit:
@@ -155,9 +155,22 @@ func (rc *recovery) event(ev audit.Event) {
 	rc.aggregator.Add(ev)
 }
 
+// parent is the process that started the command.
+func (rc *recovery) parent() int {
+	if guest := rc.open.Guest; guest != 0 {
+		return guest
+	}
+	return rc.open.Recorder.PID
+}
+
 func (rc *recovery) receipt() *receipt.Receipt {
 	rc.decoder.Flush(rc.event)
-	left := rc.leftovers()
+	var left leftovers
+	if rc.open.Guest != 0 {
+		left.fate = "the virtual machine ended with its recorder, and all that ran in it"
+	} else {
+		left = rc.leftovers()
+	}
 	rec := &receipt.Receipt{
 		ReceiptVersion: receipt.Version,
 		Command:        rc.draft.Command,

@@ -80,7 +80,7 @@ func (rc *recovery) end(rec *receipt.Receipt) {
 func (rc *recovery) root(tree []receipt.Process, pid int) *receipt.Process {
 	for i := range tree {
 		p := &tree[i]
-		if int(p.PPID) == rc.open.Recorder.PID && (int(p.PID) == pid || pid == 0 && len(p.Execs) > 0) {
+		if int(p.PPID) == rc.parent() && (int(p.PID) == pid || pid == 0 && len(p.Execs) > 0) {
 			return p
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"glasshouse/audit"
 	"glasshouse/backend"
 	"glasshouse/backend/fake"
+	"glasshouse/internal/procfs"
 	"glasshouse/journal"
 	"glasshouse/receipt"
 	"glasshouse/receipt/receipttest"
@@ -346,6 +347,30 @@ func TestRecoverSurvivors(t *testing.T) {
 	}))
 	if len(rec.Observation.Survivors) != 0 || !hasDetail(rec, "of 2 processes that had not ended by then 0 still ran at the recovery; how the other 2 ended is not known") {
 		t.Errorf("%+v", rec.Observation)
+	}
+}
+
+// Numbers of a virtual machine's processes are not this machine's: who has one
+// here is no survivor, and the parent of the command is the recorder in there.
+func TestRecoverVirtualMachine(t *testing.T) {
+	stat, err := procfs.ReadStat(os.Getpid())
+	if err != nil {
+		t.Skip(err)
+	}
+	init := audit.ProcessID{PID: 1, Start: 1}
+	namesake := audit.ProcessID{PID: int32(os.Getpid()), Start: stat.Start * 10_000_000}
+	rec := recovered(t, written(t, journal.Open{Layout: layout, Guest: 1}, func(w *journal.Writer) {
+		w.Append(journal.KindStarting, journal.Starting{Mode: "ebpf"})
+		w.Append(journal.KindStarted, journal.Started{At: time.Now(), PID: int(child.PID)})
+		w.Record(forkOf(0, init, child))
+		w.Record(forkOf(1, child, namesake))
+		w.Record(exitOf(2, child, 4<<8))
+	}))
+	if len(rec.Observation.Survivors) != 0 || !hasDetail(rec, "the virtual machine ended with its recorder, and all that ran in it") {
+		t.Errorf("%+v", rec.Observation)
+	}
+	if rec.Outcome.ExitCode != 4 || rec.Outcome.Error != nil {
+		t.Errorf("%+v", rec.Outcome)
 	}
 }
 

@@ -507,7 +507,7 @@ func (b *Backend) Machine() *backend.Machine {
 		return nil
 	}
 	return &backend.Machine{
-		Kernel: b.hello.Kernel, Arch: b.hello.Arch, BootTime: b.ready.BootTime,
+		Kernel: b.hello.Kernel, Arch: b.hello.Arch, BootTime: b.ready.BootTime, PageSize: b.hello.PageSize, Recorder: 1,
 		Exe: string(b.ready.Exe), WorkingDir: string(b.ready.WorkingDir),
 		User: backend.User{UID: b.ready.UID, GID: b.ready.GID, Name: b.ready.User},
 	}
