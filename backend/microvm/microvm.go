@@ -42,6 +42,8 @@ type Config struct {
 	// names of Part. A file without one is not checked.
 	Sums map[string]string
 
+	Workspace Workspace
+
 	User          string // as for backend.LookupUser, in the guest; "" is root
 	Hostname      string
 	Version       string // of glasshouse
@@ -76,6 +78,7 @@ type Backend struct {
 	cmd     backend.Command
 	streams streams
 	events  *events
+	folder  folder
 	image   image
 
 	started  chan struct{} // closed when started or failed is set
@@ -224,11 +227,19 @@ func (b *Backend) instruct() (*channel.Ready, error) {
 		return nil, err
 	}
 	b.events.stream = records
+	if err := b.folder.send(b.conn, b.cfg.Workspace); err != nil {
+		return nil, err
+	}
 	var m channel.ToHost
 	if err := b.control.Receive(&m); err != nil {
 		return nil, err
 	}
 	ready, err := expect(&m, m.Ready, "to be ready")
+	if err == nil {
+		err = b.folder.sent()
+	} else {
+		err = b.folder.cause(err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -241,7 +252,8 @@ func (b *Backend) spec() *channel.Spec {
 		Argv: toBytes(b.cmd.Argv), Dir: []byte(b.cmd.Dir), Env: toBytes(b.cmd.Env), User: c.User,
 		Now: time.Now(), Hostname: c.Hostname, Stdin: b.cmd.Stdin != nil,
 		Strict: c.Strict, WaitTree: c.WaitTree, KillSurvivors: c.KillSurvivors,
-		Observe: c.Observe, CaptureArgv: c.CaptureArgv, NoBrake: c.NoBrake, RingSize: c.RingSize,
+		Workspace: c.Workspace.Guest,
+		Observe:   c.Observe, CaptureArgv: c.CaptureArgv, NoBrake: c.NoBrake, RingSize: c.RingSize,
 	}
 	return s
 }
@@ -349,6 +361,7 @@ func (b *Backend) Start(ctx context.Context) error {
 	b.state = running
 	b.events.read()
 	b.streams.copy(b.cmd)
+	b.folder.receive(b.cfg.Workspace)
 	if err := b.control.Send(&channel.ToGuest{Start: &channel.Start{}}); err != nil {
 		return b.explain(ctx, err)
 	}
@@ -526,6 +539,7 @@ func (b *Backend) finish(ctx context.Context) {
 			return
 		}
 		b.streams.drain(b.finishedStreams(ctx))
+		b.folder.received(b.finishedStreams(ctx), b.result)
 		_ = b.control.Send(&channel.ToGuest{Ack: &channel.Ack{}}) // it may be gone
 		select {
 		case <-b.vm.Done():
@@ -586,6 +600,7 @@ type Report struct {
 	End            string        // how the VMM ended; "" is exit code 0
 	Image          []Part
 	Duties         []channel.Duty // as the guest says
+	Workspace      *WorkspaceReport
 }
 
 // Report tells of a machine that has ended; nil if none was booted.
@@ -612,6 +627,7 @@ func (b *Backend) Report() *Report {
 	if b.result != nil {
 		r.Duties = b.result.Duties
 	}
+	r.Workspace = b.folder.report
 	return r
 }
 

@@ -18,6 +18,7 @@ import (
 	"glasshouse/audit"
 	"glasshouse/backend"
 	"glasshouse/backend/microvm/channel"
+	"glasshouse/backend/microvm/workspace"
 	"glasshouse/ebpf"
 	"glasshouse/guest"
 	"glasshouse/receipt"
@@ -182,6 +183,28 @@ func (s *session) run(ctx context.Context) (*channel.ToHost, error) {
 	if err != nil {
 		return nil, err
 	}
+	var folder *workspace.Snapshot
+	var changes io.WriteCloser
+	owner := workspace.Owner{}
+	var user *backend.User
+	if spec.User != "" {
+		if user, err = backend.LookupUser(spec.User); err != nil {
+			return nil, fmt.Errorf("--user: %w", err)
+		}
+		owner = workspace.Owner{UID: int(user.UID), GID: int(user.GID)}
+	}
+	if spec.Workspace != "" {
+		in, err := s.conn.Open(channel.Workspace)
+		if err != nil {
+			return nil, err
+		}
+		if changes, err = s.conn.Open(channel.Changes); err != nil {
+			return nil, err
+		}
+		if folder, err = workspace.Unpack(in, spec.Workspace, owner); err != nil {
+			return nil, fmt.Errorf("unpack the workspace: %w", err)
+		}
+	}
 	go s.listen()
 
 	stdout, stderr := &countedWriter{Writer: out}, &countedWriter{Writer: errOut}
@@ -197,12 +220,7 @@ func (s *session) run(ctx context.Context) (*channel.ToHost, error) {
 	if rs.Dir == "" {
 		rs.Dir = "/"
 	}
-	if spec.User != "" {
-		if rs.User, err = backend.LookupUser(spec.User); err != nil {
-			return nil, fmt.Errorf("--user: %w", err)
-		}
-	}
-	b.user = rs.User
+	rs.User, b.user = user, user
 	f := &forwarding{w: channel.NewRecordWriter(records)}
 	if spec.Observe {
 		f.Collector = ebpf.New(ebpf.Options{CaptureArgv: spec.CaptureArgv, RingSize: spec.RingSize, Priority: true})
@@ -228,6 +246,19 @@ func (s *session) run(ctx context.Context) (*channel.ToHost, error) {
 	}
 	if err != nil {
 		result.Error = err.Error()
+	}
+	if folder != nil {
+		diff, err := folder.Changes(changes)
+		_ = changes.Close()
+		for _, name := range diff.Deleted {
+			result.Deleted = append(result.Deleted, []byte(name))
+		}
+		for _, r := range diff.Refused {
+			result.Refused = append(result.Refused, channel.Refused{Path: []byte(r.Path), Reason: r.Reason})
+		}
+		if err != nil {
+			return nil, fmt.Errorf("look through the workspace: %w", err)
+		}
 	}
 	_ = out.Close()
 	_ = errOut.Close()

@@ -35,6 +35,10 @@ const (
 	Stdin   = "stdin"   // the host writes
 	Stdout  = "stdout"
 	Stderr  = "stderr"
+	// Workspace is a folder on its way in, which the host writes, and Changes what
+	// became of it: tar streams, both.
+	Workspace = "workspace"
+	Changes   = "changes"
 )
 
 const (
@@ -53,6 +57,7 @@ func config() *yamux.Config {
 	c.EnableKeepAlive = false // the machine's own end tells
 	c.ConnectionWriteTimeout = stall
 	c.StreamOpenTimeout = stall
+	c.StreamCloseTimeout = 0 // a command may read the end of its input after hours
 	c.MaxStreamWindowSize = 1 << 20
 	c.LogOutput, c.Logger = nil, log.New(io.Discard, "", 0)
 	return c

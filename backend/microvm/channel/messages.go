@@ -76,7 +76,16 @@ type Result struct {
 	CPUTime time.Duration `json:"cpu_ns"`  // of the run's cgroup
 	Gaps    []audit.Gap   `json:"gaps"`    // what the recorder inside could not see
 	Duties  []Duty        `json:"duties"`
-	Error   string        `json:"error"` // of the run as a whole
+	// What the stream of changes cannot say of the workspace.
+	Deleted [][]byte  `json:"deleted"`
+	Refused []Refused `json:"refused"`
+	Error   string    `json:"error"` // of the run as a whole
+}
+
+// Refused is something in the workspace that cannot come back.
+type Refused struct {
+	Path   []byte `json:"path"`
+	Reason string `json:"reason"`
 }
 
 // Failed says why there is no command.
@@ -105,6 +114,8 @@ type Spec struct {
 	Hostname string    `json:"hostname"`
 	Terminal *Size     `json:"terminal"` // nil: the command's streams are pipes
 	Stdin    bool      `json:"stdin"`    // there is a stream for it
+	// Workspace is where the folder that is sent in is to lie; "" if none is.
+	Workspace string `json:"workspace"`
 
 	Strict        bool `json:"strict"`
 	WaitTree      bool `json:"wait_tree"`
@@ -190,6 +201,9 @@ func (r *Result) Check() error {
 	for i := range r.Duties {
 		d := &r.Duties[i]
 		d.Name, d.Outcome, d.Error = printable(d.Name), printable(d.Outcome), printable(d.Error)
+	}
+	for i := range r.Refused {
+		r.Refused[i].Reason = printable(r.Refused[i].Reason)
 	}
 	r.Error = printable(r.Error)
 	return nil

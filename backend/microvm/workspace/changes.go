@@ -1,0 +1,137 @@
+package workspace
+
+import (
+	"archive/tar"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Snapshot is what a folder holds at a moment.
+type Snapshot struct {
+	dir     string
+	entries map[string]entry // by name, relative
+}
+
+type entry struct {
+	mode   fs.FileMode
+	sum    [sha256.Size]byte // of a file's content
+	target string            // of a link
+}
+
+func snapshot(dir string) (*Snapshot, error) {
+	s := &Snapshot{dir: dir, entries: map[string]entry{}}
+	err := s.walk(func(root *os.Root, name string, info fs.FileInfo) error {
+		e, err := look(root, name, info)
+		s.entries[name] = e
+		return err
+	})
+	return s, err
+}
+
+// walk calls f for everything in the folder but itself. What goes away meanwhile
+// is gone.
+func (s *Snapshot) walk(f func(root *os.Root, name string, info fs.FileInfo) error) error {
+	root, err := os.OpenRoot(s.dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil || name == "." {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			err = f(root, name, info)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
+}
+
+func look(root *os.Root, name string, info fs.FileInfo) (entry, error) {
+	e := entry{mode: info.Mode()}
+	switch {
+	case info.Mode().IsRegular():
+		f, err := openFile(root, name)
+		if err != nil {
+			return e, err
+		}
+		defer f.Close()
+		h := sha256.New()
+		if _, err := io.Copy(h, f); err != nil {
+			return e, err
+		}
+		h.Sum(e.sum[:0])
+	case info.Mode().Type() == fs.ModeSymlink:
+		var err error
+		e.target, err = root.Readlink(name)
+		return e, err
+	}
+	return e, nil
+}
+
+// Diff is what became of a folder: names, relative, with slashes, sorted.
+type Diff struct {
+	Added, Changed, Deleted []string
+	Refused                 []Skipped // what came to be there and cannot come back
+}
+
+// Changes writes what was added to the folder or changed in it since the
+// snapshot as a tar stream: files and folders. Of a changed folder it is the
+// mode alone that comes back.
+func (s *Snapshot) Changes(w io.Writer) (*Diff, error) {
+	d := &Diff{}
+	seen := map[string]bool{}
+	out := tar.NewWriter(w)
+	err := s.walk(func(root *os.Root, name string, info fs.FileInfo) error {
+		seen[name] = true
+		now, err := look(root, name, info)
+		if err != nil {
+			return err
+		}
+		was, old := s.entries[name]
+		if old && was == now {
+			return nil
+		}
+		slashed := filepath.ToSlash(name)
+		if !info.Mode().IsRegular() && !info.IsDir() {
+			d.Refused = append(d.Refused, Skipped{slashed, "neither a file nor a folder"})
+			return nil
+		}
+		if err := packOne(out, root, name, info); err != nil {
+			return err
+		}
+		if old {
+			d.Changed = append(d.Changed, slashed)
+		} else {
+			d.Added = append(d.Added, slashed)
+		}
+		return nil
+	})
+	for name := range s.entries {
+		if !seen[name] {
+			d.Deleted = append(d.Deleted, filepath.ToSlash(name))
+		}
+	}
+	d.sort()
+	return d, errors.Join(err, out.Close())
+}
+
+func (d *Diff) sort() {
+	for _, list := range [][]string{d.Added, d.Changed, d.Deleted} {
+		slices.Sort(list)
+	}
+	slices.SortFunc(d.Refused, func(a, b Skipped) int { return strings.Compare(a.Path, b.Path) })
+}

@@ -1,0 +1,173 @@
+// Package workspace takes a folder into a virtual machine and brings back what
+// became of it: a tar stream goes in, and what was added or changed comes back
+// as another, with the names of what was deleted.
+//
+// The guest is hostile. What comes back is checked entry by entry and written
+// anew: plain files and folders with local names, nothing else, within a limit.
+// It is applied below the folder's own root and nowhere else.
+package workspace
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+)
+
+// Skipped is something that is not taken along.
+type Skipped struct {
+	Path   string // relative, with slashes
+	Reason string
+}
+
+// Pack writes the folder dir as a tar stream: files, folders and symbolic links,
+// with modes and times. It returns the names of what lies there, and what of it
+// was skipped. A file that shrinks meanwhile is an error.
+func Pack(w io.Writer, dir string) (names map[string]bool, skipped []Skipped, err error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer root.Close()
+	names = map[string]bool{}
+	out := tar.NewWriter(w)
+	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name == "." {
+			return nil
+		}
+		names[filepath.ToSlash(name)] = true
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if t := info.Mode().Type(); t != 0 && t != fs.ModeDir && t != fs.ModeSymlink {
+			skipped = append(skipped, Skipped{filepath.ToSlash(name), "neither a file nor a folder nor a link"})
+			return nil
+		}
+		return packOne(out, root, name, info)
+	})
+	return names, skipped, errors.Join(err, out.Close())
+}
+
+func packOne(out *tar.Writer, root *os.Root, name string, info fs.FileInfo) (err error) {
+	target := ""
+	if info.Mode().Type() == fs.ModeSymlink {
+		if target, err = root.Readlink(name); err != nil {
+			return err
+		}
+	}
+	h, err := tar.FileInfoHeader(info, target)
+	if err != nil {
+		return err
+	}
+	// Whose it is on this host is not the guest's business, and is not changed.
+	h.Name, h.Uid, h.Gid, h.Uname, h.Gname = filepath.ToSlash(name), 0, 0, "", ""
+	h.Format = tar.FormatPAX
+	if err := out.WriteHeader(h); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil
+	}
+	f, err := openFile(root, name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	n, err := io.Copy(out, io.LimitReader(f, h.Size))
+	if err == nil && n < h.Size {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// openFile opens a file for reading, and does not wait where a FIFO has taken its
+// place.
+func openFile(root *os.Root, name string) (*os.File, error) {
+	return root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+}
+
+// Owner is who the files in the guest belong to.
+type Owner struct{ UID, GID int }
+
+// Unpack makes the folder dir of a tar stream, inside of the guest.
+func Unpack(r io.Reader, dir string, owner Owner) (*Snapshot, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	if err := os.Chown(dir, owner.UID, owner.GID); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	in := tar.NewReader(r)
+	var folders []*tar.Header
+	for {
+		h, err := in.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := unpackOne(in, root, h, owner); err != nil {
+			return nil, fmt.Errorf("%s: %w", h.Name, err)
+		}
+		if h.Typeflag == tar.TypeDir {
+			folders = append(folders, h)
+		}
+	}
+	// Last: what is put into a folder changes its time, and it may be read-only.
+	for _, h := range slices.Backward(folders) {
+		name := filepath.FromSlash(filepath.Clean(h.Name))
+		if err := errors.Join(root.Chmod(name, h.FileInfo().Mode().Perm()), root.Chtimes(name, h.ModTime, h.ModTime)); err != nil {
+			return nil, err
+		}
+	}
+	return snapshot(dir)
+}
+
+func unpackOne(in io.Reader, root *os.Root, h *tar.Header, owner Owner) error {
+	name := filepath.Clean(filepath.FromSlash(h.Name))
+	if !filepath.IsLocal(name) {
+		return errors.New("not a local name")
+	}
+	mode := h.FileInfo().Mode().Perm()
+	switch h.Typeflag {
+	case tar.TypeDir:
+		if err := root.Mkdir(name, 0o700); err != nil {
+			return err
+		}
+		return root.Lchown(name, owner.UID, owner.GID)
+	case tar.TypeSymlink:
+		if err := root.Symlink(h.Linkname, name); err != nil {
+			return err
+		}
+		return root.Lchown(name, owner.UID, owner.GID)
+	case tar.TypeReg:
+		f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(f, in)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+		return errors.Join(root.Lchown(name, owner.UID, owner.GID), root.Chmod(name, mode), root.Chtimes(name, h.ModTime, h.ModTime))
+	}
+	return fmt.Errorf("an entry of type %q", h.Typeflag)
+}
