@@ -7,6 +7,7 @@ import (
 	"path"
 	"path/filepath"
 
+	"glasshouse/internal/cpio"
 	"glasshouse/test/vm/plan"
 )
 
@@ -24,7 +25,7 @@ func pack(to, built, arch string, root sysroot, run []suite, tests choice) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	a := newArchive(f)
+	a := cpio.NewWriter(f)
 
 	if err := root.links(a); err != nil {
 		return err
@@ -40,23 +41,23 @@ func pack(to, built, arch string, root sysroot, run []suite, tests choice) (err 
 	if err != nil {
 		return err
 	}
-	a.file(plan.Path, 0o644, content)
+	a.File(plan.Path, 0o644, content)
 	if err := copyFile(a, "/init", filepath.Join(built, "init")); err != nil {
 		return err
 	}
 	for _, dir := range []string{"/dev", "/proc", "/root", "/run", "/sys", "/tmp", "/var"} {
-		a.dir(dir)
+		a.Dir(dir)
 	}
-	a.file("/etc/passwd", 0o644, []byte("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"))
-	a.file("/etc/group", 0o644, []byte("root:x:0:\nnogroup:x:65534:\n"))
-	a.file("/etc/hosts", 0o644, []byte("127.0.0.1 localhost\n::1 localhost\n"))
-	a.file("/etc/nsswitch.conf", 0o644, []byte("hosts: files dns\n"))
-	a.file("/etc/resolv.conf", 0o644, nil)
-	return a.close()
+	a.File("/etc/passwd", 0o644, []byte("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"))
+	a.File("/etc/group", 0o644, []byte("root:x:0:\nnogroup:x:65534:\n"))
+	a.File("/etc/hosts", 0o644, []byte("127.0.0.1 localhost\n::1 localhost\n"))
+	a.File("/etc/nsswitch.conf", 0o644, []byte("hosts: files dns\n"))
+	a.File("/etc/resolv.conf", 0o644, nil)
+	return a.Close()
 }
 
-func (s suite) pack(a *archive, built, arch string, root sysroot) error {
-	a.dir(path.Join(guestModule, s.pkg))
+func (s suite) pack(a *cpio.Writer, built, arch string, root sysroot) error {
+	a.Dir(path.Join(guestModule, s.pkg))
 	if err := copyFile(a, path.Join(guestBin, s.name+".test"), filepath.Join(built, s.name+".test")); err != nil {
 		return err
 	}
@@ -85,11 +86,11 @@ func (s suite) pack(a *archive, built, arch string, root sysroot) error {
 	return nil
 }
 
-func copyFile(a *archive, name, from string) error {
+func copyFile(a *cpio.Writer, name, from string) error {
 	content, err := os.ReadFile(from)
 	if err != nil {
 		return err
 	}
-	a.file(name, 0o755, content)
+	a.File(name, 0o755, content)
 	return nil
 }

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"glasshouse/internal/apt"
+	"glasshouse/internal/command"
 )
 
 // kernel is a column of the matrix.
@@ -49,18 +54,18 @@ func selected(names []string) ([]kernel, error) {
 
 // fetch returns the kernel's image, and gets it from Debian's archive where
 // the cache has none. It is unpacked, never installed.
-func (k kernel) fetch(cache string) (string, error) {
+func (k kernel) fetch(ctx context.Context, cache string) (string, error) {
 	dir := filepath.Join(cache, "kernels", k.release+"-"+k.arch)
 	image := filepath.Join(dir, "vmlinuz")
 	if _, err := os.Stat(image); err == nil {
 		return image, nil
 	}
-	apt, err := newApt(filepath.Join(dir, "apt"), k.release, k.arch)
+	archive, err := apt.Open(ctx, filepath.Join(dir, "apt"), k.release, k.arch)
 	if err != nil {
 		return "", err
 	}
 	// The package without a version depends on the one that has the files.
-	pkg, err := apt.dependency("linux-image-cloud-"+k.arch, "linux-image-")
+	pkg, err := archive.Dependency(ctx, "linux-image-cloud-"+k.arch, "linux-image-")
 	if err != nil {
 		return "", err
 	}
@@ -68,7 +73,7 @@ func (k kernel) fetch(cache string) (string, error) {
 	if err := os.RemoveAll(unpacked); err != nil {
 		return "", err
 	}
-	if err := apt.unpack(unpacked, pkg); err != nil {
+	if err := unpack(ctx, archive, unpacked, pkg); err != nil {
 		return "", err
 	}
 	found, err := filepath.Glob(filepath.Join(unpacked, "boot", "vmlinuz-*"))
@@ -82,5 +87,22 @@ func (k kernel) fetch(cache string) (string, error) {
 	if err := os.Rename(found[0], image); err != nil {
 		return "", err
 	}
-	return image, apt.remove()
+	return image, archive.Remove()
+}
+
+// unpack downloads packages and lays their files under dir.
+func unpack(ctx context.Context, archive *apt.Archive, dir string, pkgs ...string) error {
+	for _, pkg := range pkgs {
+		deb, err := archive.Download(ctx, pkg)
+		if err != nil {
+			return err
+		}
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		if _, err := command.Output(exec.CommandContext(ctx, "dpkg-deb", "-x", deb, dir)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

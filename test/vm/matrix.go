@@ -38,13 +38,13 @@ func (m *matrix) run(ctx context.Context) error {
 		if k.name == hostKernel {
 			continue
 		}
-		image, err := k.fetch(m.cache)
+		image, err := k.fetch(ctx, m.cache)
 		if err != nil {
 			return fmt.Errorf("kernel %s: %w", k.name, err)
 		}
 		images[k.name] = image
 		if initramfs[arch] == "" {
-			if initramfs[arch], err = m.initramfs(arch); err != nil {
+			if initramfs[arch], err = m.initramfs(ctx, arch); err != nil {
 				return err
 			}
 		}
@@ -73,8 +73,8 @@ func (k kernel) goarch() string {
 }
 
 // initramfs makes the file system of guests of an architecture.
-func (m *matrix) initramfs(arch string) (string, error) {
-	root, err := userland(m.cache, arch)
+func (m *matrix) initramfs(ctx context.Context, arch string) (string, error) {
+	root, err := userland(ctx, m.cache, arch)
 	if err != nil {
 		return "", fmt.Errorf("programs for %s: %w", arch, err)
 	}

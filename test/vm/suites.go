@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"glasshouse/internal/command"
 	"glasshouse/test/vm/plan"
 )
 
@@ -156,7 +157,7 @@ func (h helper) build(to, arch string) error {
 		return err
 	}
 	m := machines[arch]
-	_, err = output(exec.Command(m.cc, append([]string{"-static", "-O1", "-pthread", "-o", to}, sources...)...))
+	_, err = command.Output(exec.Command(m.cc, append([]string{"-static", "-O1", "-pthread", "-o", to}, sources...)...))
 	if errors.Is(err, exec.ErrNotFound) {
 		return fmt.Errorf("%w (Debian's packages %s have it)", err, m.ccPkgs)
 	}
@@ -169,10 +170,10 @@ func (s suite) helpersFor(arch string) []helper {
 
 // goBuild makes a static binary without the debugging data, which a guest
 // would keep in its memory.
-func goBuild(arch, command string, args ...string) error {
-	cmd := exec.Command("go", append([]string{command, "-ldflags=-s -w"}, args...)...)
+func goBuild(arch, verb string, args ...string) error {
+	cmd := exec.Command("go", append([]string{verb, "-ldflags=-s -w"}, args...)...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
-	_, err := output(cmd)
+	_, err := command.Output(cmd)
 	return err
 }
 

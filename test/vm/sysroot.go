@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"debug/elf"
 	"errors"
 	"fmt"
@@ -11,6 +12,9 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"glasshouse/internal/apt"
+	"glasshouse/internal/cpio"
 )
 
 // sysroot is a folder that programs for the guest are taken from, with the
@@ -30,7 +34,7 @@ var userlandPackages = []string{
 
 // userland is where the programs for an architecture are: those of this
 // machine if it is its own, else some of Debian's, unpacked and not installed.
-func userland(cache, arch string) (sysroot, error) {
+func userland(ctx context.Context, cache, arch string) (sysroot, error) {
 	if arch == runtime.GOARCH {
 		return "/", nil
 	}
@@ -38,7 +42,7 @@ func userland(cache, arch string) (sysroot, error) {
 	if _, err := os.Stat(dir); err == nil {
 		return sysroot(dir), nil
 	}
-	apt, err := newApt(dir+".apt", userlandRelease, arch)
+	archive, err := apt.Open(ctx, dir+".apt", userlandRelease, arch)
 	if err != nil {
 		return "", err
 	}
@@ -46,17 +50,17 @@ func userland(cache, arch string) (sysroot, error) {
 	if err := os.RemoveAll(unpacked); err != nil {
 		return "", err
 	}
-	if err := apt.unpack(unpacked, userlandPackages...); err != nil {
+	if err := unpack(ctx, archive, unpacked, userlandPackages...); err != nil {
 		return "", err
 	}
 	if err := os.Rename(unpacked, dir); err != nil {
 		return "", err
 	}
-	return sysroot(dir), apt.remove()
+	return sysroot(dir), archive.Remove()
 }
 
 // links adds the links at the top that stand for folders of usr.
-func (s sysroot) links(a *archive) error {
+func (s sysroot) links(a *cpio.Writer) error {
 	for _, name := range []string{"bin", "lib", "lib64", "sbin"} {
 		if _, err := s.walk(a, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -66,7 +70,7 @@ func (s sysroot) links(a *archive) error {
 }
 
 // program adds a program by its name.
-func (s sysroot) program(a *archive, name string) error {
+func (s sysroot) program(a *cpio.Writer, name string) error {
 	for _, dir := range []string{"usr/bin", "usr/sbin", "bin", "sbin"} {
 		p := path.Join("/", dir, name)
 		// Not Stat: an absolute link of another root leads elsewhere here.
@@ -85,16 +89,16 @@ func (s sysroot) local(p string) string { return filepath.Join(string(s), p) }
 
 // add adds the file at a path, the symbolic links on the way to it, and, if
 // it is a dynamic program or library, what it is linked with.
-func (s sysroot) add(a *archive, name string) error {
+func (s sysroot) add(a *cpio.Writer, name string) error {
 	real, err := s.walk(a, name)
-	if err != nil || a.has[real] {
+	if err != nil || a.Has(real) {
 		return err
 	}
 	content, err := os.ReadFile(s.local(real))
 	if err != nil {
 		return err
 	}
-	a.file(real, 0o755, content)
+	a.File(real, 0o755, content)
 	needed, err := linkedWith(content)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.local(real), err)
@@ -113,7 +117,7 @@ func (s sysroot) add(a *archive, name string) error {
 
 // walk follows symbolic links inside of the root, adds them, and returns the
 // path without any.
-func (s sysroot) walk(a *archive, name string) (string, error) {
+func (s sysroot) walk(a *cpio.Writer, name string) (string, error) {
 	at, rest := "/", strings.TrimPrefix(path.Clean("/"+name), "/")
 	for range 200 {
 		if rest == "" {
@@ -133,7 +137,7 @@ func (s sysroot) walk(a *archive, name string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		a.link(next, target)
+		a.Link(next, target)
 		if !path.IsAbs(target) {
 			target = path.Join(at, target)
 		}
