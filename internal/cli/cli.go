@@ -23,6 +23,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"glasshouse/audit"
+	"glasshouse/backend/microvm/image"
 )
 
 // exitFailure is the exit code of glasshouse's own failures.
@@ -90,6 +91,7 @@ how it ended, and what the recorder could not see.`,
 		a.exportCommand(),
 		a.logCommand(),
 		a.pruneCommand(),
+		a.imageCommand(),
 		a.doctorCommand(),
 		a.schemaCommand(),
 		a.versionCommand(),
@@ -146,6 +148,10 @@ func hintOf(err error) string {
 	var unavailable *audit.UnavailableError
 	if errors.As(err, &unavailable) {
 		return unavailable.Hint
+	}
+	var ofImage *image.Error
+	if errors.As(err, &ofImage) {
+		return ofImage.Hint
 	}
 	return ""
 }
