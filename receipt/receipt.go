@@ -74,6 +74,28 @@ type VM struct {
 	BytesFromGuest uint64  `json:"bytes_from_guest"`
 	MonitorError   *string `json:"monitor_error"` // how it ended, if not with exit code 0
 	Image          []Part  `json:"image"`
+
+	Workspace *Workspace `json:"workspace,omitempty"`
+}
+
+// Workspace is a folder that was sent into a virtual machine, and what became of
+// it there. Names are relative to it.
+type Workspace struct {
+	Path      string        `json:"path"`       // on the host
+	GuestPath string        `json:"guest_path"` // in the guest
+	Added     []string      `json:"added"`
+	Changed   []string      `json:"changed"`
+	Deleted   []string      `json:"deleted"`
+	Refused   []RefusedPath `json:"refused"` // was not sent, or did not come back
+	Applied   bool          `json:"applied"` // the folder was changed so
+	Kept      *string       `json:"kept"`    // the tar with what was added and changed
+	Error     *string       `json:"error"`   // what went wrong with it
+}
+
+// RefusedPath is one that did not make the way.
+type RefusedPath struct {
+	Path   string `json:"path"`
+	Reason string `json:"reason"`
 }
 
 // Part is a file that the machine was made of.

@@ -37,6 +37,10 @@ func full() *Receipt {
 			VM: &VM{
 				Monitor: "/usr/bin/qemu", MonitorVersion: "7.2", Accelerator: "tcg", BootMS: 3000, BytesToGuest: 1, BytesFromGuest: 2,
 				MonitorError: ptr("signal: killed"), Image: []Part{{"kernel", strings.Repeat("0", 64), 3}},
+				Workspace: &Workspace{
+					Path: "/w", GuestPath: "/workspace", Added: []string{"a"}, Changed: []string{"b"}, Deleted: []string{"c"},
+					Refused: []RefusedPath{{"l", "a link"}}, Kept: ptr("/w.tar"), Error: ptr("e"),
+				},
 			},
 		},
 		Observation: Observation{

@@ -1,18 +1,26 @@
 package cli
 
 import (
-	"encoding/json"
+	"cmp"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"glasshouse/audit"
 	"glasshouse/backend/microvm"
 	"glasshouse/backend/microvm/engine"
+	"glasshouse/backend/microvm/image"
 	"glasshouse/backend/microvm/qemu"
+	"glasshouse/backend/microvm/workspace"
 	"glasshouse/guest"
 	"glasshouse/internal/agent"
 	"glasshouse/receipt"
+	"glasshouse/runner"
 )
 
 // guestCommand is what the kernel of a microVM starts.
@@ -26,51 +34,166 @@ func (a *app) guestCommand() *cobra.Command {
 	}
 }
 
-type manifest struct {
-	Parts map[string]struct {
-		File string `json:"file"`
-	} `json:"parts"`
-	RootFSType string `json:"rootfs_type"`
-	Config     struct {
-		Env        []string `json:"env"`
-		WorkingDir string   `json:"working_dir"`
-		User       string   `json:"user"`
-	} `json:"config"`
+// vmFlags are those that only a virtual machine has a use for.
+type vmFlags struct {
+	image     string
+	memory    byteSize
+	cpus      int
+	workspace string
+	apply     bool
 }
 
-func (f *runFlags) microVM(env settings) (*microvm.Backend, *manifest, error) {
-	b, err := os.ReadFile(filepath.Join(f.image, "manifest.json"))
-	if err != nil {
-		return nil, nil, err
+func (f *vmFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.image, "image", "", "boot from the image in `DIR` (default: the one that glasshouse image build made last)")
+	flags.Var(&f.memory, "memory", "the machine's memory: `SIZE`, such as 2G (default 512M)")
+	flags.IntVar(&f.cpus, "cpus", 1, "the machine's processors: `N`")
+	flags.StringVar(&f.workspace, "workspace", "", "send `DIR` into the machine, as /workspace, and bring back what became of it")
+	flags.BoolVar(&f.apply, "apply", false, "change the workspace as the command did, if it exits with 0")
+}
+
+// names are those of the flags.
+func (*vmFlags) names() []string { return []string{"image", "memory", "cpus", "workspace", "apply"} }
+
+const (
+	defaultMemory = 512 << 20
+	leastMemory   = 128 << 20
+	// workspaceLimit bounds what comes back of a workspace.
+	workspaceLimit = 4 << 30
+	guestWorkspace = "/workspace"
+)
+
+// machine is a run's virtual machine, and what is made ready for it.
+type machine struct {
+	*microvm.Backend
+	image *image.Image
+	flags *vmFlags
+	kept  *os.File // gets what comes back of the workspace; nil if none is sent
+	place string   // where that file is to stay
+}
+
+// newMachine makes the backend and completes the run that it is for.
+func (a *app) newMachine(cmd *cobra.Command, f *runFlags, env settings, spec *runner.Spec) (_ *machine, err error) {
+	m := &machine{flags: &f.vm}
+	defer func() {
+		if err != nil {
+			m.discard()
+		}
+	}()
+	dir := f.vm.image
+	if dir == "" {
+		if dir, err = imageDir(); err != nil {
+			return nil, err
+		}
 	}
-	var m manifest
-	if err := json.Unmarshal(b, &m); err != nil {
-		return nil, nil, err
+	if m.image, err = image.Open(dir); err != nil {
+		var e *image.Error
+		if errors.As(err, &e) {
+			return nil, &hinted{e.Err, e.Hint}
+		}
+		return nil, err
+	}
+	memory := int64(f.vm.memory)
+	switch {
+	case memory == 0:
+		memory = defaultMemory
+	case memory < leastMemory:
+		return nil, usageError(cmd, errors.New("--memory: less than 128M boots no machine"))
+	}
+	if f.vm.cpus < 1 || f.vm.cpus > 64 {
+		return nil, usageError(cmd, fmt.Errorf("--cpus %d: it must be 1 to 64", f.vm.cpus))
+	}
+	w, err := m.workspace(cmd, f)
+	if err != nil {
+		return nil, err
 	}
 	state, err := stateDir()
 	if err != nil {
-		state = "" // the probe is repeated
+		state = "" // what the probe of KVM finds is not kept
 	}
-	part := func(name string) string { return filepath.Join(f.image, m.Parts[name].File) }
-	return microvm.New(microvm.Config{
+	parts := m.image.Parts
+	m.Backend = microvm.New(microvm.Config{
 		Engine: qemu.New(qemu.Config{State: state}),
 		Machine: engine.Machine{
-			Kernel: part("kernel"), Initramfs: part("initramfs"), RootFS: part("rootfs"),
-			CommandLine: "glasshouse.root=" + m.RootFSType + " -- " + guest.Command,
-			MemoryMiB:   512, CPUs: 1,
+			Kernel: m.image.Path(parts.Kernel), Initramfs: m.image.Path(parts.Initramfs), RootFS: m.image.Path(parts.RootFS),
+			CommandLine: "glasshouse.root=" + m.image.RootFSType + " -- " + guest.Command,
+			MemoryMiB:   int(memory >> 20), CPUs: f.vm.cpus,
 		},
-		User: f.user, Hostname: "glasshouse", Version: version(),
+		Sums: map[string]string{
+			"kernel": parts.Kernel.SHA256, "initramfs": parts.Initramfs.SHA256, "rootfs": parts.RootFS.SHA256,
+		},
+		Workspace: w,
+		User:      cmp.Or(f.user, m.image.Config.User), Hostname: "glasshouse", Version: version(),
 		Strict: f.strict, WaitTree: f.wait == "tree", KillSurvivors: f.killSurvivors,
 		Observe: f.observe != observeNone, CaptureArgv: env.captureArgv, NoBrake: f.noPressure, RingSize: int(f.ringSize),
-	}), &m, nil
+	})
+	spec.Backend, spec.Provenance = m, "guest"
+	// The recorder inside does these.
+	spec.Strict, spec.WaitTree, spec.KillSurvivors = false, false, false
+	spec.Dir = cmp.Or(f.chdir, w.Guest, m.image.Config.WorkingDir)
+	spec.Env = overlay(nil, m.image.Config.Env)
+	if f.envFile != "" {
+		vars, err := readEnvFile(f.envFile)
+		if err != nil {
+			return nil, err
+		}
+		spec.Env = overlay(spec.Env, vars)
+	}
+	return m, nil
 }
 
-// describe writes into a receipt what the host knows of a machine that ended.
-func describe(rec *receipt.Receipt, b *microvm.Backend) {
-	r := b.Report()
+// workspace checks the folder that is to be sent, and makes the file for what
+// comes back of it.
+func (m *machine) workspace(cmd *cobra.Command, f *runFlags) (microvm.Workspace, error) {
+	if f.vm.workspace == "" {
+		if f.vm.apply {
+			return microvm.Workspace{}, usageError(cmd, errors.New("--apply needs --workspace"))
+		}
+		return microvm.Workspace{}, nil
+	}
+	dir, err := filepath.Abs(f.vm.workspace)
+	if err != nil {
+		return microvm.Workspace{}, err
+	}
+	if info, err := os.Stat(dir); err != nil {
+		return microvm.Workspace{}, fmt.Errorf("--workspace: %w", err)
+	} else if !info.IsDir() {
+		return microvm.Workspace{}, fmt.Errorf("--workspace %s: not a folder", dir)
+	}
+	m.place = "workspace.tar"
+	if f.output != "-" {
+		m.place = strings.TrimSuffix(f.output, ".json") + ".workspace.tar"
+	}
+	if m.place, err = filepath.Abs(m.place); err != nil {
+		return microvm.Workspace{}, err
+	}
+	if m.kept, err = os.CreateTemp(filepath.Dir(m.place), ".workspace-*"); err != nil {
+		return microvm.Workspace{}, fmt.Errorf("keep what comes back of the workspace: %w", err)
+	}
+	return microvm.Workspace{Dir: dir, Guest: guestWorkspace, Keep: m.kept, Limit: workspaceLimit}, nil
+}
+
+// discard forgets what came back, and lets the image go.
+func (m *machine) discard() {
+	if m.kept != nil {
+		_ = m.kept.Close()
+		_ = os.Remove(m.kept.Name())
+		m.kept = nil
+	}
+	if m.image != nil {
+		_ = m.image.Close()
+		m.image = nil
+	}
+}
+
+// conclude writes into a receipt what the host knows of a machine that ended,
+// and does with what came back of the workspace what was asked for.
+func (m *machine) conclude(rec *receipt.Receipt) error {
+	defer m.discard()
 	rec.Environment.Sandbox.Network = "disabled"
+	r := m.Report()
 	if r == nil {
-		return
+		return nil
 	}
 	vm := &receipt.VM{
 		Monitor: r.Engine.Path, MonitorVersion: r.Engine.Version, Accelerator: r.Engine.Accelerator,
@@ -91,4 +214,74 @@ func describe(rec *receipt.Receipt, b *microvm.Backend) {
 		}
 		rec.Execution.Guest = append(rec.Execution.Guest, duty)
 	}
+	if m.kept == nil {
+		return nil
+	}
+	vm.Workspace = &receipt.Workspace{Path: receipt.Text(m.flags.workspace), GuestPath: guestWorkspace}
+	err := m.settle(vm.Workspace, r.Workspace, rec.ExitCode == 0 && rec.Outcome.Error == nil)
+	if err != nil {
+		said := receipt.Text(err.Error())
+		vm.Workspace.Error = &said
+	}
+	return err
+}
+
+// settle applies what came back of the workspace, or keeps it.
+func (m *machine) settle(w *receipt.Workspace, r *microvm.WorkspaceReport, success bool) error {
+	w.Added, w.Changed, w.Deleted, w.Refused = []string{}, []string{}, []string{}, []receipt.RefusedPath{}
+	if r == nil {
+		return errors.New("the command was not started: nothing became of the workspace")
+	}
+	if r.Err != nil {
+		return r.Err
+	}
+	texts := func(list []string) []string {
+		out := make([]string, len(list))
+		for i, s := range list {
+			out[i] = receipt.Text(s)
+		}
+		return out
+	}
+	w.Added, w.Changed, w.Deleted = texts(r.Added), texts(r.Changed), texts(r.Deleted)
+	for _, s := range slices.Concat(r.Skipped, r.Refused) {
+		w.Refused = append(w.Refused, receipt.RefusedPath{Path: receipt.Text(s.Path), Reason: receipt.Text(s.Reason)})
+	}
+	if len(r.Added)+len(r.Changed)+len(r.Deleted) == 0 {
+		return nil
+	}
+	if m.flags.apply && success {
+		if _, err := m.kept.Seek(0, 0); err != nil {
+			return err
+		}
+		err := workspace.Apply(m.kept, m.flags.workspace, &r.Diff)
+		if err == nil {
+			w.Applied = true
+			return nil
+		}
+		return errors.Join(fmt.Errorf("apply the changes of the workspace: %w", err), m.keep(w))
+	}
+	return m.keep(w)
+}
+
+// keep gives the file of what came back its name.
+func (m *machine) keep(w *receipt.Workspace) error {
+	if err := m.kept.Chmod(0o600); err != nil {
+		return err
+	}
+	if err := os.Rename(m.kept.Name(), m.place); err != nil {
+		return fmt.Errorf("keep what came back of the workspace: %w", err)
+	}
+	_ = m.kept.Close()
+	m.kept = nil
+	place := receipt.Text(m.place)
+	w.Kept = &place
+	return nil
+}
+
+// collectors are those that the run may watch with.
+func (m *machine) collectors(f *runFlags) []audit.Collector {
+	if f.observe == observeNone {
+		return nil
+	}
+	return []audit.Collector{m.Collector()}
 }

@@ -14,10 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"glasshouse/audit"
 	"glasshouse/backend"
 	"glasshouse/backend/firecracker"
-	"glasshouse/backend/microvm"
 	"glasshouse/backend/process"
 	"glasshouse/internal/agent"
 	"glasshouse/receipt"
@@ -46,7 +44,7 @@ type runFlags struct {
 	sign          string
 	redact        redactFlags
 	noStore       bool
-	image         string
+	vm            vmFlags
 	observe       string
 	onDeath       string
 	denyIOURing   bool
@@ -142,9 +140,9 @@ glasshouse prune removes old ones. --no-store keeps none.
 	flags.BoolVar(&f.denyIOURing, "deny-io-uring", false, "have programs do without io_uring, which ptrace cannot see")
 	flags.BoolVar(&f.noPressure, "no-backpressure", false, "lose events rather than freeze the command while the recorder catches up")
 	flags.BoolVar(&f.guest, "guest", false, "take on the duties of a guest's first process: mounts, limits, reaping")
-	flags.StringVar(&f.backend, "backend", "process", "run the command as `process|firecracker`; no microVM can be started yet")
+	flags.StringVar(&f.backend, "backend", "process", "run the command as a process, or in a virtual machine: `process|qemu|firecracker`; Firecracker cannot be started yet")
+	f.vm.add(cmd)
 	flags.StringVar(&f.kernel, "kernel", "", "the guest's kernel `FILE` (firecracker)")
-	flags.StringVar(&f.image, "image", "", "the guest's image: `DIR` (see glasshouse image build)")
 	flags.StringVar(&f.rootfs, "rootfs", "", "the guest's root file system `FILE` (firecracker)")
 	return cmd
 }
@@ -195,8 +193,10 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 	diagnostics := newDiagnostics(env, a.stderr)
 	spec.Tap = diagnostics.tap()
 	collectors := f.collectors(env, diagnostics)
-	if vm, ok := spec.Backend.(*microvm.Backend); ok && f.observe != observeNone {
-		collectors = []audit.Collector{vm.Collector()}
+	vm, _ := spec.Backend.(*machine)
+	if vm != nil {
+		defer vm.discard()
+		collectors = vm.collectors(f)
 	}
 	if len(collectors) > 0 {
 		spec.Collector, spec.Fallbacks = collectors[0], collectors[1:]
@@ -212,8 +212,10 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 	if g, ok := spec.Backend.(*agent.Backend); ok {
 		rec.Execution.Guest = g.Duties()
 	}
-	if vm, ok := spec.Backend.(*microvm.Backend); ok {
-		describe(rec, vm)
+	if vm != nil {
+		if err := vm.conclude(rec); err != nil {
+			a.report(err)
+		}
 	}
 	a.code = rec.Outcome.ExitCode
 	// The receipt comes before what is said about it: who reads stderr may take
@@ -309,7 +311,14 @@ func (a *app) spec(cmd *cobra.Command, f *runFlags, argv []string) (runner.Spec,
 	default:
 		return bad("--wait %s: it must be root or tree", printable(f.wait))
 	}
-	if cmd.Flags().Changed("chdir") {
+	if f.backend == "process" {
+		for _, name := range f.vm.names() {
+			if cmd.Flags().Changed(name) {
+				return bad("--%s needs a virtual machine: --backend qemu", name)
+			}
+		}
+	}
+	if cmd.Flags().Changed("chdir") && f.backend != "qemu" {
 		if info, err := os.Stat(f.chdir); err != nil {
 			return bad("--chdir: %w", err)
 		} else if !info.IsDir() {
@@ -327,24 +336,25 @@ func (a *app) spec(cmd *cobra.Command, f *runFlags, argv []string) (runner.Spec,
 			spec.Provenance = "guest"
 		}
 	case "qemu":
+		if f.guest {
+			return bad("--guest is for a recorder inside of the guest, not for --backend qemu")
+		}
+		if f.observe == observePtrace {
+			return bad("--observe ptrace: in a virtual machine there is eBPF")
+		}
 		env, err := readSettings(os.Getenv, underWSL)
 		if err != nil {
 			return runner.Spec{}, err
 		}
-		b, m, err := f.microVM(env)
-		if err != nil {
-			return runner.Spec{}, err
-		}
-		spec.Backend, spec.Provenance = b, "guest"
-		spec.Env = m.Config.Env
-		spec.Strict, spec.WaitTree, spec.KillSurvivors = false, false, false
+		_, err = a.newMachine(cmd, f, env, &spec)
+		return spec, err
 	case "firecracker":
 		if f.guest {
 			return bad("--guest is for a recorder inside of the guest, not for --backend firecracker")
 		}
 		spec.Backend = firecracker.New(firecracker.Config{Kernel: f.kernel, RootFS: f.rootfs})
 	default:
-		return bad("--backend %s: it must be process or firecracker", printable(f.backend))
+		return bad("--backend %s: it must be process, qemu or firecracker", printable(f.backend))
 	}
 	if err := setEnvironment(&spec, f); err != nil {
 		return runner.Spec{}, err
