@@ -121,3 +121,14 @@ type Machine struct {
 	Exe, WorkingDir string
 	User            User
 }
+
+// SameWriter tells whether two outputs are one, so that what is written to
+// either has to come out in one order. Types that cannot be compared are not.
+func SameWriter(a, b io.Writer) (same bool) {
+	defer func() {
+		if recover() != nil {
+			same = false
+		}
+	}()
+	return a != nil && a == b
+}

@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"golang.org/x/term"
+
+	"glasshouse/backend"
 )
 
 // stream is one output of the command: a terminal that it inherits, or a
@@ -32,6 +34,9 @@ func newStream(w io.Writer) *stream {
 // the same, so that what the command writes keeps its order.
 func newStreams(stdout, stderr io.Writer) (*stream, *stream) {
 	out := newStream(stdout)
+	if out.hash != nil && backend.SameWriter(stdout, stderr) {
+		return out, out
+	}
 	a, isFile := stdout.(*os.File)
 	b, areFiles := stderr.(*os.File)
 	if isFile && areFiles && out.hash != nil && sameOutput(a, b) {

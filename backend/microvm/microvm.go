@@ -140,6 +140,8 @@ func (b *Backend) Prepare(ctx context.Context, cmd backend.Command) error {
 		return backend.ErrEmptyCommand
 	}
 	b.cmd = cmd
+	b.streams.terminal = terminalOf(cmd)
+	b.streams.joined = b.streams.terminal == nil && backend.SameWriter(cmd.Stdout, cmd.Stderr)
 	if err := b.boot(ctx); err != nil {
 		b.end()
 		return err
@@ -251,6 +253,7 @@ func (b *Backend) spec() *channel.Spec {
 	s := &channel.Spec{
 		Argv: toBytes(b.cmd.Argv), Dir: []byte(b.cmd.Dir), Env: toBytes(b.cmd.Env), User: c.User,
 		Now: time.Now(), Hostname: c.Hostname, Stdin: b.cmd.Stdin != nil,
+		Terminal: b.streams.terminal.spec(), Joined: b.streams.joined,
 		Strict: c.Strict, WaitTree: c.WaitTree, KillSurvivors: c.KillSurvivors,
 		Workspace: c.Workspace.Guest,
 		Observe:   c.Observe, CaptureArgv: c.CaptureArgv, NoBrake: c.NoBrake, RingSize: c.RingSize,
@@ -362,6 +365,9 @@ func (b *Backend) Start(ctx context.Context) error {
 	b.events.read()
 	b.streams.copy(b.cmd)
 	b.folder.receive(b.cfg.Workspace)
+	if err := b.streams.terminal.take(b.control); err != nil {
+		return err
+	}
 	if err := b.control.Send(&channel.ToGuest{Start: &channel.Start{}}); err != nil {
 		return b.explain(ctx, err)
 	}
@@ -423,6 +429,7 @@ func (b *Backend) Wait(ctx context.Context) (backend.Exit, error) {
 	if err := b.claim(); err != nil {
 		return backend.Exit{}, err
 	}
+	defer b.streams.terminal.giveBack()
 	exited := b.exited
 	if b.cfg.WaitTree || b.cfg.KillSurvivors {
 		exited = b.finished // the guest does both
@@ -566,6 +573,7 @@ func (b *Backend) finishedStreams(ctx context.Context) <-chan struct{} {
 // end ends the machine, whatever it is doing, and removes its folder. mu is held.
 func (b *Backend) end() {
 	b.state = closed
+	b.streams.terminal.giveBack()
 	if b.conn != nil {
 		_ = b.conn.Close()
 	}

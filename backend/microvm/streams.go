@@ -15,6 +15,8 @@ import (
 type streams struct {
 	stdin          io.ReadWriteCloser // nil: none
 	stdout, stderr output
+	joined         bool // there is one output for both
+	terminal       *terminal
 }
 
 // output is copied from the guest to where the command's output is to go.
@@ -39,6 +41,9 @@ func (s *streams) accept(c *channel.Conn, cmd backend.Command) (err error) {
 	if err := s.stdout.accept(c, channel.Stdout, cmd.Stdout); err != nil {
 		return err
 	}
+	if s.joined {
+		return nil
+	}
 	return s.stderr.accept(c, channel.Stderr, cmd.Stderr)
 }
 
@@ -51,7 +56,9 @@ func (o *output) accept(c *channel.Conn, name string, to io.Writer) (err error) 
 // copy begins to copy.
 func (s *streams) copy(cmd backend.Command) {
 	go s.stdout.copy()
-	go s.stderr.copy()
+	if !s.joined {
+		go s.stderr.copy()
+	}
 	if s.stdin != nil {
 		go func() {
 			// An end of the command ends the writing, and nobody waits for the
@@ -115,7 +122,9 @@ func (o *output) await(ctx context.Context, n uint64) {
 // await waits for what the command had printed when it ended.
 func (s *streams) await(ctx context.Context, stdout, stderr uint64) {
 	s.stdout.await(ctx, stdout)
-	s.stderr.await(ctx, stderr)
+	if !s.joined {
+		s.stderr.await(ctx, stderr)
+	}
 }
 
 // drain waits for the ends of the outputs, or until enough.

@@ -69,7 +69,7 @@ func openStreams(cmd backend.Command, grace, linger time.Duration) (s *streams, 
 	if s.child[1], err = output("stdout", cmd.Stdout); err != nil {
 		return nil, err
 	}
-	if cmd.Stdout != nil && sameWriter(cmd.Stdout, cmd.Stderr) {
+	if cmd.Stdout != nil && backend.SameWriter(cmd.Stdout, cmd.Stderr) {
 		s.child[2] = s.child[1] // one pipe keeps the order of what is written
 		return s, nil
 	}
@@ -187,14 +187,4 @@ func (f *feed) finish() error {
 	default:
 	}
 	return nil
-}
-
-// sameWriter compares writers of whatever types.
-func sameWriter(a, b io.Writer) (same bool) {
-	defer func() {
-		if recover() != nil { // a type that cannot be compared
-			same = false
-		}
-	}()
-	return a == b
 }

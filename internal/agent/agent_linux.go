@@ -80,6 +80,8 @@ type session struct {
 	end     context.CancelCauseFunc
 	acked   chan struct{} // closed when the host has all
 
+	resize func(channel.Size)
+
 	unobserved string // why nothing is recorded
 	started    atomic.Bool
 }
@@ -139,6 +141,8 @@ func (s *session) listen() {
 			case s.signals <- syscall.Signal(m.Signal):
 			default: // nobody takes any
 			}
+		case m.Resize != nil:
+			s.resize(*m.Resize)
 		case m.Kill != nil:
 			s.end(errors.New(m.Kill.Reason))
 		case m.Ack != nil:
@@ -163,19 +167,7 @@ func (s *session) run(ctx context.Context) (*channel.ToHost, error) {
 			return nil, fmt.Errorf("set the host's name: %w", err)
 		}
 	}
-	var stdin io.Reader
-	if spec.Stdin {
-		in, err := s.conn.Open(channel.Stdin)
-		if err != nil {
-			return nil, err
-		}
-		stdin = in
-	}
-	out, err := s.conn.Open(channel.Stdout)
-	if err != nil {
-		return nil, err
-	}
-	errOut, err := s.conn.Open(channel.Stderr)
+	st, err := openStreams(s.conn, spec)
 	if err != nil {
 		return nil, err
 	}
@@ -205,14 +197,13 @@ func (s *session) run(ctx context.Context) (*channel.ToHost, error) {
 			return nil, fmt.Errorf("unpack the workspace: %w", err)
 		}
 	}
-	go s.listen()
-
-	stdout, stderr := &countedWriter{Writer: out}, &countedWriter{Writer: errOut}
-	b := &reporting{Backend: New(), session: s, stdout: stdout, stderr: stderr}
+	b := &reporting{Backend: New(), session: s, streams: st}
+	s.resize = st.resize
 	b.setup = func() (guest.Report, error) { return s.setup, nil }
+	go s.listen()
 	rs := runner.Spec{
 		Backend: b, Argv: toStrings(spec.Argv), Dir: string(spec.Dir), Env: toStrings(spec.Env),
-		Stdin: stdin, Stdout: stdout, Stderr: stderr,
+		Stdin: st.stdin, Stdout: st.stdout, Stderr: st.stderr,
 		Strict: spec.Strict, WaitTree: spec.WaitTree, KillSurvivors: spec.KillSurvivors, NoBackpressure: spec.NoBrake,
 		Signals: s.signals, Provenance: "guest", Version: s.version,
 		Unavailable: func(err error) { s.unobserved = err.Error() },
@@ -260,8 +251,7 @@ func (s *session) run(ctx context.Context) (*channel.ToHost, error) {
 			return nil, fmt.Errorf("look through the workspace: %w", err)
 		}
 	}
-	_ = out.Close()
-	_ = errOut.Close()
+	st.close()
 	return &channel.ToHost{Result: result}, nil
 }
 
@@ -285,10 +275,10 @@ func toStrings(list [][]byte) []string {
 // how it ended.
 type reporting struct {
 	*Backend
-	session        *session
-	user           *backend.User
-	dir            string
-	stdout, stderr *countedWriter
+	session *session
+	streams *streams
+	user    *backend.User
+	dir     string
 }
 
 func (r *reporting) Prepare(ctx context.Context, cmd backend.Command) error {
@@ -323,9 +313,10 @@ func (r *reporting) Start(ctx context.Context) error {
 
 func (r *reporting) Wait(ctx context.Context) (backend.Exit, error) {
 	exit, err := r.Backend.Wait(ctx)
+	r.streams.rootEnded()
 	e := &channel.Exited{
 		Code: exit.Code, Signal: exit.Signal, User: exit.UserTime, System: exit.SystemTime, MaxRSS: exit.MaxRSS,
-		Stdout: r.stdout.n.Load(), Stderr: r.stderr.n.Load(),
+		Stdout: r.streams.out.n.Load(), Stderr: r.streams.errOut.n.Load(),
 	}
 	if err != nil {
 		e.Error = err.Error()
@@ -337,17 +328,6 @@ func (r *reporting) Wait(ctx context.Context) (backend.Exit, error) {
 		err = errors.Join(err, serr)
 	}
 	return exit, err
-}
-
-type countedWriter struct {
-	io.Writer
-	n atomic.Uint64
-}
-
-func (w *countedWriter) Write(p []byte) (int, error) {
-	n, err := w.Writer.Write(p)
-	w.n.Add(uint64(n))
-	return n, err
 }
 
 // bootTime is when this machine booted, by its clock as it is set now.
@@ -380,7 +360,8 @@ func (f *forwarding) tapped() audit.Collector {
 
 func (f *forwarding) Attach(ctx context.Context, sink audit.Sink) error {
 	return f.Collector.Attach(ctx, func(ev audit.Event) {
-		if r, ok := ev.(*audit.Repeat); ok {
+		// The others come out of records, on the host as here.
+		if r, ok := ev.(*audit.Repeat); ok && !r.Last {
 			f.mu.Lock()
 			f.repeats = append(f.repeats, *r)
 			f.mu.Unlock()

@@ -112,8 +112,9 @@ type Spec struct {
 
 	Now      time.Time `json:"now"` // what the clock is to be set to
 	Hostname string    `json:"hostname"`
-	Terminal *Size     `json:"terminal"` // nil: the command's streams are pipes
+	Terminal *Terminal `json:"terminal"` // nil: the command's streams are pipes
 	Stdin    bool      `json:"stdin"`    // there is a stream for it
+	Joined   bool      `json:"joined"`   // the standard error goes where the standard output goes
 	// Workspace is where the folder that is sent in is to lie; "" if none is.
 	Workspace string `json:"workspace"`
 
@@ -128,6 +129,12 @@ type Spec struct {
 
 // Start lets the command go.
 type Start struct{}
+
+// Terminal is one that the command is to find on its standard input and output.
+type Terminal struct {
+	Size
+	Stderr bool `json:"stderr"` // it is the standard error as well
+}
 
 // Size is that of a terminal, in characters.
 type Size struct {

@@ -1,0 +1,7 @@
+//go:build !unix
+
+package microvm
+
+import "os"
+
+func notifyResize(chan os.Signal) {}
