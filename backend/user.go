@@ -170,3 +170,17 @@ func parseID(s string) (uint32, error) {
 func isDigits(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }
+
+// Env is what a login sets for the user. One that the system does not know has
+// no home.
+func (u *User) Env() []string {
+	known, err := user.LookupId(strconv.FormatUint(uint64(u.UID), 10))
+	if err != nil {
+		return []string{"HOME=/"}
+	}
+	return []string{
+		"HOME=" + known.HomeDir,
+		"USER=" + known.Username,
+		"LOGNAME=" + known.Username,
+	}
+}

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,6 +37,9 @@ func Main(version string) {
 		fmt.Fprintln(os.Stderr, "glasshouse: guest is for the first process of a microVM")
 		os.Exit(1)
 	}
+	// The terminal's signals are the command's. Nobody is to ignore them here: a
+	// command would inherit that.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGPIPE)
 	err := live(version)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "glasshouse:", err)
@@ -202,7 +207,7 @@ func (s *session) run(ctx context.Context) (*channel.ToHost, error) {
 	b.setup = func() (guest.Report, error) { return s.setup, nil }
 	go s.listen()
 	rs := runner.Spec{
-		Backend: b, Argv: toStrings(spec.Argv), Dir: string(spec.Dir), Env: toStrings(spec.Env),
+		Backend: b, Argv: toStrings(spec.Argv), Dir: string(spec.Dir), Env: withLogin(toStrings(spec.Env), user),
 		Stdin: st.stdin, Stdout: st.stdout, Stderr: st.stderr,
 		Strict: spec.Strict, WaitTree: spec.WaitTree, KillSurvivors: spec.KillSurvivors, NoBackpressure: spec.NoBrake,
 		Signals: s.signals, Provenance: "guest", Version: s.version,
@@ -269,6 +274,21 @@ func toStrings(list [][]byte) []string {
 		out[i] = string(b)
 	}
 	return out
+}
+
+// withLogin adds to an environment what a login would set, where nobody has set
+// it.
+func withLogin(env []string, u *backend.User) []string {
+	if u == nil {
+		u = &backend.User{}
+	}
+	for _, kv := range u.Env() {
+		name, _, _ := strings.Cut(kv, "=")
+		if !slices.ContainsFunc(env, func(have string) bool { return strings.HasPrefix(have, name+"=") }) {
+			env = append(env, kv)
+		}
+	}
+	return env
 }
 
 // reporting tells the host when the command could start, when it started, and

@@ -377,7 +377,7 @@ func setEnvironment(spec *runner.Spec, f *runFlags) error {
 			return err
 		}
 		spec.User = u
-		over = userEnv(u)
+		over = u.Env()
 	}
 	if f.envFile != "" {
 		vars, err := readEnvFile(f.envFile)

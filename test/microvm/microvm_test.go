@@ -1,0 +1,454 @@
+//go:build linux
+
+// Package microvm tests the built binary with real virtual machines: what a
+// command finds there, what its receipt says, and what is left when a machine
+// comes to a bad end. It needs QEMU and an image, which GLASSHOUSE_TEST_IMAGE
+// names: scripts/test-microvm.sh makes one and runs the tests.
+package microvm
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
+
+	"glasshouse/receipt"
+	"glasshouse/receipt/receipttest"
+)
+
+var binary, image string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		image = os.Getenv("GLASSHOUSE_TEST_IMAGE")
+		if image == "" {
+			fmt.Println("GLASSHOUSE_TEST_IMAGE names no image: make test-vm builds one and runs these tests")
+			return 0
+		}
+		dir, err := os.MkdirTemp("", "glasshouse-microvm-")
+		if err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(dir)
+		binary = filepath.Join(dir, "glasshouse")
+		build := exec.Command("go", "build", "-o", binary, "glasshouse/cmd/glasshouse")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			panic(fmt.Sprintf("%v: %s", err, out))
+		}
+		// What the probe of KVM finds is found once.
+		if err := os.Setenv("XDG_STATE_HOME", filepath.Join(dir, "state")); err != nil {
+			panic(err)
+		}
+		return m.Run()
+	}())
+}
+
+// limit is for a boot on a busy host, and what the command does.
+const limit = 4 * time.Minute
+
+type result struct {
+	*receipt.Receipt
+	stdout, stderr string
+	code           int
+	took           time.Duration
+}
+
+// machine is the command line of a run in a machine.
+func machine(t *testing.T, dir string, flags []string, argv ...string) *exec.Cmd {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	t.Cleanup(cancel)
+	args := slices.Concat([]string{"run", "-q", "--no-store", "--backend", "qemu", "--image", image, "-o", filepath.Join(dir, "receipt.json")}, flags, []string{"--"}, argv)
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Dir = dir
+	return cmd
+}
+
+func run(t *testing.T, stdin string, flags []string, argv ...string) result {
+	t.Helper()
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", t.TempDir())
+	cmd := machine(t, dir, flags, argv...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
+	begin := time.Now()
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	r := result{read(t, dir), stdout.String(), stderr.String(), cmd.ProcessState.ExitCode(), time.Since(begin)}
+	nothingLeft(t)
+	return r
+}
+
+func read(t *testing.T, dir string) *receipt.Receipt {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(dir, "receipt.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec, err := receipt.Read(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	receipttest.Validate(t, rec)
+	return rec
+}
+
+// nothingLeft looks for what a machine could leave on the host.
+func nothingLeft(t *testing.T) {
+	t.Helper()
+	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if n := monitors(t); n > 0 {
+		t.Errorf("%d monitors are left", n)
+	}
+}
+
+// monitors counts the QEMUs whose channel lies in this test's temporary folder.
+func monitors(t *testing.T) (n int) {
+	t.Helper()
+	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, file := range lines {
+		if b, err := os.ReadFile(file); err == nil && bytes.Contains(b, []byte("path="+os.TempDir()+"/")) {
+			n++
+		}
+	}
+	return n
+}
+
+func complete(t *testing.T, r *receipt.Receipt) {
+	t.Helper()
+	if o := r.Observation; o.Mode != "ebpf" || !o.Complete || o.Events.Emitted != o.Events.Received || o.Events.Received == 0 {
+		t.Errorf("%+v", o)
+	}
+	if x := r.Execution; x.Backend != "qemu" || x.Isolation != "vm" || x.Provenance != "guest" || x.VM == nil || len(x.VM.Image) != 3 || len(x.Guest) == 0 {
+		t.Errorf("%+v", x)
+	}
+}
+
+func gaps(r *receipt.Receipt) (kinds []string) {
+	for _, g := range r.Observation.Gaps {
+		kinds = append(kinds, g.Kind)
+	}
+	return kinds
+}
+
+func failure(r *receipt.Receipt) string {
+	if r.Outcome.Error == nil {
+		return ""
+	}
+	return *r.Outcome.Error
+}
+
+// What a command finds, and how it ends, is as on the host.
+func TestCommand(t *testing.T) {
+	r := run(t, "some input\n", []string{"--env-file", write(t, "A=b c\n")}, "sh", "-c",
+		`cat; echo "$A|$(pwd)|$(id -u)|$(hostname)" >&2; uname -r; : </proc/self/maps; test -c /dev/null; ls /proc/1/exe >/dev/null; exit 7`)
+	release := strings.TrimPrefix(r.stdout, "some input\n")
+	if r.code != 7 || r.stderr != "b c|/|0|glasshouse\n" || !strings.HasSuffix(r.stdout, release) || !strings.HasPrefix(r.stdout, "some input\n") {
+		t.Errorf("%d, %q, %q", r.code, r.stdout, r.stderr)
+	}
+	complete(t, r.Receipt)
+	if r.Environment.Kernel+"\n" != release || r.Command.WorkingDir != "/" || r.Environment.Sandbox.Network != "disabled" {
+		t.Errorf("%+v, %+v, release %q", r.Environment, r.Command, release)
+	}
+	sum := sha256.Sum256([]byte(r.stdout))
+	if *r.Artifacts.StdoutHash != hex.EncodeToString(sum[:]) || *r.Artifacts.StderrBytes != uint64(len(r.stderr)) {
+		t.Errorf("%+v", r.Artifacts)
+	}
+	if len(r.ProcessTree) != 7 || r.ProcessTree[0].PPID != 1 {
+		t.Errorf("%d processes, the first a child of %d", len(r.ProcessTree), r.ProcessTree[0].PPID)
+	}
+	for _, kind := range gaps(r.Receipt) {
+		if kind != receipt.GapRoot {
+			t.Errorf("gap %s", kind)
+		}
+	}
+	t.Logf("up after %d ms, the whole run took %v", r.Execution.VM.BootMS, r.took)
+}
+
+func write(t *testing.T, content string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// What cannot be started is an error in the words of the process backend.
+func TestNotStarted(t *testing.T) {
+	for _, c := range []struct {
+		flags []string
+		argv  string
+		want  string
+	}{
+		{nil, "/bin/nope", "fork/exec /bin/nope: no such file or directory"},
+		{[]string{"--chdir", "/nope"}, "true", "chdir /nope: no such file or directory"},
+		{[]string{"--user", "nobody:nope"}, "true", `--user: "nobody:nope": unknown group nope`},
+	} {
+		r := run(t, "", c.flags, c.argv)
+		if r.code != 1 || failure(r.Receipt) != c.want {
+			t.Errorf("%s: %d, %q, want %q", c.argv, r.code, failure(r.Receipt), c.want)
+		}
+	}
+}
+
+func TestUser(t *testing.T) {
+	r := run(t, "", []string{"--user", "nobody"}, "sh", "-c", "id -un; echo $HOME; touch /root/x")
+	if r.code != 1 || r.stdout != "nobody\n/nonexistent\n" || r.Command.User != "nobody" || r.Command.UID != 65534 {
+		t.Errorf("%d, %q, %+v", r.code, r.stdout, r.Command)
+	}
+	complete(t, r.Receipt)
+}
+
+// A signal to the recorder reaches the command, and ends it.
+func TestSignal(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", t.TempDir())
+	cmd := machine(t, dir, nil, "sh", "-c", `trap 'echo got it; exit 9' TERM; echo ready; while :; do sleep 0.1; done`)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 6)
+	if _, err := io.ReadFull(out, got); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Signal(unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	rest, _ := io.ReadAll(out)
+	_ = cmd.Wait()
+	if string(got)+string(rest) != "ready\ngot it\n" || cmd.ProcessState.ExitCode() != 9 {
+		t.Errorf("%q, %q, %v", got, rest, cmd.ProcessState)
+	}
+	r := read(t, dir)
+	complete(t, r)
+	nothingLeft(t)
+}
+
+func TestTimeout(t *testing.T) {
+	r := run(t, "", []string{"--timeout", "2s"}, "sh", "-c", "echo a; sleep 300 & sleep 300")
+	if r.code != 137 || failure(r.Receipt) != "timed out after 2s" || r.stdout != "a\n" {
+		t.Errorf("%d, %q, %q", r.code, failure(r.Receipt), r.stdout)
+	}
+	complete(t, r.Receipt)
+	for _, p := range r.ProcessTree {
+		if p.EndedAt == nil {
+			t.Errorf("%v has not ended", p.Argv)
+		}
+	}
+}
+
+// A lot of output arrives whole, at a bearable pace.
+func TestOutput(t *testing.T) {
+	const size = 200 << 20
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", t.TempDir())
+	cmd := machine(t, dir, nil, "head", "-c", fmt.Sprint(size), "/dev/zero")
+	h := sha256.New()
+	var n counter
+	cmd.Stdout = io.MultiWriter(h, &n)
+	begin := time.Now()
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	r := read(t, dir)
+	if n != size || *r.Artifacts.StdoutBytes != size || *r.Artifacts.StdoutHash != hex.EncodeToString(h.Sum(nil)) {
+		t.Errorf("%d bytes, receipt %d", n, *r.Artifacts.StdoutBytes)
+	}
+	complete(t, r)
+	t.Logf("%d MiB, the command took %d ms, the whole run %v", size>>20, r.DurationMS, time.Since(begin))
+}
+
+type counter uint64
+
+func (c *counter) Write(p []byte) (int, error) { *c += counter(len(p)); return len(p), nil }
+
+func TestTerminal(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", t.TempDir())
+	cmd := machine(t, dir, nil, "sh", "-c", `test -t 0 && test -t 1 && test -t 2 && stty size; read line; echo "[$line]"; trap 'echo int; exit 4' INT; echo wait; while :; do sleep 0.1; done`)
+	term, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 31, Cols: 97})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer term.Close()
+	var all []byte
+	until := func(text string) {
+		t.Helper()
+		buf := make([]byte, 1024)
+		for !bytes.Contains(all, []byte(text)) {
+			n, err := term.Read(buf)
+			all = append(all, buf[:n]...)
+			if err != nil {
+				t.Fatalf("%v after %q", err, all)
+			}
+		}
+	}
+	until("31 97\r\n")
+	_, _ = io.WriteString(term, "typed\r")
+	until("typed\r\n[typed]\r\n")
+	until("wait\r\n")
+	_, _ = io.WriteString(term, "\x03")
+	until("int\r\n")
+	_, _ = io.Copy(io.Discard, term)
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 4 {
+		t.Errorf("exit code %d after %q", code, all)
+	}
+	complete(t, read(t, dir))
+	nothingLeft(t)
+}
+
+// A machine that comes to a bad end leaves a receipt that says so.
+func TestBadEnds(t *testing.T) {
+	for _, c := range []struct {
+		name, script string
+		code         int
+		want         string
+	}{
+		{"panic", "echo before; sleep 0.3; echo c >/proc/sysrq-trigger; sleep 100", 1, "Kernel panic - not syncing: sysrq triggered crash"},
+		{"reboot", "echo before; sleep 0.3; echo b >/proc/sysrq-trigger; sleep 100", 1, "the virtual machine ended by itself"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := run(t, "", nil, "sh", "-c", c.script)
+			if r.code != c.code || !strings.Contains(failure(r.Receipt), c.want) || r.stdout != "before\n" {
+				t.Errorf("%d, %q, %q", r.code, failure(r.Receipt), r.stdout)
+			}
+			if r.Observation.Complete || r.Observation.Reason == nil || !strings.Contains(*r.Observation.Reason, c.want) || len(r.ProcessTree) == 0 {
+				t.Errorf("%+v", r.Observation)
+			}
+		})
+	}
+}
+
+// A killed monitor too.
+func TestKilledMonitor(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", t.TempDir())
+	cmd := machine(t, dir, nil, "sh", "-c", "echo ready; sleep 300")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(out, make([]byte, 6)); err != nil {
+		t.Fatal(err)
+	}
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", cmd.Process.Pid, cmd.Process.Pid))
+	if err != nil {
+		t.Skip(err)
+	}
+	killed := false
+	for _, field := range strings.Fields(string(children)) {
+		line, _ := os.ReadFile("/proc/" + field + "/cmdline")
+		var pid int
+		if _, err := fmt.Sscan(field, &pid); err == nil && bytes.Contains(line, []byte("qemu")) {
+			killed = unix.Kill(pid, unix.SIGKILL) == nil
+		}
+	}
+	_, _ = io.ReadAll(out)
+	_ = cmd.Wait()
+	r := read(t, dir)
+	if !killed || cmd.ProcessState.ExitCode() != 1 || !strings.Contains(failure(r), "the virtual machine's monitor ended: signal: killed") || r.Observation.Complete {
+		t.Errorf("killed %v, %v, %q", killed, cmd.ProcessState, failure(r))
+	}
+	nothingLeft(t)
+}
+
+func TestWorkspace(t *testing.T) {
+	const script = `set -e; pwd; cat keep; echo 2 >change; rm gone; mkdir d; echo 3 >d/new; ln -s /etc/passwd link; exit $1`
+	files := func(dir string) (list []string) {
+		for _, name := range []string{"keep", "change", "gone", "d/new"} {
+			if b, err := os.ReadFile(filepath.Join(dir, name)); err == nil {
+				list = append(list, name+"="+strings.TrimSpace(string(b)))
+			}
+		}
+		return list
+	}
+	for _, c := range []struct {
+		name    string
+		flags   []string
+		code    string
+		applied bool
+	}{
+		{"kept", nil, "0", false},
+		{"applied", []string{"--apply"}, "0", true},
+		{"failed", []string{"--apply"}, "3", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, name := range []string{"keep", "change", "gone"} {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte("1"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before := files(dir)
+			r := run(t, "", append(c.flags, "--workspace", dir), "sh", "-c", script, "x", c.code)
+			if fmt.Sprint(r.code) != c.code || r.stdout != "/workspace\n1" {
+				t.Errorf("%d, %q, %q", r.code, r.stdout, r.stderr)
+			}
+			complete(t, r.Receipt)
+			w := r.Execution.VM.Workspace
+			if w == nil || !slices.Equal(w.Added, []string{"d", "d/new"}) || !slices.Equal(w.Changed, []string{"change"}) || !slices.Equal(w.Deleted, []string{"gone"}) ||
+				len(w.Refused) != 1 || w.Refused[0].Path != "link" || w.Applied != c.applied || (w.Kept == nil) != c.applied {
+				t.Errorf("%+v", w)
+			}
+			want := before
+			if c.applied {
+				want = []string{"keep=1", "change=2", "d/new=3"}
+			}
+			if got := files(dir); !slices.Equal(got, want) {
+				t.Errorf("%v, want %v", got, want)
+			}
+		})
+	}
+}
+
+// Two machines at once do not get in each other's way.
+func TestTwo(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	dirs := []string{t.TempDir(), t.TempDir()}
+	var cmds []*exec.Cmd
+	for i, dir := range dirs {
+		cmd := machine(t, dir, nil, "sh", "-c", fmt.Sprintf("echo %d >/tmp/mine; sleep 1; cat /tmp/mine; exit %d", i, 10+i))
+		cmd.Stdout = new(bytes.Buffer)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		cmds = append(cmds, cmd)
+	}
+	for i, cmd := range cmds {
+		_ = cmd.Wait()
+		if out := cmd.Stdout.(*bytes.Buffer).String(); out != fmt.Sprintf("%d\n", i) || cmd.ProcessState.ExitCode() != 10+i {
+			t.Errorf("%d: %q, %v", i, out, cmd.ProcessState)
+		}
+		complete(t, read(t, dirs[i]))
+	}
+	nothingLeft(t)
+}
