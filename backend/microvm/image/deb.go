@@ -125,7 +125,7 @@ func (d *deb) members(r io.Reader, each func(*tar.Header, io.Reader) error) erro
 			return err
 		}
 		if err := each(h, t); err != nil {
-			return fmt.Errorf("%s: %w", h.Name, err)
+			return fmt.Errorf("%.200s: %w", h.Name, err)
 		}
 	}
 }
@@ -139,7 +139,7 @@ func (d *deb) control(h *tar.Header, r io.Reader) error {
 		return err
 	}
 	for line := range strings.Lines(string(text)) {
-		key, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		key, value, _ := strings.Cut(strings.TrimRight(line, "\n"), ": ")
 		switch key {
 		case "Package":
 			d.name = value

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/Microsoft/hcsshim/ext4/tar2ext4"
 )
@@ -55,9 +56,9 @@ func writeExt4(ctx context.Context, to *os.File, t *tree, read contents, limit i
 		return from
 	}
 	if err != nil {
-		// Its errors have no types.
-		if info, statErr := to.Stat(); statErr == nil && info.Size() > limit-limit/8 {
-			return fmt.Errorf("%w (%w)", tooBig(limit), err)
+		// Its error has no type that others see.
+		if strings.Contains(err.Error(), "exceeded maximum size") {
+			return tooBig(limit)
 		}
 		return fmt.Errorf("write ext4: %w", err)
 	}

@@ -89,17 +89,31 @@ type Image struct {
 // Open reads and checks the manifest and opens the parts. What the parts hold is
 // for Verify to check.
 func Open(dir string) (*Image, error) {
-	m := &Image{Dir: dir, files: map[*Part]*os.File{}}
+	for try := 0; ; try++ {
+		m, replaced, err := openOnce(dir)
+		if !replaced || try == 10 {
+			return m, err
+		}
+	}
+}
+
+// openOnce also says whether another image came into the place of the one that
+// could not be opened.
+func openOnce(dir string) (m *Image, replaced bool, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, &Error{fmt.Errorf("open the image: %w", err), "glasshouse image build makes one"}
+		return nil, false, &Error{fmt.Errorf("open the image: %w", err), "glasshouse image build makes one"}
 	}
 	defer root.Close()
+	m = &Image{Dir: dir, files: map[*Part]*os.File{}}
 	if err := m.open(root); err != nil {
 		m.Close()
-		return nil, &Error{fmt.Errorf("image %s: %w", dir, err), "glasshouse image build makes it anew"}
+		before, err1 := root.Stat(".")
+		now, err2 := os.Stat(dir)
+		replaced := err1 == nil && err2 == nil && !os.SameFile(before, now)
+		return nil, replaced, &Error{fmt.Errorf("image %s: %w", dir, err), "glasshouse image build makes it anew"}
 	}
-	return m, nil
+	return m, false, nil
 }
 
 func (m *Image) open(root *os.Root) error {

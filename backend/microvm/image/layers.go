@@ -43,7 +43,7 @@ func (l *layers) each(ctx context.Context, do func(i, layer int, h *tar.Header, 
 					return err
 				}
 				if err := do(i, layer, h, t); err != nil {
-					return fmt.Errorf("%s: %w", h.Name, err)
+					return fmt.Errorf("%.200s: %w", h.Name, err)
 				}
 			}
 			// What is checked is checked at the end of the file.
@@ -67,6 +67,9 @@ func (l *layers) tree(ctx context.Context) (*tree, error) {
 	t := newTree()
 	l.said = map[string]int{}
 	err := l.each(ctx, func(i, layer int, h *tar.Header, _ io.Reader) error {
+		if l.whiteouts && !strings.HasSuffix(h.Name, opaque) && strings.Contains("/"+h.Name, "/"+whiteout+whiteout) {
+			return nil // what union file systems keep for themselves
+		}
 		if base := h.Name[strings.LastIndexByte(h.Name, '/')+1:]; l.whiteouts && strings.HasPrefix(base, whiteout) {
 			return t.hide(h.Name, layer)
 		}

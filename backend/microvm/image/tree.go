@@ -216,9 +216,6 @@ func (t *tree) hide(name string, layer int) error {
 		return nil
 	}
 	hidden := strings.TrimPrefix(base, whiteout)
-	if strings.HasPrefix(hidden, whiteout) {
-		return nil // what union file systems keep for themselves
-	}
 	if hidden == "" || hidden == "." || hidden == ".." {
 		return errors.New("it hides no name")
 	}
