@@ -14,19 +14,28 @@ import (
 	"glasshouse/internal/command"
 )
 
-// Archive is that of one release and architecture of Debian, with lists, cache
-// and sources of its own: those of the machine stay as they are. The archive is
-// the one that the machine is set up for, with its keys; that packages are what
-// the archive signed is for apt to check.
+// Archive is that of one architecture of Debian, with lists, cache and sources of
+// its own: those of the machine stay as they are. The archive is the one that the
+// machine is set up for, with its keys; that packages are what the archive signed
+// is for apt to check.
 type Archive struct {
 	dir     string
 	options []string
 }
 
-// Open reads the archive's lists into a folder, which is made. The architecture
-// is one as Debian calls it.
-func Open(ctx context.Context, dir, release, arch string) (*Archive, error) {
-	source, err := debianSource(ctx, release)
+// Open reads the lists of some of the archive's suites into a folder, which is
+// made. A suite is a release, such as bookworm, or bookworm-security, which is
+// passed over where the machine gets none of that. The architecture is one as
+// Debian calls it.
+func Open(ctx context.Context, dir, arch string, suites ...string) (*Archive, error) {
+	if _, err := os.Stat(debianKeyring); err != nil {
+		return nil, fmt.Errorf("%w (package debian-archive-keyring has it)", err)
+	}
+	targets, err := command.Output(exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(LABEL)|$(COMPONENT)|$(REPO_URI)", "Created-By: Packages"))
+	if err != nil {
+		return nil, fmt.Errorf("%w (the kernels come from Debian's archive)", err)
+	}
+	list, err := sourcesList(targets, suites)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +48,7 @@ func Open(ctx context.Context, dir, release, arch string) (*Archive, error) {
 		}
 	}
 	sources := filepath.Join(dir, "sources.list")
-	if err := os.WriteFile(sources, []byte(source+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(sources, []byte(list), 0o644); err != nil {
 		return nil, err
 	}
 	a := &Archive{dir: dir}
@@ -154,22 +163,26 @@ func (a *Archive) Download(ctx context.Context, pkg string) (string, error) {
 // debianKeyring has the keys of all releases that Debian still signs.
 const debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
-// debianSource is the line of a sources.list for a release of Debian, made
-// from what the machine itself gets its packages from.
-func debianSource(ctx context.Context, release string) (string, error) {
-	if _, err := os.Stat(debianKeyring); err != nil {
-		return "", fmt.Errorf("%w (package debian-archive-keyring has it)", err)
-	}
-	out, err := command.Output(exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(LABEL)|$(COMPONENT)|$(REPO_URI)", "Created-By: Packages"))
-	if err != nil {
-		return "", fmt.Errorf("%w (the kernels come from Debian's archive)", err)
-	}
-	for line := range strings.Lines(out) {
-		if uri, ok := strings.CutPrefix(strings.TrimSpace(line), "Debian|main|"); ok {
-			return fmt.Sprintf("deb [signed-by=%s] %s %s main", debianKeyring, uri, release), nil
+// sourcesList makes the lines of a sources.list of what the machine itself gets
+// its packages from, as apt-get indextargets tells it.
+func sourcesList(targets string, suites []string) (string, error) {
+	var list strings.Builder
+	for _, suite := range suites {
+		label := "Debian"
+		if strings.HasSuffix(suite, "-security") {
+			label = "Debian-Security"
+		}
+		for line := range strings.Lines(targets) {
+			if uri, ok := strings.CutPrefix(strings.TrimSpace(line), label+"|main|"); ok {
+				fmt.Fprintf(&list, "deb [signed-by=%s] %s %s main\n", debianKeyring, uri, suite)
+				break
+			}
 		}
 	}
-	return "", errors.New("none of the package sources is Debian's archive (apt-get update reads what they are)")
+	if list.Len() == 0 {
+		return "", errors.New("none of the package sources is Debian's archive (apt-get update reads what they are)")
+	}
+	return list.String(), nil
 }
 
 // Release is the code name of the Debian that runs this.

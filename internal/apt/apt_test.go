@@ -48,3 +48,27 @@ func TestCodename(t *testing.T) {
 		}
 	}
 }
+
+func TestSourcesList(t *testing.T) {
+	const targets = `Other|main|http://other.example/
+Debian|contrib|http://contrib.example/
+Debian|main|http://debian.example/debian/
+Debian|main|http://debian.example/second/
+Debian-Security|main|http://debian.example/security/
+`
+	const from = "deb [signed-by=" + debianKeyring + "] http://debian.example/"
+	for _, tc := range []struct {
+		name, targets, want string
+		suites              []string
+	}{
+		{"one", targets, from + "debian/ bookworm main\n", []string{"bookworm"}},
+		{"security", targets, from + "debian/ bookworm main\n" + from + "security/ bookworm-security main\n", []string{"bookworm", "bookworm-security"}},
+		{"no security", "Debian|main|http://debian.example/debian/\n", from + "debian/ sid main\n", []string{"sid", "sid-security"}},
+		{"none", "Ubuntu|main|http://ubuntu.example/\n", "", []string{"bookworm"}},
+	} {
+		got, err := sourcesList(tc.targets, tc.suites)
+		if got != tc.want || (err == nil) == (tc.want == "") {
+			t.Errorf("%s: got %q, %v", tc.name, got, err)
+		}
+	}
+}

@@ -60,7 +60,7 @@ func (k kernel) fetch(ctx context.Context, cache string) (string, error) {
 	if _, err := os.Stat(image); err == nil {
 		return image, nil
 	}
-	archive, err := apt.Open(ctx, filepath.Join(dir, "apt"), k.release, k.arch)
+	archive, err := apt.Open(ctx, filepath.Join(dir, "apt"), k.arch, k.release)
 	if err != nil {
 		return "", err
 	}

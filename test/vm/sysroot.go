@@ -42,7 +42,7 @@ func userland(ctx context.Context, cache, arch string) (sysroot, error) {
 	if _, err := os.Stat(dir); err == nil {
 		return sysroot(dir), nil
 	}
-	archive, err := apt.Open(ctx, dir+".apt", userlandRelease, arch)
+	archive, err := apt.Open(ctx, dir+".apt", arch, userlandRelease)
 	if err != nil {
 		return "", err
 	}

@@ -87,7 +87,7 @@ func openPackage(ctx context.Context, pkg, scratch string) (*kernelSource, error
 	if err != nil {
 		return nil, &Error{fmt.Errorf("--kernel deb:%s: %w", pkg, err), hint}
 	}
-	archive, err := apt.Open(ctx, scratch, release, arch)
+	archive, err := apt.Open(ctx, scratch, arch, release, release+"-security")
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
