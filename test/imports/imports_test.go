@@ -47,6 +47,7 @@ var may = []rule{
 	{"backend/microvm/channel", []string{"audit", "journal"}},
 	{"backend/microvm", []string{"audit", "backend", "backend/microvm/channel", "backend/microvm/engine", "backend/microvm/workspace"}},
 	{"backend/microvm/image", []string{"internal/apt", "internal/cpio"}},
+	{"backend/microvm/firecracker", []string{"backend/microvm/engine", "internal/term"}},
 	{"backend/microvm/*", []string{"backend/microvm/engine"}},
 	{"backend/*", []string{"backend", "internal/procfs"}},
 	{"audit", []string{"receipt"}},
@@ -82,6 +83,7 @@ var only = []struct {
 	{"github.com/chromedp", []string{"export/html"}},
 	{"modernc.org/sqlite", []string{"store"}},
 	{"go.opentelemetry.io/proto", []string{"export/otlp"}},
+	{"go.yaml.in/yaml", []string{"backend/microvm/firecracker"}},
 }
 
 // never says what a package must do without, tests aside.
