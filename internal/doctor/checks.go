@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"glasshouse/audit"
+	"glasshouse/backend/microvm/firecracker"
 )
 
 const asRoot = "run glasshouse as root, or: sudo setcap cap_bpf,cap_perfmon+ep $(command -v glasshouse)"
@@ -231,6 +232,34 @@ func (m Machine) kvm() Check {
 		if errors.Is(err, fs.ErrPermission) {
 			c.Remedy = "join the group kvm"
 		}
+	}
+	return c
+}
+
+// firecracker needs KVM too; neither a module for vsock nor a network.
+func (m Machine) firecracker(ctx context.Context) Check {
+	c := Check{Name: "firecracker", Needed: firecracker.Oldest + " or newer, and for root its jailer, for commands in its machines alone", Status: OK}
+	in, err := m.Firecracker(ctx)
+	if err != nil {
+		c.Status = Warn
+		c.Found = strings.TrimPrefix(err.Error(), "firecracker: ")
+		c.Remedy = "see the error"
+		var ours *firecracker.Error
+		if errors.As(err, &ours) && ours.Hint != "" {
+			c.Remedy = ours.Hint
+		}
+		return c
+	}
+	c.Found = in.Version + ", " + in.Program
+	switch {
+	case in.Jailer != "":
+		c.Found += ", jailed by " + in.Jailer
+	case in.Unjailed == firecracker.NotInstalled:
+		c.Status = Warn
+		c.Found += ", run by root without a jail: there is no jailer"
+		c.Remedy = "install the jailer of Firecracker " + in.Version + " beside it"
+	default:
+		c.Found += ", without a jail: " + in.Unjailed
 	}
 	return c
 }

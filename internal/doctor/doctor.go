@@ -10,6 +10,7 @@ import (
 	"io/fs"
 
 	"glasshouse/audit"
+	"glasshouse/backend/microvm/firecracker"
 )
 
 // Status is how a check came out.
@@ -48,6 +49,8 @@ type Machine struct {
 	Trial func(context.Context) ([]audit.Hook, error)
 	// Trace traces a process as a run would.
 	Trace func() error
+	// Firecracker finds Firecracker, and its jailer, and opens /dev/kvm.
+	Firecracker func(context.Context) (firecracker.Installation, error)
 }
 
 // Diagnosis is the outcome.
@@ -86,6 +89,7 @@ func Diagnose(ctx context.Context, m Machine) Diagnosis {
 			m.perfEventParanoid(),
 			m.cgroup(),
 			m.kvm(),
+			m.firecracker(ctx),
 			m.wsl(),
 			trial,
 			trace,

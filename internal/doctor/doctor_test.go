@@ -10,6 +10,7 @@ import (
 	"testing/fstest"
 
 	"glasshouse/audit"
+	"glasshouse/backend/microvm/firecracker"
 )
 
 // healthy is a machine on which all is as it should be.
@@ -28,6 +29,9 @@ func healthy() Machine {
 		Writable: func(string) error { return nil },
 		RingBuf:  func() error { return nil },
 		Trace:    func() error { return nil },
+		Firecracker: func(context.Context) (firecracker.Installation, error) {
+			return firecracker.Installation{Program: "/bin/firecracker", Version: "1.10.1", Jailer: "/bin/jailer"}, nil
+		},
 		Trial: func(context.Context) ([]audit.Hook, error) {
 			return []audit.Hook{{Name: "sys_enter", Attached: true}}, nil
 		},
@@ -93,6 +97,11 @@ func TestAilments(t *testing.T) {
 			}
 		}
 	}
+	vmm := func(in firecracker.Installation, err error) []func(*Machine) {
+		return []func(*Machine){func(m *Machine) {
+			m.Firecracker = func(context.Context) (firecracker.Installation, error) { return in, err }
+		}}
+	}
 	release := func(r string) func(*Machine) { return func(m *Machine) { m.Release = r } }
 	trial := func(hooks []audit.Hook, err error) func(*Machine) {
 		return func(m *Machine) {
@@ -136,6 +145,14 @@ func TestAilments(t *testing.T) {
 			"kvm", Warn, "no such file", "modprobe"},
 		{"kvm of others", []func(*Machine){func(m *Machine) { m.Writable = func(string) error { return syscall.EACCES } }},
 			"kvm", Warn, "permission denied", "group kvm"},
+		{"firecracker, jailed", nil, "firecracker", OK, "1.10.1, /bin/firecracker, jailed by /bin/jailer", ""},
+		{"no root", vmm(firecracker.Installation{Program: "/fc", Version: "1.8.0", Unjailed: "it takes root"}, nil),
+			"firecracker", OK, "1.8.0, /fc, without a jail: it takes root", ""},
+		{"no jailer", vmm(firecracker.Installation{Program: "/fc", Version: "1.8.0", Unjailed: firecracker.NotInstalled}, nil),
+			"firecracker", Warn, "without a jail", "install the jailer of Firecracker 1.8.0"},
+		{"no firecracker", vmm(firecracker.Installation{}, &firecracker.Error{Reason: "none", Hint: "get one", Err: fs.ErrNotExist}),
+			"firecracker", Warn, "none: file does not exist", "get one"},
+		{"no idea", vmm(firecracker.Installation{}, &firecracker.Error{Reason: "none"}), "firecracker", Warn, "none", "the error"},
 		{"wsl", []func(*Machine){release("5.15.90.1-microsoft-standard-WSL2")}, "wsl", Warn, "yes", "force"},
 		{"a hook refused", []func(*Machine){trial([]audit.Hook{{Name: "a", Attached: true}, {Name: "b", Err: "no such"}}, nil)},
 			"trial", Warn, "1 of 2 hooks attached; not: b (no such)", "complete"},

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"glasshouse/audit"
+	"glasshouse/backend/microvm/firecracker"
 	"glasshouse/ebpf"
 	"glasshouse/ptrace"
 )
@@ -27,7 +28,8 @@ func Here(opts ebpf.Options) Machine {
 		Trial: func(ctx context.Context) ([]audit.Hook, error) {
 			return ebpf.Trial(ctx, opts)
 		},
-		Trace: ptrace.Trial,
+		Trace:       ptrace.Trial,
+		Firecracker: firecracker.Engine{}.Installed,
 	}
 }
 
