@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"glasshouse/audit"
+	"glasshouse/internal/rights"
 )
 
 // Collector records with eBPF. See audit.Collector.
@@ -315,9 +316,10 @@ func explain(err error) error {
 		out.Hint = "please report this with the kernel's version"
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		out.Reason = "no permission to load eBPF programs"
-		if os.Geteuid() != 0 {
-			out.Hint = "run as root, or with CAP_BPF and CAP_PERFMON"
-			// All that the kernel said; the library adds a guess that is wrong here.
+		if own := rights.Own(); !own.Capable {
+			out.Hint = own.Remedy()
+			// All that the kernel said. The library adds a guess that is wrong here, and
+			// the name of what came first, which differs from run to run.
 			out.Err = unix.EPERM
 		}
 	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, os.ErrNotExist):

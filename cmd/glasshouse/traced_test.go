@@ -196,14 +196,19 @@ func TestTracedNamespaces(t *testing.T) {
 		}
 	}
 	nobody := []string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"}
-	for name, enter := range map[string][]string{
-		"nobody":             nobody,
-		"user namespace":     append(nobody[:4:4], "unshare", "-Ur"),
-		"container":          append(nobody[:4:4], "unshare", "-Urpfm", "--mount-proc"),
-		"root, no rights":    {"setpriv", "--inh-caps=-all", "--bounding-set=-all"},
-		"no new rights":      append(nobody[:len(nobody):len(nobody)], "--no-new-privs"),
-		"root, network only": {"setpriv", "--inh-caps=-all", "--bounding-set=-all,+net_bind_service"},
+	for name, tc := range map[string]struct {
+		enter  []string
+		remedy string
+	}{
+		"plain user":         {nobody[:4:4], "sudo setcap"},
+		"nobody":             {nobody, "--cap-add BPF"},
+		"user namespace":     {append(nobody[:4:4], "unshare", "-Ur"), "outside of the user namespace"},
+		"container":          {append(nobody[:4:4], "unshare", "-Urpfm", "--mount-proc"), "outside of the user namespace"},
+		"root, no rights":    {[]string{"setpriv", "--inh-caps=-all", "--bounding-set=-all"}, "--cap-add BPF"},
+		"no new rights":      {append(nobody[:len(nobody):len(nobody)], "--no-new-privs"), "--cap-add BPF"},
+		"root, network only": {[]string{"setpriv", "--inh-caps=-all", "--bounding-set=-all,+net_bind_service"}, "--cap-add BPF"},
 	} {
+		enter := tc.enter
 		t.Run(name, func(t *testing.T) {
 			receiptFile := strings.ReplaceAll(name, " ", "-") + ".json"
 			made := strings.ReplaceAll(name, " ", "-")
@@ -223,6 +228,15 @@ func TestTracedNamespaces(t *testing.T) {
 			}
 			if len(r.ProcessTree) != 4 {
 				t.Errorf("%d processes", len(r.ProcessTree))
+			}
+			for _, g := range r.Observation.Gaps {
+				if g.Kind == "fallback" && g.Detail != "no permission to load eBPF programs: operation not permitted" {
+					t.Errorf("%+v", g) // which differs from run to run, if it says more
+				}
+			}
+			out, err := exec.Command(enter[0], append(enter[1:len(enter):len(enter)], binary, "doctor")...).CombinedOutput()
+			if err != nil || !strings.Contains(string(out), tc.remedy) || strings.Contains(string(out), "remedy: run glasshouse doctor") {
+				t.Errorf("%v: %s, want %q", err, out, tc.remedy)
 			}
 		})
 	}

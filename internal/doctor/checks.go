@@ -13,7 +13,13 @@ import (
 	"glasshouse/backend/microvm/firecracker"
 )
 
-const asRoot = "run glasshouse as root, or: sudo setcap cap_bpf,cap_perfmon+ep $(command -v glasshouse)"
+// asRoot is how to get the right to use eBPF.
+func (m Machine) asRoot() string {
+	if m.Rights.UserNamespace || m.Rights.Bounded {
+		return m.Rights.Remedy()
+	}
+	return "run glasshouse as root, or: sudo setcap cap_bpf,cap_perfmon+ep $(command -v glasshouse)"
+}
 
 // kernel: typed tracepoints came with 5.5, the ring buffer and CAP_BPF with 5.8.
 func (m Machine) kernel() Check {
@@ -60,7 +66,7 @@ func (m Machine) btf() Check {
 	default:
 		c.Status = Fail
 		c.Found = reason(err)
-		c.Remedy = asRoot
+		c.Remedy = m.asRoot()
 	}
 	return c
 }
@@ -74,7 +80,7 @@ func (m Machine) ringBuffer() Check {
 	case errors.Is(err, fs.ErrPermission):
 		c.Status = Warn
 		c.Found = "may not make one: " + err.Error()
-		c.Remedy = asRoot
+		c.Remedy = m.asRoot()
 	default:
 		c.Status = Fail
 		c.Found = err.Error()
@@ -134,9 +140,13 @@ func (m Machine) capabilities() Check {
 		c.Needed += "; CAP_SYS_RESOURCE before kernel 5.11"
 	}
 	switch {
+	case m.Rights.UserNamespace:
+		c.Status = Fail
+		c.Found += ", in a user namespace, where they do not count for eBPF"
+		c.Remedy = m.asRoot()
 	case !has[capSysAdmin] && !(has[capBPF] && has[capPerfmon]):
 		c.Status = Fail
-		c.Remedy = asRoot
+		c.Remedy = m.asRoot()
 	case memlock && !has[capSysResource]:
 		c.Status = Warn
 		c.Remedy = "raise the memlock limit (ulimit -l unlimited), or run glasshouse as root"
@@ -181,10 +191,10 @@ func (m Machine) perfEventParanoid() Check {
 	c.Found = strings.TrimSpace(string(text))
 	perfmon, err1 := m.Capable(capPerfmon)
 	admin, err2 := m.Capable(capSysAdmin)
-	if err1 != nil || err2 != nil || !perfmon && !admin {
+	if err1 != nil || err2 != nil || !perfmon && !admin || m.Rights.UserNamespace {
 		c.Status = Warn
-		c.Found += ", and neither capability"
-		c.Remedy = asRoot
+		c.Found += ", and neither capability that counts"
+		c.Remedy = m.asRoot()
 	}
 	return c
 }
@@ -281,11 +291,7 @@ func (m Machine) trial(ctx context.Context) (Check, bool) {
 	if err != nil {
 		c.Status = Fail
 		c.Found = err.Error()
-		c.Remedy = "see the checks above"
-		var unavailable *audit.UnavailableError
-		if errors.As(err, &unavailable) && unavailable.Hint != "" {
-			c.Remedy = unavailable.Hint
-		}
+		c.Remedy = remedy(err, "see the checks above")
 		return c, false
 	}
 	var missing []string
@@ -310,12 +316,17 @@ func (m Machine) trace() (Check, bool) {
 		return c, true
 	}
 	c.Status, c.Found = Fail, err.Error()
-	c.Remedy = "let processes trace their children"
-	var unavailable *audit.UnavailableError
-	if errors.As(err, &unavailable) && unavailable.Hint != "" {
-		c.Remedy = unavailable.Hint
-	}
+	c.Remedy = remedy(err, "let processes trace their children")
 	return c, false
+}
+
+// remedy is the hint of an error, unless that leads back here.
+func remedy(err error, otherwise string) string {
+	var unavailable *audit.UnavailableError
+	if errors.As(err, &unavailable) && unavailable.Hint != "" && !strings.HasPrefix(unavailable.Hint, "run glasshouse doctor") {
+		return unavailable.Hint
+	}
+	return otherwise
 }
 
 // mounts lists where file systems of a type are mounted, from

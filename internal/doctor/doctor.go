@@ -11,6 +11,7 @@ import (
 
 	"glasshouse/audit"
 	"glasshouse/backend/microvm/firecracker"
+	"glasshouse/internal/rights"
 )
 
 // Status is how a check came out.
@@ -38,6 +39,8 @@ type Machine struct {
 	OS      string // as runtime.GOOS
 	Release string // as uname -r
 	Root    fs.FS  // the root folder
+
+	Rights rights.Linux
 
 	// Capable tells of a capability by its number, as in CAP_BPF.
 	Capable func(capability int) (bool, error)

@@ -11,6 +11,7 @@ import (
 
 	"glasshouse/audit"
 	"glasshouse/backend/microvm/firecracker"
+	"glasshouse/internal/rights"
 )
 
 // healthy is a machine on which all is as it should be.
@@ -108,6 +109,7 @@ func TestAilments(t *testing.T) {
 			m.Trial = func(context.Context) ([]audit.Hook, error) { return hooks, err }
 		}
 	}
+	confined := func(r rights.Linux) func(*Machine) { return func(m *Machine) { m.Rights = r } }
 	for _, tc := range []struct {
 		name   string
 		change []func(*Machine)
@@ -130,12 +132,17 @@ func TestAilments(t *testing.T) {
 		{"half the capabilities", []func(*Machine){only(capBPF)}, "capabilities", Fail, "CAP_BPF", "cap_perfmon"},
 		{"just enough", []func(*Machine){only(capBPF, capPerfmon)}, "capabilities", OK, "CAP_BPF, CAP_PERFMON", ""},
 		{"admin", []func(*Machine){only(capSysAdmin)}, "capabilities", OK, "CAP_SYS_ADMIN", ""},
+		{"capabilities of a user namespace", []func(*Machine){confined(rights.Linux{UserNamespace: true})},
+			"capabilities", Fail, "CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, CAP_SYS_RESOURCE, in a user namespace", "outside of the user namespace"},
+		{"container", []func(*Machine){only(), confined(rights.Linux{Bounded: true})}, "capabilities", Fail, "none", "--cap-add BPF"},
 		{"memlock", []func(*Machine){only(capBPF, capPerfmon), release("5.10.0")}, "capabilities", Warn, "CAP_BPF", "memlock"},
 		{"lockdown", []func(*Machine){set("sys/kernel/security/lockdown", "none integrity [confidentiality]\n")},
 			"lockdown", Fail, "confidentiality", "lockdown"},
 		{"no securityfs", []func(*Machine){remove("sys/kernel/security/lockdown")}, "lockdown", OK, "none", ""},
 		{"paranoid", []func(*Machine){set("proc/sys/kernel/perf_event_paranoid", "4\n"), only()},
 			"perf_event_paranoid", Warn, "4", "root"},
+		{"paranoid, in a user namespace", []func(*Machine){confined(rights.Linux{UserNamespace: true})},
+			"perf_event_paranoid", Warn, "2", "outside of the user namespace"},
 		{"paranoid, but capable", []func(*Machine){set("proc/sys/kernel/perf_event_paranoid", "4\n"), only(capPerfmon)},
 			"perf_event_paranoid", OK, "4", ""},
 		{"no cgroup v2", []func(*Machine){set("proc/self/mountinfo", "")}, "cgroup v2", Warn, "not mounted", "mount -t cgroup2"},
@@ -158,6 +165,8 @@ func TestAilments(t *testing.T) {
 			"trial", Warn, "1 of 2 hooks attached; not: b (no such)", "complete"},
 		{"trial refused", []func(*Machine){trial(nil, &audit.UnavailableError{Reason: "no right", Hint: "be root", Err: fs.ErrPermission})},
 			"trial", Fail, "no right", "be root"},
+		{"trial refused, without a cause", []func(*Machine){trial(nil, &audit.UnavailableError{Reason: "who knows", Hint: "run glasshouse doctor", Err: fs.ErrPermission})},
+			"trial", Fail, "who knows", "see the checks above"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			m := healthy()

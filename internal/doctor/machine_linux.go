@@ -11,6 +11,7 @@ import (
 	"glasshouse/audit"
 	"glasshouse/backend/microvm/firecracker"
 	"glasshouse/ebpf"
+	"glasshouse/internal/rights"
 	"glasshouse/ptrace"
 )
 
@@ -20,6 +21,7 @@ func Here(opts ebpf.Options) Machine {
 		OS:      runtime.GOOS,
 		Release: release(),
 		Root:    os.DirFS("/"),
+		Rights:  rights.Own(),
 		Capable: capable,
 		Writable: func(path string) error {
 			return unix.Faccessat(unix.AT_FDCWD, path, unix.W_OK, unix.AT_EACCESS)
