@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -212,17 +213,20 @@ func (r *run) attachOne(ctx context.Context, c audit.Collector, sink audit.Sink)
 	return nil
 }
 
-// unavailableAll is one error for those of all collectors, with the hint of the
-// first.
+// unavailableAll is one error for those of all collectors. Any one of the hints
+// would do.
 func unavailableAll(errs []error) error {
 	if len(errs) == 1 {
 		return errs[0]
 	}
-	out := &audit.UnavailableError{Reason: joined(errs).Error()}
-	if first := (*audit.UnavailableError)(nil); errors.As(errs[0], &first) {
-		out.Hint = first.Hint
+	var hints []string
+	for _, err := range errs {
+		var u *audit.UnavailableError
+		if errors.As(err, &u) && u.Hint != "" && !slices.Contains(hints, u.Hint) {
+			hints = append(hints, u.Hint)
+		}
 	}
-	return out
+	return &audit.UnavailableError{Reason: joined(errs).Error(), Hint: strings.Join(hints, "; or ")}
 }
 
 // mode is how the collector watches.

@@ -390,7 +390,7 @@ func TestTracedNowhere(t *testing.T) {
 	if r := readReceipt(t, filepath.Join(dir, "receipt.json")); r.Observation.Mode != "none" || r.Observation.Complete {
 		t.Errorf("%+v", r.Observation)
 	}
-	if !strings.Contains(string(out), "processes cannot be traced: trace a process: operation not permitted") {
+	if !strings.Contains(string(out), "processes cannot be traced: trace a process: operation not permitted") || !strings.Contains(string(out), "; or let the container trace (--cap-add SYS_PTRACE)") {
 		t.Errorf("%s", out)
 	}
 	doctor := exec.Command(self, inContainer, refused+" ptrace", binary, "doctor")

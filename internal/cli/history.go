@@ -98,7 +98,7 @@ func (a *app) endKeeping(k *keeping, bundle []byte) bool {
 		return true
 	}
 	if !errors.Is(err, fs.ErrExist) && !(k.early && a.unjournaled) {
-		fmt.Fprintf(a.stderr, "glasshouse: the receipt is not kept in the history: %s\n", printable(err.Error()))
+		fmt.Fprintf(a.stderr, "glasshouse: the receipt is not kept in the history: %s%s\n", printable(err.Error()), inline(stateRemedy(err)))
 	}
 	return false
 }

@@ -3,7 +3,9 @@ package cli
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"glasshouse/journal"
@@ -13,6 +15,15 @@ import (
 
 // forsakenLimit bounds how many journals a run looks at before it starts.
 const forsakenLimit = 100
+
+// stateRemedy is for who has a home that is not his own, as accounts of services
+// have.
+func stateRemedy(err error) string {
+	if hint := hintOf(err); hint != "" || !errors.Is(err, fs.ErrPermission) {
+		return hint
+	}
+	return "set XDG_STATE_HOME to a folder of your own, or give --no-journal --no-store"
+}
 
 func stateDir() (string, error) {
 	dir, err := journal.StateDir(os.Getenv, os.Geteuid(), os.UserHomeDir)
@@ -45,7 +56,7 @@ func (a *app) journal(spec *runner.Spec, f *runFlags, output string) {
 // notJournaled is told before the command starts, like notObserved.
 func (a *app) notJournaled(err error) {
 	a.unjournaled = true
-	fmt.Fprintf(a.stderr, "glasshouse: no journal, a killed recorder would leave nothing: %s\n", printable(err.Error()))
+	fmt.Fprintf(a.stderr, "glasshouse: no journal, a killed recorder would leave nothing: %s%s\n", printable(err.Error()), inline(stateRemedy(err)))
 }
 
 // endJournal takes the journal of a run away, for its receipt is written, or

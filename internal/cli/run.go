@@ -18,6 +18,7 @@ import (
 	"glasshouse/backend/firecracker"
 	"glasshouse/backend/process"
 	"glasshouse/internal/agent"
+	"glasshouse/ptrace"
 	"glasshouse/receipt"
 	"glasshouse/runner"
 )
@@ -253,6 +254,12 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 // remedied adds a hint to an error of running the command, if one is known.
 func remedied(err error, f *runFlags) error {
 	switch {
+	case errors.Is(err, runner.ErrNotObservable) && f.observe == observeAuto && ptrace.Trial() == nil:
+		hint := "--observe ptrace is content with what ptrace sees"
+		if better := hintOf(err); better != "" {
+			hint = better + "; or " + hint
+		}
+		return &hinted{err, hint}
 	case errors.Is(err, firecracker.ErrNoPath):
 		return &hinted{err, "--kernel and --rootfs name the guest's files"}
 	case f.user != "" && hintOf(err) == "" && errors.Is(err, syscall.EPERM) && os.Geteuid() > 0:
@@ -396,11 +403,15 @@ func setEnvironment(spec *runner.Spec, f *runFlags) error {
 // summary: a run that nobody watched must not look like one that was. It is
 // one line, remedy included, for it stands above the command's own output.
 func (a *app) notObserved(err error) {
-	text := err.Error()
-	if hint := hintOf(err); hint != "" {
-		text += "; hint: " + hint
+	fmt.Fprintf(a.stderr, "glasshouse: not observed: %s%s\n", printable(err.Error()), inline(hintOf(err)))
+}
+
+// inline is a hint at the end of a line, if there is one.
+func inline(hint string) string {
+	if hint == "" {
+		return ""
 	}
-	fmt.Fprintf(a.stderr, "glasshouse: not observed: %s\n", printable(text))
+	return "; hint: " + printable(hint)
 }
 
 // writeReceipt writes the receipt to where it is to go: what is kept already is
