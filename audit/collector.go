@@ -112,6 +112,12 @@ type RawSource interface {
 	Layout() string
 }
 
+// GapLister is implemented by collectors that know after Launch what they will not
+// see of the run, whatever it does. Stop and Sample tell of it as well.
+type GapLister interface {
+	Gaps() []Gap
+}
+
 // Sampler is implemented by collectors that can tell, between Attach and Stop,
 // what they have counted so far: Emitted, Lost, Folded, Syscalls, Gaps, BytesSent
 // and BytesReceived of a Summary.

@@ -50,9 +50,10 @@ type Process struct {
 // Starting is written right before the command is forked: a journal without
 // it is of a run whose command never was.
 type Starting struct {
-	Mode   string `json:"mode"`   // of the observation: ebpf, none
+	Mode   string `json:"mode"`   // of the observation: ebpf, ptrace, none
 	Reason string `json:"reason"` // why it is none; "" otherwise
 	Hooks  []Hook `json:"hooks"`
+	Gaps   []Gap  `json:"gaps,omitempty"` // what is known by then not to be seen
 }
 
 // Hook is one attachment point.
@@ -67,6 +68,9 @@ type Started struct {
 	At    time.Time `json:"at"`  // right before the fork
 	PID   int       `json:"pid"` // 0 if there is no process
 	Error string    `json:"error"`
+	Gaps  []Gap     `json:"gaps,omitempty"` // of the run, beyond those of Starting
+	// Blind are the collector's own, which Sums have as well.
+	Blind []Gap `json:"blind,omitempty"`
 }
 
 // Exited is written when the command's root process has been waited for.

@@ -318,7 +318,7 @@ func (c *Collector) Sample() (audit.Summary, error) {
 	}
 	select {
 	case s := <-c.samples:
-		s.Gaps = append(s.Gaps, c.gaps()...)
+		s.Gaps = append(s.Gaps, c.Gaps()...)
 		return s, nil
 	case <-c.done:
 		return audit.Summary{}, errors.New("the tracer has ended")
@@ -378,7 +378,7 @@ func (c *Collector) Stop(ctx context.Context) (audit.Summary, error) {
 	c.run.Unlock()
 	s.Hooks = c.Hooks()
 	s.Alive = alive
-	s.Gaps = append(s.Gaps, c.gaps()...)
+	s.Gaps = append(s.Gaps, c.Gaps()...)
 	if len(errs) > 0 {
 		s.Emitted = max(s.Emitted, s.Received)
 	}
@@ -391,8 +391,8 @@ func (c *Collector) Stop(ctx context.Context) (audit.Summary, error) {
 	return s, errors.Join(errs...)
 }
 
-// gaps are those of every run that is recorded in this way.
-func (c *Collector) gaps() []audit.Gap {
+// Gaps are those of every run that is recorded in this way.
+func (c *Collector) Gaps() []audit.Gap {
 	if !c.launched {
 		return nil
 	}

@@ -142,6 +142,7 @@ func (r *run) noteStarting() {
 	}
 	s := journal.Starting{Mode: r.mode(), Reason: r.blind}
 	if r.attached {
+		s.Gaps = r.gapsOf(append(sameUser(r.draft()), r.gaps...))
 		if l, ok := r.spec.Collector.(audit.HookLister); ok {
 			for _, h := range l.Hooks() {
 				s.Hooks = append(s.Hooks, journal.Hook{Name: h.Name, Attached: h.Attached, Error: h.Err})
@@ -155,7 +156,25 @@ func (r *run) noteStarted() {
 	if r.journal == nil {
 		return
 	}
-	r.journal.Append(journal.KindStarted, journal.Started{At: r.started, PID: r.pid, Error: r.errorText()})
+	s := journal.Started{At: r.started, PID: r.pid, Error: r.errorText()}
+	if r.pid != 0 {
+		s.Gaps = r.gapsOf(r.cgroupGap())
+	}
+	if l, ok := r.spec.Collector.(audit.GapLister); ok && r.attached {
+		for _, g := range l.Gaps() {
+			s.Blind = append(s.Blind, journal.Gap(g))
+		}
+	}
+	r.journal.Append(journal.KindStarted, s)
+}
+
+// gapsOf are gaps as the journal may say them.
+func (r *run) gapsOf(gaps []receipt.Gap) (out []journal.Gap) {
+	for _, g := range gaps {
+		g.Detail = r.maskedText(g.Detail)
+		out = append(out, journal.Gap(g))
+	}
+	return out
 }
 
 func (r *run) noteExited() {

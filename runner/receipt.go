@@ -122,12 +122,7 @@ func (r *run) observation(rec *receipt.Receipt) {
 	if r.attached {
 		r.aggregator.Fill(rec, r.summary, r.boot)
 		r.finals(rec)
-		if uid := rec.Command.UID; uid != 0 && int(uid) == os.Geteuid() && rec.Execution.Isolation == "none" {
-			// Of root the aggregator tells, who knows each process's user.
-			rec.Observation.Gaps = append(rec.Observation.Gaps, receipt.Gap{
-				Kind: receipt.GapSameUser, Detail: "the command ran as the recorder's own user and could have reached it", Count: 1,
-			})
-		}
+		rec.Observation.Gaps = append(rec.Observation.Gaps, sameUser(rec)...)
 	} else {
 		rec.Observation.Mode = "none"
 		rec.Observation.Reason = &r.blind
@@ -145,4 +140,13 @@ func (r *run) observation(rec *receipt.Receipt) {
 	rec.Timing.CPUTimeMS = rec.Resources.CPUTimeMS
 	rec.Observation.Gaps = append(rec.Observation.Gaps, r.spec.Gaps...)
 	rec.Observation.Gaps = append(rec.Observation.Gaps, r.gaps...)
+}
+
+// sameUser is the gap of a command that runs as the recorder's own user, if it
+// does. Of root the aggregator tells, who knows each process's user.
+func sameUser(rec *receipt.Receipt) []receipt.Gap {
+	if uid := rec.Command.UID; uid == 0 || int(uid) != os.Geteuid() || rec.Execution.Isolation != "none" {
+		return nil
+	}
+	return []receipt.Gap{{Kind: receipt.GapSameUser, Detail: "the command ran as the recorder's own user and could have reached it", Count: 1}}
 }

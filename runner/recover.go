@@ -202,6 +202,13 @@ func (rc *recovery) summary() audit.Summary {
 		for _, h := range rc.starting.Hooks {
 			s.Hooks = append(s.Hooks, audit.Hook{Name: h.Name, Attached: h.Attached, Err: h.Error})
 		}
+		s.Gaps = append(s.Gaps, gapsIn(rc.starting.Gaps)...)
+	}
+	if rc.started != nil {
+		s.Gaps = append(s.Gaps, gapsIn(rc.started.Gaps)...)
+		if rc.sums == nil {
+			s.Gaps = append(s.Gaps, gapsIn(rc.started.Blind)...)
+		}
 	}
 	if s.Mode == "none" && rc.received > 0 {
 		s.Mode = "ebpf"
@@ -221,9 +228,7 @@ func (rc *recovery) summary() audit.Summary {
 		for _, call := range c.Syscalls {
 			s.Syscalls = append(s.Syscalls, audit.SyscallCount(call))
 		}
-		for _, g := range c.Gaps {
-			s.Gaps = append(s.Gaps, audit.Gap(g))
-		}
+		s.Gaps = append(s.Gaps, gapsIn(c.Gaps)...)
 		for _, why := range slices.Sorted(maps.Keys(c.Lost)) {
 			lose(why, c.Lost[why])
 		}
@@ -242,6 +247,13 @@ func (rc *recovery) summary() audit.Summary {
 	}
 	s.Missing = lost
 	return s
+}
+
+func gapsIn(gaps []journal.Gap) (out []audit.Gap) {
+	for _, g := range gaps {
+		out = append(out, audit.Gap(g))
+	}
+	return out
 }
 
 // reason is why the receipt is not complete, in one line.
@@ -301,7 +313,7 @@ func (rc *recovery) gaps(left leftovers) []receipt.Gap {
 	} else {
 		gap(receipt.GapRecorder, fmt.Sprintf("counts of system calls, bytes on sockets and losses are those of %s", receipt.At(rc.sumsAt)))
 	}
-	gap(receipt.GapRecorder, "counts of repeats that were folded in the kernel were lost with the recorder: counts of opens, failures and attempts, and bytes of files, are the least that they can be")
+	gap(receipt.GapRecorder, "counts of repeats that were folded were lost with the recorder: counts of opens, failures and attempts, and bytes of files, are the least that they can be")
 	if rc.open.Masked {
 		gap(receipt.GapRedaction, "secrets in arguments, if there were any, had stars put in their place before they were written down: there is no commitment to them")
 	}

@@ -238,6 +238,33 @@ func TestRecoverBooks(t *testing.T) {
 	}
 }
 
+// What was known from the start not to be seen is told, and once: the counters
+// tell of the collector's own gaps again.
+func TestRecoverGaps(t *testing.T) {
+	blind := []journal.Gap{{Kind: "ptrace", Detail: "blind", Count: 1}}
+	for name, sums := range map[string]*journal.Sums{
+		"no counters yet": nil,
+		"counters":        {Emitted: 1, Gaps: append(blind[:1:1], journal.Gap{Kind: "raced", Detail: "mkdir", Count: 2})},
+	} {
+		rec := recovered(t, written(t, journal.Open{Layout: layout}, func(w *journal.Writer) {
+			w.Append(journal.KindStarting, journal.Starting{Mode: "ptrace", Gaps: []journal.Gap{{Kind: "fallback", Detail: "why", Count: 1}}})
+			w.Record(forkOf(0, self, child))
+			w.Append(journal.KindStarted, journal.Started{PID: 7, Gaps: []journal.Gap{{Kind: "cgroup", Detail: "none", Count: 1}}, Blind: blind})
+			if sums != nil {
+				w.Append(journal.KindSums, *sums)
+			}
+		}))
+		for _, want := range []receipt.Gap{{Kind: "fallback", Detail: "why", Count: 1}, {Kind: "cgroup", Detail: "none", Count: 1}, {Kind: "ptrace", Detail: "blind", Count: 1}} {
+			if n := len(slices.DeleteFunc(slices.Clone(rec.Observation.Gaps), func(g receipt.Gap) bool { return g != want })); n != 1 {
+				t.Errorf("%s: %d × %+v in %+v", name, n, want, rec.Observation.Gaps)
+			}
+		}
+		if hasGap(rec, "raced") != (sums != nil) {
+			t.Errorf("%s: %+v", name, rec.Observation.Gaps)
+		}
+	}
+}
+
 func mapsEqual(a, b map[string]uint64) bool {
 	for k, v := range a {
 		if b[k] != v {

@@ -570,9 +570,9 @@ func (r *run) drain(ctx context.Context) {
 		if dir := g.Cgroup(); dir != "" {
 			r.cpu = cpuTime(dir)
 		}
-		if err := g.CgroupError(); err != nil && r.pid != 0 {
-			r.gap(receipt.GapCgroup, err.Error())
-		}
+	}
+	if r.pid != 0 {
+		r.gaps = append(r.gaps, r.cgroupGap()...)
 	}
 	if r.spec.Collector == nil {
 		return
@@ -593,6 +593,16 @@ func (r *run) cleanup(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
 	defer cancel()
 	r.fail(r.spec.Backend.Cleanup(ctx))
+}
+
+// cgroupGap is why the run had no cgroup of its own, if it had none.
+func (r *run) cgroupGap() []receipt.Gap {
+	if g, ok := r.spec.Backend.(backend.Grouped); ok {
+		if err := g.CgroupError(); err != nil {
+			return []receipt.Gap{{Kind: receipt.GapCgroup, Detail: err.Error(), Count: 1}}
+		}
+	}
+	return nil
 }
 
 func (r *run) gap(kind, detail string) {

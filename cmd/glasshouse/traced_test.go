@@ -242,6 +242,55 @@ func TestTracedNamespaces(t *testing.T) {
 	}
 }
 
+// A recorder that is killed leaves behind what it knew from the start not to see.
+func TestTracedDeathGaps(t *testing.T) {
+	testrecorded.NeedRoot(t)
+	dir := t.TempDir()
+	for d := dir; d != "/" && d != os.TempDir(); d = filepath.Dir(d) {
+		if err := os.Chmod(d, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start := func(args ...string) *exec.Cmd {
+		cmd := exec.Command("setpriv", append([]string{"--reuid=65534", "--regid=65534", "--clear-groups", binary}, args...)...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+filepath.Join(dir, "state"))
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return cmd
+	}
+	kinds := func(file string) (kinds []string) {
+		for _, g := range readReceipt(t, filepath.Join(dir, file)).Observation.Gaps {
+			kinds = append(kinds, g.Kind)
+		}
+		return kinds
+	}
+	if err := start("run", "-q", "-o", "whole.json", "--", "true").Wait(); err != nil {
+		t.Fatal(err)
+	}
+	killed := start("run", "-q", "--on-recorder-death", "kill", "--", "sh", "-c", "echo >started; exec sleep 60")
+	eventually(t, "the command", func() bool { return len(glob(t, dir, "started")) == 1 }, func() string { return "" })
+	if err := killed.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = killed.Wait()
+	if err := start("recover", "-o", "recovered.json").Wait(); err != nil {
+		t.Fatal(err)
+	}
+	whole, recovered := kinds("whole.json"), kinds("recovered.json")
+	for _, kind := range []string{"fallback", "same_user", "ptrace", "syscalls"} {
+		if !slices.Contains(whole, kind) {
+			t.Errorf("no gap %s in %q", kind, whole)
+		}
+	}
+	for _, kind := range whole {
+		if !slices.Contains(recovered, kind) {
+			t.Errorf("no gap %s in what was recovered: %q", kind, recovered)
+		}
+	}
+}
+
 // A tracer inside is refused, as under any tracer, and the receipt says so.
 func TestTracedTracer(t *testing.T) {
 	testrecorded.NeedProgram(t, "strace")
