@@ -599,7 +599,7 @@ func (r *run) cleanup(ctx context.Context) {
 func (r *run) cgroupGap() []receipt.Gap {
 	if g, ok := r.spec.Backend.(backend.Grouped); ok {
 		if err := g.CgroupError(); err != nil {
-			return []receipt.Gap{{Kind: receipt.GapCgroup, Detail: err.Error(), Count: 1}}
+			return []receipt.Gap{{Kind: receipt.GapCgroup, Detail: "the run had none of its own: " + err.Error(), Count: 1}}
 		}
 	}
 	return nil

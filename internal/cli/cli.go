@@ -61,6 +61,8 @@ func (a *app) root() *cobra.Command {
 leaves a receipt: what ran, what it read, wrote and deleted, whom it talked to,
 how it ended, and what the recorder could not see.`,
 		Example: `  sudo glasshouse run -- make test
+  glasshouse run -- make test
+  glasshouse show
   glasshouse doctor`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -101,6 +103,8 @@ how it ended, and what the recorder could not see.`,
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.Args, completion.RunE = completionArgs, root.RunE
+		completion.Example = `  . <(glasshouse completion bash)
+  glasshouse completion fish > ~/.config/fish/completions/glasshouse.fish`
 	}
 	return root
 }

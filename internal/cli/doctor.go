@@ -25,7 +25,8 @@ in one of these ways, else 1.
 With --json the checks are a list of {check, status, found, needed, remedy};
 status is ok, warn (something is taken away) or fail (nothing is observed in
 this way).`,
-		Example: `  sudo glasshouse doctor
+		Example: `  glasshouse doctor
+  sudo glasshouse doctor
   glasshouse doctor --json | jq '.[] | select(.status != "ok")'`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -45,7 +45,7 @@ With --dir, write the pages of all commands into a folder that is there.`,
 			return put(a.stdout, out.String())
 		},
 	}
-	cmd.Flags().StringVar(&dir, "dir", "", "write the pages of all commands into this folder")
+	cmd.Flags().StringVar(&dir, "dir", "", "write the pages of all commands into the folder `DIR`")
 	return cmd
 }
 

@@ -53,9 +53,9 @@ cgroup is removed if nobody is in it any more.
 
 Journals are in $XDG_STATE_HOME/glasshouse where that is set, else in
 /var/lib/glasshouse for root and in ~/.local/state/glasshouse for others.`,
-		Example: `  sudo glasshouse recover --list
+		Example: `  glasshouse recover --list
   sudo glasshouse recover
-  sudo glasshouse recover -o build.json 20260102-03`,
+  glasshouse recover -o build.json 20260102-03`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.recover(cmd, &f, args)
