@@ -60,6 +60,8 @@ func verdict(o *receipt.Observation) string {
 	}
 	text := fmt.Sprintf("**Complete:** all %d events arrived.", o.Events.Received)
 	switch {
+	case o.Mode == "ptrace" && o.Complete:
+		text = fmt.Sprintf("**Complete** as far as ptrace sees: all %d events arrived.", o.Events.Received)
 	case o.Mode == "none":
 		text = "**Not observed:** nothing but the outcome is known."
 	case !o.Complete:

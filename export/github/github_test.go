@@ -86,7 +86,11 @@ func TestGolden(t *testing.T) {
 		Command:     receipt.Command{Argv: []string{"true"}},
 		Observation: receipt.Observation{Mode: "ebpf", Complete: true, Events: receipt.Events{Emitted: 7, Received: 7}},
 	}
-	for name, r := range map[string]*receipt.Receipt{"sample": sample(), "unobserved": unobserved, "complete": whole} {
+	traced := &receipt.Receipt{
+		Command:     receipt.Command{Argv: []string{"true"}},
+		Observation: receipt.Observation{Mode: "ptrace", Complete: true, Events: receipt.Events{Emitted: 7, Received: 7}},
+	}
+	for name, r := range map[string]*receipt.Receipt{"sample": sample(), "unobserved": unobserved, "complete": whole, "traced": traced} {
 		t.Run(name, func(t *testing.T) {
 			got, file := write(t, r), "testdata/"+name+".md"
 			if *update {

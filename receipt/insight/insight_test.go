@@ -23,6 +23,8 @@ func TestVerdict(t *testing.T) {
 	}{
 		{"well", receipt.Receipt{Observation: observed, Resources: ran, Timing: receipt.Timing{DurationMS: 1500}},
 			Verdict{"Exited with 0 after 1.5 s", true, "Watched: 1,234 events, none lost", Complete}},
+		{"with ptrace", receipt.Receipt{Observation: receipt.Observation{Mode: "ptrace", Complete: true, Events: receipt.Events{Emitted: 1, Received: 1}}, Resources: ran},
+			Verdict{"Exited with 0 after 0 ms", true, "Watched with ptrace: 1 event, none lost", Complete}},
 		{"failed", receipt.Receipt{Observation: observed, Resources: ran, Outcome: receipt.Outcome{ExitCode: 3}},
 			Verdict{"Exited with 3 after 0 ms", false, "Watched: 1,234 events, none lost", Complete}},
 		{"timed out", receipt.Receipt{Observation: observed, Resources: ran, Outcome: receipt.Outcome{ExitCode: 137, Signal: ptr("SIGKILL"), Error: ptr("timed out after 2s")}, Timing: receipt.Timing{DurationMS: 2001}},

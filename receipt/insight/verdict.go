@@ -66,7 +66,11 @@ func seen(r *receipt.Receipt) (string, Sight) {
 	case obs.Mode == "none":
 		return "Not observed" + because(obs.Reason) + "; that nothing is listed means nothing", Unobserved
 	case obs.Complete:
-		return "Watched: " + count(obs.Events.Received, "event", "events") + ", none lost", Complete
+		watched := "Watched"
+		if obs.Mode == "ptrace" { // which sees less: the reader should know
+			watched += " with ptrace"
+		}
+		return watched + ": " + count(obs.Events.Received, "event", "events") + ", none lost", Complete
 	}
 	return "NOT complete" + because(obs.Reason) + lost(obs), Incomplete
 }
