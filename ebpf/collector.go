@@ -322,6 +322,9 @@ func explain(err error) error {
 			// the name of what came first, which differs from run to run.
 			out.Err = unix.EPERM
 		}
+	case errors.Is(err, os.ErrNotExist) && errors.As(err, new(*os.PathError)):
+		out.Reason = "a file that the probes need is missing" // where /sys is not mounted
+		out.Hint = "mount -t sysfs sysfs /sys; Linux 5.8 with BTF is the least"
 	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, os.ErrNotExist):
 		out.Reason = "the kernel lacks something that the probes need"
 		out.Hint = "run glasshouse doctor; Linux 5.8 with BTF is the least"

@@ -77,7 +77,10 @@ func (c *Collector) Attach(_ context.Context, sink audit.Sink) error {
 	if c.tracer != nil || c.summary != nil {
 		return errors.New("collector is already in use")
 	}
-	var err error
+	err := ownProc("/proc/self/status")
+	if err != nil {
+		return err
+	}
 	if c.filter, err = assemble(c.opts.DenyIOURing); err != nil {
 		return unavailable(err)
 	}
