@@ -151,11 +151,11 @@ func (t *tracer) keep(th *thread, c *call) {
 	}
 	c.earlyFD = fd
 	if c.Op == audit.OpMove && c.Payload != calls.PayloadNone { // it is short, and there are many
-		_ = unix.Stat(fdPath(th.tid, fd), &c.early.stat) // zero if it is none
+		c.early.stat, _ = statOf(fdPath(th.tid, fd), 0) // zero if it is none
 	} else {
 		c.early = t.file(th.tid, fd)
 	}
-	if c.early.stat.Mode&unix.S_IFMT == unix.S_IFSOCK {
+	if c.early.kind() == unix.S_IFSOCK {
 		c.sock, _ = t.borrow(th, fd)
 	}
 }

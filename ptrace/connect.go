@@ -87,11 +87,8 @@ func (t *tracer) connected(th *thread, c *call, result int64) {
 }
 
 func (t *tracer) isPending(th *thread, fd int) bool {
-	var st unix.Stat_t
-	if unix.Stat(fdPath(th.tid, fd), &st) != nil {
-		return false
-	}
-	return slices.ContainsFunc(th.process.pending, func(c pendingConnect) bool { return c.id == st.Ino })
+	st, err := statOf(fdPath(th.tid, fd), 0)
+	return err == nil && slices.ContainsFunc(th.process.pending, func(c pendingConnect) bool { return c.id == st.ino })
 }
 
 // settled tells how an attempt that was under way ended.
@@ -105,12 +102,12 @@ func (t *tracer) settled(p *process, tid int, id uint64, result int32) {
 
 // askedError is getsockopt(SO_ERROR), by which programs ask how a connect went.
 func (t *tracer) askedError(th *thread, c *call) {
-	var st unix.Stat_t
-	if c.args[1] != unix.SOL_SOCKET || unix.Stat(fdPath(th.tid, int(int32(c.args[0]))), &st) != nil {
+	st, err := statOf(fdPath(th.tid, int(int32(c.args[0]))), 0)
+	if c.args[1] != unix.SOL_SOCKET || err != nil {
 		return
 	}
 	if errno := uint32At(th.tid, c.args[3]); errno != 0 && errno < 4096 {
-		t.settled(th.process, th.tid, st.Ino, -int32(errno))
+		t.settled(th.process, th.tid, st.ino, -int32(errno))
 	} else {
 		t.outcomes(th)
 	}

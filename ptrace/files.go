@@ -164,8 +164,8 @@ func (t *tracer) entersOpen(th *thread, c *call) {
 		c.fresh = true // or it fails
 		return
 	}
-	var st unix.Stat_t
-	c.fresh = unix.Stat(t.reach(th, c, 0), &st) == unix.ENOENT
+	_, err := statOf(t.reach(th, c, 0), 0)
+	c.fresh = err == unix.ENOENT
 }
 
 // ownProc is a name as others have to say it: /proc/self is whoever asks.
@@ -222,7 +222,7 @@ func (t *tracer) leavesOpen(th *thread, c *call, result int64) {
 		t.send()
 		return
 	}
-	body := audit.WireFile{Ino: f.stat.Ino, IMode: f.stat.Mode, CallFlags: flags, FFlags: flags}
+	body := audit.WireFile{Ino: f.stat.ino, IMode: f.stat.mode, CallFlags: flags, FFlags: flags}
 	switch {
 	case flags&unix.O_PATH != 0:
 		body.FMode = fmodePath
@@ -236,8 +236,9 @@ func (t *tracer) leavesOpen(th *thread, c *call, result int64) {
 	if c.fresh {
 		body.FMode |= fmodeCreated
 	}
+	t.folds.opened(p.id, f.inode, f.name)
 	raced := p.tablesShared() && !t.agrees(th, c, f.place)
-	key := foldKey{p.id, audit.OpOpen, f.stat.Dev, f.stat.Ino, body.FMode, flags & unix.O_TRUNC, f.name + "\x00" + string(c.names[0].text)}
+	key := foldKey{p.id, audit.OpOpen, f.inode, body.FMode, flags & unix.O_TRUNC, f.name + "\x00" + string(c.names[0].text)}
 	if !raced && !c.fresh && t.folds.again(key, 0) {
 		t.books.folded++
 		return
@@ -298,7 +299,7 @@ func (t *tracer) leavesNamed(th *thread, c *call, result int64) {
 	if c.Op == audit.OpOpen {
 		flags = openFlags(th.tid, c)
 	}
-	if c.Op == audit.OpRename && result >= 0 {
+	if result >= 0 && (c.Op == audit.OpRename || c.Op == audit.OpUnlink) {
 		t.renames++
 	}
 	if c.Op == audit.OpUnlink && flags&unix.AT_REMOVEDIR != 0 {
@@ -309,7 +310,7 @@ func (t *tracer) leavesNamed(th *thread, c *call, result int64) {
 		t.rec.Head.Err = int32(result)
 		if c.Path[1] == 0 && c.Path[0] != 0 {
 			n := &c.names[0]
-			key := foldKey{p.id, audit.Op(t.rec.Head.Op), uint64(uint32(result)), 0, uint32(n.flags), rootFlag(n), n.base.name + "\x00" + string(n.text)}
+			key := foldKey{p.id, audit.Op(t.rec.Head.Op), inode{ino: uint64(uint32(result))}, uint32(n.flags), rootFlag(n), n.base.name + "\x00" + string(n.text)}
 			if t.folds.again(key, 0) {
 				t.books.folded++
 				return
@@ -368,12 +369,13 @@ func (t *tracer) movedOne(th *thread, c *call, fd int, result int64, written boo
 	p := th.process
 	var f file
 	link := fdPath(th.tid, fd)
-	if unix.Stat(link, &f.stat) != nil {
+	var err error
+	if f.stat, err = statOf(link, 0); err != nil {
 		if f = c.early; fd != c.earlyFD { // closed meanwhile
 			return
 		}
 	}
-	kind := f.stat.Mode & unix.S_IFMT
+	kind := f.kind()
 	if kind == unix.S_IFSOCK {
 		t.exchangedOver(th, c, fd, result, written)
 		return
@@ -384,7 +386,7 @@ func (t *tracer) movedOne(th *thread, c *call, fd int, result int64, written boo
 	if p.tablesShared() {
 		t.books.exchangeable++
 	}
-	key := foldKey{process: p.id, op: audit.OpMove, dev: f.stat.Dev, ino: f.stat.Ino}
+	key := foldKey{process: p.id, op: audit.OpMove, inode: f.inode}
 	if written {
 		key.mode = fmodeWrite
 	}
@@ -394,7 +396,10 @@ func (t *tracer) movedOne(th *thread, c *call, fd int, result int64, written boo
 		}
 		return f.name
 	}
-	if t.folds.moved(key, uint64(result), t.renames, look) {
+	if f.links > 1 { // each of its names has bytes of its own
+		key.name = look()
+	}
+	if t.folds.moved(key, fd, uint64(result), t.renames, look) {
 		t.books.folded++
 		return
 	}
@@ -402,7 +407,7 @@ func (t *tracer) movedOne(th *thread, c *call, fd int, result int64, written boo
 		return
 	}
 	t.begin(th, audit.RecordFileIO, audit.OpMove)
-	body := audit.WireIO{Ino: f.stat.Ino, IMode: f.stat.Mode}
+	body := audit.WireIO{Ino: f.stat.ino, IMode: f.stat.mode}
 	if written {
 		body.Written = uint64(result)
 	} else {
@@ -411,7 +416,7 @@ func (t *tracer) movedOne(th *thread, c *call, fd int, result int64, written boo
 	audit.SetBody(&t.rec, body)
 	t.putPlace(p, 0, f.place)
 	one := t.folds.add(t, key, t.send())
-	one.path, one.renames = f.name, t.renames
+	one.path, one.fd, one.renames = f.name, fd, t.renames
 }
 
 func (t *tracer) mapped(th *thread, c *call, result int64) {
@@ -448,9 +453,8 @@ func (t *tracer) mapped(th *thread, c *call, result int64) {
 		return
 	}
 	if flags&unix.MAP_SHARED != 0 {
-		var link unix.Stat_t
 		// The link's own mode tells what the descriptor is open for.
-		if unix.Lstat(fdPath(th.tid, fd), &link) == nil && link.Mode&0o200 != 0 {
+		if link, err := statOf(fdPath(th.tid, fd), unix.AT_SYMLINK_NOFOLLOW); err == nil && link.mode&0o200 != 0 {
 			what |= audit.MappedShared
 			p.mapsShared = true // not for reading alone: every program of the C library maps some cache so
 		}
@@ -458,13 +462,13 @@ func (t *tracer) mapped(th *thread, c *call, result int64) {
 	if what == 0 {
 		return
 	}
-	key := foldKey{process: p.id, op: audit.OpMmap, dev: f.stat.Dev, ino: f.stat.Ino, mode: what, name: f.name}
+	key := foldKey{process: p.id, op: audit.OpMmap, inode: f.inode, mode: what, name: f.name}
 	if t.folds.again(key, 0) {
 		t.books.folded++
 		return
 	}
 	t.begin(th, audit.RecordMap, audit.OpMmap)
-	audit.SetBody(&t.rec, audit.WireFile{Ino: f.stat.Ino, IMode: f.stat.Mode, CallFlags: what})
+	audit.SetBody(&t.rec, audit.WireFile{Ino: f.stat.ino, IMode: f.stat.mode, CallFlags: what})
 	t.putPlace(p, 0, f.place)
 	if p.tablesShared() {
 		t.rec.Head.Seg[0].Flags |= audit.SegRaced

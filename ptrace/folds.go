@@ -20,36 +20,47 @@ type folds struct {
 type foldKey struct {
 	process audit.ProcessID
 	op      audit.Op
-	dev     uint64
-	ino     uint64
-	mode    uint32
-	flags   uint32
-	name    string
+	inode
+	mode  uint32
+	flags uint32
+	name  string
 }
 
 type fold struct {
 	key          foldKey
 	id           uint64
 	path         string // of a file that bytes go to or come from, when
+	fd           int    // it was looked up for this descriptor,
 	renames      uint64 // so many names had been changed
 	count, bytes uint64
 	last         uint64 // of those that write, ns since boot
 }
 
 // moved counts bytes to or from a file that was told of, and reports whether it
-// was. A file's path is looked up anew when names have been changed since.
-func (f *folds) moved(key foldKey, bytes, renames uint64, path func() string) bool {
+// was. A file's path is looked up anew by another descriptor, and when names have
+// been changed since.
+func (f *folds) moved(key foldKey, fd int, bytes, renames uint64, path func() string) bool {
 	have := f.known[key]
 	if have == nil {
 		return false
 	}
-	if have.renames != renames {
+	if have.renames != renames || have.fd != fd {
 		if path() != have.path {
 			return false
 		}
-		have.renames = renames
+		have.renames, have.fd = renames, fd
 	}
 	return f.again(key, bytes)
+}
+
+// opened forgets where bytes of a file went, if it was opened by another name now.
+func (f *folds) opened(p audit.ProcessID, file inode, path string) {
+	for _, mode := range [...]uint32{0, fmodeWrite} {
+		key := foldKey{process: p, op: audit.OpMove, inode: file, mode: mode}
+		if have := f.known[key]; have != nil && have.path != path {
+			delete(f.known, key)
+		}
+	}
 }
 
 // writes tells whether it matters when the last was.

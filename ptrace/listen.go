@@ -14,9 +14,8 @@ func (t *tracer) leavesSocket(th *thread, c *call, result int64) {
 	if result < 0 {
 		return
 	}
-	var st unix.Stat_t
-	if unix.Stat(fdPath(th.tid, int(result)), &st) == nil {
-		t.made(st.Ino, c.args[0], c.args[1], c.args[2])
+	if st, err := statOf(fdPath(th.tid, int(result)), 0); err == nil {
+		t.made(st.ino, c.args[0], c.args[1], c.args[2])
 	}
 	s, ok := t.borrow(th, int(result))
 	defer s.close()

@@ -201,8 +201,8 @@ func (t *tracer) tellSend(th *thread, s *socket, result int64, addr *address, ra
 		shared |= audit.SegRaced
 	}
 	key := foldKey{
-		process: th.process.id, op: audit.OpSendto, dev: uint64(b.Family)<<48 | uint64(b.Type)<<32 | uint64(uint32(t.rec.Head.Err)),
-		ino: uint64(b.Scope)<<32 | uint64(b.Port), mode: uint32(shared), flags: uint32(b.Protocol), name: string(b.Addr[:]),
+		process: th.process.id, op: audit.OpSendto, inode: inode{dev: uint64(b.Family)<<48 | uint64(b.Type)<<32 | uint64(uint32(t.rec.Head.Err)), ino: uint64(b.Scope)<<32 | uint64(b.Port)},
+		mode: uint32(shared), flags: uint32(b.Protocol), name: string(b.Addr[:]),
 	}
 	if t.folds.again(key, 0) {
 		t.books.folded++

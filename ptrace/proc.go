@@ -171,14 +171,16 @@ func (t *tracer) readPlace(link string) place {
 
 // sameFile tells whether a path leads to the file behind a link.
 func sameFile(path, link string) bool {
-	var a, b unix.Stat_t
-	return unix.Lstat(path, &a) == nil && unix.Stat(link, &b) == nil && a.Dev == b.Dev && a.Ino == b.Ino
+	a, err := statOf(path, unix.AT_SYMLINK_NOFOLLOW)
+	b, err2 := statOf(link, 0)
+	return err == nil && err2 == nil && same(a, b)
 }
 
 // sameTarget tells whether two paths lead to one file.
 func sameTarget(a, b string) bool {
-	var x, y unix.Stat_t
-	return unix.Stat(a, &x) == nil && unix.Stat(b, &y) == nil && x.Dev == y.Dev && x.Ino == y.Ino
+	x, err := statOf(a, 0)
+	y, err2 := statOf(b, 0)
+	return err == nil && err2 == nil && same(x, y)
 }
 
 // rootOf is the root folder of the thread that a link of /proc belongs to.
@@ -189,21 +191,23 @@ func rootOf(link string) string {
 
 // onRoot tells whether the file behind a link is in the file system of the root.
 func onRoot(link string) bool {
-	var a, b unix.Stat_t
-	return unix.Stat("/", &a) == nil && unix.Stat(link, &b) == nil && a.Dev == b.Dev
+	a, err := statOf("/", 0)
+	b, err2 := statOf(link, 0)
+	return err == nil && err2 == nil && a.dev == b.dev
 }
 
 // file is what is known of an open file.
 type file struct {
 	place
-	stat unix.Stat_t
-	ok   bool
+	stat
+	ok bool
 }
 
 func (t *tracer) file(tid, fd int) file {
 	var f file
 	link := fdPath(tid, fd)
-	if unix.Stat(link, &f.stat) != nil {
+	var err error
+	if f.stat, err = statOf(link, 0); err != nil {
 		return f
 	}
 	f.place = t.readPlace(link)

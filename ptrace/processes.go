@@ -156,8 +156,9 @@ func (t *tracer) interpreter(th *thread, requested []byte, exe place) []byte {
 	} else if th.process.root != "/" || th.process.otherNS {
 		path = procPath(th.tid, "root") + path
 	}
-	var a, b unix.Stat_t
-	if unix.Stat(path, &a) != nil || unix.Stat(procPath(th.tid, "exe"), &b) != nil || a.Dev == b.Dev && a.Ino == b.Ino {
+	a, err := statOf(path, 0)
+	b, err2 := statOf(procPath(th.tid, "exe"), 0)
+	if err != nil || err2 != nil || same(a, b) {
 		return nil
 	}
 	line := readFile(path, make([]byte, 256)) // BINPRM_BUF_SIZE

@@ -75,8 +75,8 @@ func (t *tracer) socketOf(th *thread, c *call, fd int) (s socket, raced, ok bool
 		s, ok = t.borrow(th, fd)
 		return s, false, ok
 	}
-	var st unix.Stat_t
-	raced = unix.Stat(fdPath(th.tid, fd), &st) != nil || st.Ino != c.sock.id
+	st, err := statOf(fdPath(th.tid, fd), 0)
+	raced = err != nil || st.ino != c.sock.id
 	s, c.sock = c.sock, socket{}
 	return s, raced, true
 }
@@ -84,11 +84,11 @@ func (t *tracer) socketOf(th *thread, c *call, fd int) (s socket, raced, ok bool
 // borrow takes the socket behind a descriptor of a thread, for a moment.
 func (t *tracer) borrow(th *thread, fd int) (socket, bool) {
 	s := socket{fd: -1}
-	var st unix.Stat_t
-	if unix.Stat(fdPath(th.tid, fd), &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+	link, err := statOf(fdPath(th.tid, fd), 0)
+	if err != nil || link.kind() != unix.S_IFSOCK {
 		return s, false
 	}
-	s.id = st.Ino
+	s.id = link.ino
 	pidfd, err := unix.PidfdOpen(int(th.process.id.PID), 0)
 	if err == nil {
 		s.fd, err = unix.PidfdGetfd(pidfd, fd, 0)
@@ -102,6 +102,7 @@ func (t *tracer) borrow(th *thread, fd int) (socket, bool) {
 		}
 		return s, ok
 	}
+	var st unix.Stat_t
 	// Another thread may have put it there only just now.
 	if unix.Fstat(s.fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK {
 		return s, false

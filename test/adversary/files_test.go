@@ -31,6 +31,7 @@ var fileRows = []row{
 	{name: "mount", files: []string{"sub/", "target/"}},
 	{name: "detached", files: usual},
 	{name: "bytes", files: []string{thousand}},
+	{name: "bytes-alike", files: []string{"sub/", "sub/file:0", "target/"}},
 	{name: "maps", files: []string{thousand, "other:0"}},
 	{name: "anonymous-code"},
 	{name: "written-code", files: usual},

@@ -46,6 +46,53 @@ WORKLOAD(w_bytes, "bytes")
 	deed("bytes", "copy 0 23");
 }
 
+/*
+ * Files that one could take for one another: of two names, of two mounts, and one that gets the
+ * number of another that is gone, as most file systems give it.
+ */
+WORKLOAD(w_bytes_alike, "bytes-alike")
+{
+	int one = make("one", ""), two, i;
+	char name[32];
+
+	must(link("one", "two"));
+	deed("created", "hardlink two -> one lexical");
+	deed("writes", "two");
+	two = must(open("two", O_RDWR));
+	deed("reads", "two");
+	must(write(one, buf, 3));
+	must(pwrite(two, buf, 5, 0));
+	must(read(two, buf, 2));
+	deed("bytes", "one 0 3");
+	deed("bytes", "two 2 5");
+
+	for (i = 0; i < 5; i++) {
+		snprintf(name, sizeof(name), "brief%d", i);
+		one = make(name, "");
+		must(write(one, buf, 7 + i));
+		deed("bytes", "%s 0 %d", name, 7 + i);
+		close(one);
+		must(unlink(name));
+		deed("deletes", "%s", name);
+	}
+
+	must(unshare(CLONE_NEWNS));
+	must(mount("none", "/", 0, MS_REC | MS_PRIVATE, 0));
+	must(mount("sub", "target", 0, MS_BIND, 0));
+	deed("mounts", "mount / none");
+	deed("mounts", "mount target sub");
+	deed("gaps", "mount_namespace");
+	deed("gaps", "not_recorded unshare");
+	one = must(open("sub/file", O_WRONLY));
+	two = must(open("target/file", O_WRONLY));
+	deed("writes", "sub/file");
+	deed("writes", "target/file");
+	must(write(one, buf, 11));
+	must(write(two, buf, 13));
+	deed("bytes", "sub/file 0 11");
+	deed("bytes", "target/file 0 13");
+}
+
 /* Each kind of mapping that can run code. */
 WORKLOAD(w_maps, "maps")
 {
