@@ -91,6 +91,11 @@ func (t *tracer) enter(th *thread) bool {
 	}
 	c := &th.call
 	*c = call{args: info.args, abi: abiOf(&info)}
+	if !c.abi.wide {
+		for i, arg := range c.args { // the registers may have more, which the kernel does not look at
+			c.args[i] = uint64(uint32(arg))
+		}
+	}
 	c.watched, ok = c.abi.calls[info.nr]
 	if !ok { // of x32, of which the filter stops all
 		t.books.count(c.abi.nameOf(info.nr), false)
@@ -116,6 +121,9 @@ func (t *tracer) enter(th *thread) bool {
 	case "clone", "clone3":
 		t.entersClone(th, c)
 		return false
+	}
+	if t.roots && c.Op != audit.OpMove {
+		th.look()
 	}
 	if c.Path[0] != 0 {
 		t.readNames(th, c)
@@ -232,6 +240,12 @@ func (t *tracer) leave(th *thread) {
 		t.leavesOther(th, c, result)
 	case audit.OpOpen:
 		t.leavesOpen(th, c, result)
+	case audit.OpShare: // shmat, or a 32-bit call of System V
+		const ipcShmat = 21
+		if result >= 0 || result < -4095 {
+			p := th.process
+			p.mapsShared = p.mapsShared || c.name != "ipc" || c.args[0]&0xffff == ipcShmat
+		}
 	case audit.OpExec:
 		t.leavesExec(th, c, result)
 	case audit.OpMove:
@@ -259,9 +273,7 @@ func (t *tracer) leave(th *thread) {
 		t.exchanged(th, c, result)
 	default:
 		t.leavesNamed(th, c, result)
-		if c.Op == audit.OpPivotRoot && result >= 0 {
-			th.process.look(th.tid)
-		}
+		t.roots = t.roots || c.Op == audit.OpPivotRoot
 	}
 }
 
@@ -285,7 +297,8 @@ func (t *tracer) leavesOther(th *thread, c *call, result int64) {
 	}
 	switch c.name {
 	case "unshare", "setns", "chroot":
-		th.process.look(th.tid)
+		t.roots = true
+		th.look()
 		t.userNamespaces = t.userNamespaces || c.name != "chroot"
 	case "io_uring_setup":
 		t.books.rings++
@@ -293,11 +306,11 @@ func (t *tracer) leavesOther(th *thread, c *call, result int64) {
 		t.askedError(th, c)
 	case "personality":
 		const readImpliesExec = 0x0400000
-		if c.args[0] != 0xffffffff && c.args[0]&readImpliesExec != 0 {
+		if p := uint32(c.args[0]); p != 0xffffffff && p&readImpliesExec != 0 {
 			t.books.AnonymousExec++
 		}
 	case "seccomp":
-		if c.args[0] <= unix.SECCOMP_SET_MODE_FILTER {
+		if uint32(c.args[0]) <= unix.SECCOMP_SET_MODE_FILTER {
 			t.books.filters++
 		}
 	case "prctl":
@@ -311,7 +324,7 @@ func (t *tracer) entersClone(th *thread, c *call) {
 	th.inCall = false
 	const untraced = 0x00800000
 	if c.name == "clone" {
-		th.newMounts = c.args[0]&unix.CLONE_NEWNS != 0
+		t.roots = t.roots || c.args[0]&unix.CLONE_NEWNS != 0
 		t.userNamespaces = t.userNamespaces || c.args[0]&unix.CLONE_NEWUSER != 0
 		setArg(th.tid, c.abi, 0, c.args[0]&^untraced)
 		return
@@ -320,7 +333,7 @@ func (t *tracer) entersClone(th *thread, c *call) {
 	if memory(th.tid, c.args[0], flags[:]) < len(flags) {
 		return
 	}
-	th.newMounts = flags[2]&(unix.CLONE_NEWNS>>16) != 0
+	t.roots = t.roots || flags[2]&(unix.CLONE_NEWNS>>16) != 0
 	t.userNamespaces = t.userNamespaces || flags[3]&(unix.CLONE_NEWUSER>>24) != 0
 	if flags[2]&(untraced>>16) == 0 {
 		return

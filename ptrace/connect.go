@@ -57,7 +57,7 @@ func (t *tracer) connected(th *thread, c *call, result int64) {
 	}
 	switch {
 	case s.family == unix.AF_UNIX:
-		if errno != 0 || !t.putUnix(th.process, 0, &peer) {
+		if errno != 0 || !t.putUnix(th, 0, &peer) {
 			t.putUnixAsked(th, &c.addr)
 		}
 		if errno == 0 && t.ownPeer(&s) {
@@ -103,7 +103,7 @@ func (t *tracer) settled(p *process, tid int, id uint64, result int32) {
 // askedError is getsockopt(SO_ERROR), by which programs ask how a connect went.
 func (t *tracer) askedError(th *thread, c *call) {
 	st, err := statOf(fdPath(th.tid, int(int32(c.args[0]))), 0)
-	if c.args[1] != unix.SOL_SOCKET || err != nil {
+	if int32(c.args[1]) != unix.SOL_SOCKET || err != nil {
 		return
 	}
 	if errno := uint32At(th.tid, c.args[3]); errno != 0 && errno < 4096 {

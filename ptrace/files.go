@@ -67,7 +67,7 @@ func (t *tracer) findBase(th *thread, c *call, i int) {
 		n.root = true
 		return
 	case len(n.text) > 0 && n.text[0] == '/':
-		n.base, n.root, n.link = place{name: th.process.root}, true, ""
+		n.base, n.root, n.link = place{name: th.root}, true, ""
 		return
 	case dir == unix.AT_FDCWD:
 		n.link = procPath(th.tid, "cwd")
@@ -99,7 +99,7 @@ func (t *tracer) settle(th *thread, c *call) {
 }
 
 // putPlace sets segment i to a path.
-func (t *tracer) putPlace(p *process, i int, at place) {
+func (t *tracer) putPlace(th *thread, i int, at place) {
 	var flags uint16
 	switch {
 	case at.name == "":
@@ -117,22 +117,22 @@ func (t *tracer) putPlace(p *process, i int, at place) {
 	if at.cut {
 		flags |= audit.SegCut
 	}
-	if p.otherNS {
+	if th.otherNS {
 		flags |= audit.SegOtherNS
 	}
 	t.rec.Path(i, at.name, flags)
 }
 
 // putName sets segments 2i and 2i+1 to a name and its base.
-func (t *tracer) putName(p *process, i int, n *name) {
-	t.putPlace(p, 2*i, n.base)
+func (t *tracer) putName(th *thread, i int, n *name) {
+	t.putPlace(th, 2*i, n.base)
 	if n.raced {
 		t.rec.Head.Seg[2*i].Flags |= audit.SegRaced
 	}
 	if n.root && n.link != "" { // it is a root for this call
 		t.rec.Root(2*i, n.base.name, n.base.name)
 	} else {
-		t.rec.Root(2*i, n.base.name, p.root)
+		t.rec.Root(2*i, n.base.name, th.root)
 	}
 	t.rec.Segment(2*i+1, n.text, n.flags)
 }
@@ -164,8 +164,47 @@ func (t *tracer) entersOpen(th *thread, c *call) {
 		c.fresh = true // or it fails
 		return
 	}
+	c.fresh = t.absent(th, c)
+}
+
+// absent tells whether there is nothing where an open looks.
+func (t *tracer) absent(th *thread, c *call) bool {
+	if th.root != "/" || th.otherNS || c.inRoot {
+		if err := t.within(th, c); err != unix.ENOSYS && err != unix.EPERM {
+			return err == unix.ENOENT
+		}
+	}
 	_, err := statOf(t.reach(th, c, 0), 0)
-	c.fresh = err == unix.ENOENT
+	return err == unix.ENOENT
+}
+
+// within looks from the thread's root folder, to which absolute links lead there.
+func (t *tracer) within(th *thread, c *call) error {
+	n := &c.names[0]
+	if n.base == (place{}) {
+		t.findBase(th, c, 0)
+	}
+	link, name := procPath(th.tid, "root"), string(n.text)
+	switch {
+	case c.inRoot:
+		link = n.link
+	case name[0] != '/':
+		below, ok := strings.CutPrefix(n.base.name, strings.TrimSuffix(th.root, "/"))
+		if !ok || n.base.deleted || n.base.cut {
+			return unix.ENOSYS
+		}
+		name = below + "/" + name
+	}
+	root, err := unix.Open(link, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(root)
+	fd, err := unix.Openat2(root, name, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT})
+	if err == nil {
+		_ = unix.Close(fd)
+	}
+	return err
 }
 
 // ownProc is a name as others have to say it: /proc/self is whoever asks.
@@ -195,7 +234,7 @@ func (t *tracer) reach(th *thread, c *call, i int) string {
 			return procPath(th.tid, "cwd") + "/" + text
 		}
 		return fdPath(th.tid, dir) + "/" + text
-	case text[0] == '/' && th.process.root == "/" && !th.process.otherNS:
+	case text[0] == '/' && th.root == "/" && !th.otherNS:
 		return text
 	case text[0] == '/':
 		return procPath(th.tid, "root") + text
@@ -244,7 +283,7 @@ func (t *tracer) leavesOpen(th *thread, c *call, result int64) {
 		return
 	}
 	audit.SetBody(&t.rec, body)
-	t.putPlace(p, 0, f.place)
+	t.putPlace(th, 0, f.place)
 	if raced {
 		t.rec.Head.Seg[0].Flags |= audit.SegRaced
 	}
@@ -266,7 +305,7 @@ func (t *tracer) agrees(th *thread, c *call, at place) bool {
 		t.findBase(th, c, 0)
 	}
 	text := th.ownProc(string(n.text))
-	target := audit.Target{Base: audit.Path{Name: n.base.name, Root: th.process.root}, Requested: text}
+	target := audit.Target{Base: audit.Path{Name: n.base.name, Root: th.root}, Requested: text}
 	return target.Name() == at.name || sameTarget(t.reach(th, c, 0), at.name)
 }
 
@@ -279,7 +318,7 @@ func (t *tracer) leavesNamed(th *thread, c *call, result int64) {
 			return // EBADF: nothing was reached
 		}
 		t.begin(th, audit.RecordFileOp, c.Op)
-		t.putPlace(p, 0, f.place)
+		t.putPlace(th, 0, f.place)
 		if p.tablesShared() {
 			t.rec.Head.Seg[0].Flags |= audit.SegRaced
 		}
@@ -287,12 +326,12 @@ func (t *tracer) leavesNamed(th *thread, c *call, result int64) {
 		t.settle(th, c)
 		t.begin(th, audit.RecordFileOp, c.Op)
 		if at, ok := t.descriptorName(th, c); ok && result >= 0 {
-			t.putPlace(p, 0, at)
+			t.putPlace(th, 0, at)
 		} else {
-			t.putName(p, 0, &c.names[0])
+			t.putName(th, 0, &c.names[0])
 		}
 		if c.Path[1] != 0 {
-			t.putName(p, 1, &c.names[1])
+			t.putName(th, 1, &c.names[1])
 		}
 	}
 	flags := uint32(c.arg(c.Flags))
@@ -332,7 +371,7 @@ func rootFlag(n *name) uint32 {
 // descriptorName is the file that a name such as /proc/self/fd/7 stands for,
 // where the call follows it.
 func (t *tracer) descriptorName(th *thread, c *call) (place, bool) {
-	if c.Op < audit.OpLink || c.Op > audit.OpXattr || c.NoFollow != 0 || th.process.root != "/" {
+	if c.Op < audit.OpLink || c.Op > audit.OpXattr || c.NoFollow != 0 || th.root != "/" {
 		return place{}, false
 	}
 	flags := c.arg(c.Flags)
@@ -414,7 +453,7 @@ func (t *tracer) movedOne(th *thread, c *call, fd int, result int64, written boo
 		body.Read = uint64(result)
 	}
 	audit.SetBody(&t.rec, body)
-	t.putPlace(p, 0, f.place)
+	t.putPlace(th, 0, f.place)
 	one := t.folds.add(t, key, t.send())
 	one.path, one.fd, one.renames = f.name, fd, t.renames
 }
@@ -469,7 +508,7 @@ func (t *tracer) mapped(th *thread, c *call, result int64) {
 	}
 	t.begin(th, audit.RecordMap, audit.OpMmap)
 	audit.SetBody(&t.rec, audit.WireFile{Ino: f.stat.ino, IMode: f.stat.mode, CallFlags: what})
-	t.putPlace(p, 0, f.place)
+	t.putPlace(th, 0, f.place)
 	if p.tablesShared() {
 		t.rec.Head.Seg[0].Flags |= audit.SegRaced
 	}
@@ -490,7 +529,7 @@ func (t *tracer) leavesExec(th *thread, c *call, result int64) {
 	t.settle(th, c)
 	t.begin(th, audit.RecordExecFailed, audit.OpExec)
 	t.rec.Head.Err = int32(result)
-	t.putName(th.process, 0, &c.names[0])
+	t.putName(th, 0, &c.names[0])
 	argv, flags := t.argvAt(th, c, c.arg(c.Path[0]+1))
 	t.rec.Segment(2, argv, flags)
 	t.send()

@@ -41,7 +41,7 @@ func (t *tracer) bound(th *thread, c *call, result int64) {
 		t.rec.Head.Err = int32(result)
 		name, _, _ := bytes.Cut(c.addr.data[2:c.addr.len], []byte{0})
 		n := t.unixName(th, name)
-		t.putName(th.process, 0, &n)
+		t.putName(th, 0, &n)
 		t.rec.Head.Seg[1].Flags |= c.addr.flags & audit.SegShared
 		t.send()
 		return
@@ -50,7 +50,7 @@ func (t *tracer) bound(th *thread, c *call, result int64) {
 		chosen = c.addr.len == 2
 		t.binding(th, &own)
 		t.begin(th, audit.RecordListen, audit.OpBind)
-		t.putUnix(th.process, 0, &own)
+		t.putUnix(th, 0, &own)
 	case result < 0 || !s.udp():
 		return
 	default:
@@ -112,7 +112,7 @@ func (t *tracer) listens(th *thread, c *call, result int64) {
 	b := audit.WireNet{Family: s.family, Type: s.kind, Protocol: s.protocol}
 	own := s.own()
 	if s.family == unix.AF_UNIX {
-		t.putUnix(th.process, 0, &own)
+		t.putUnix(th, 0, &own)
 	} else if s.inet() {
 		own.into(&b)
 	}
@@ -134,8 +134,8 @@ func (t *tracer) accepted(th *thread, c *call, result int64) {
 		b.Family, b.Type, b.Protocol = s.family, s.kind, s.protocol
 		switch {
 		case s.family == unix.AF_UNIX:
-			t.putUnix(th.process, 0, &own)
-			t.putUnix(th.process, 2, &peer)
+			t.putUnix(th, 0, &own)
+			t.putUnix(th, 2, &peer)
 		case s.inet():
 			var at, from audit.WireNet
 			own.into(&at)

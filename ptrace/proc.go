@@ -218,13 +218,13 @@ func (t *tracer) file(tid, fd int) file {
 // folder is the path of a folder that names are relative to.
 func (t *tracer) folder(link string) place { return t.readPlace(link) }
 
-// look finds out what namespace and root folder a process has.
-func (p *process) look(tid int) {
-	p.root = "/"
-	p.otherNS = !sameTarget("/proc/self/ns/mnt", procPath(tid, "ns/mnt"))
+// look finds out what namespace and root folder a thread has.
+func (th *thread) look() {
+	th.root = "/"
+	th.otherNS = !sameTarget("/proc/self/ns/mnt", procPath(th.tid, "ns/mnt"))
 	var buf [pathMax]byte
-	if n, err := unix.Readlink(procPath(tid, "root"), buf[:]); err == nil && n > 0 {
-		p.root = string(buf[:n])
+	if n, err := unix.Readlink(procPath(th.tid, "root"), buf[:]); err == nil && n > 0 {
+		th.root = string(buf[:n])
 	}
 }
 

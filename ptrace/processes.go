@@ -80,8 +80,8 @@ func (t *tracer) tellExec(th *thread) {
 	audit.SetBody(&t.rec, audit.WireExec{
 		ParentStart: p.parent.Start, ParentPID: uint32(p.parent.PID), UID: p.uid, GID: p.gid, ArgvLen: uint32(size),
 	})
-	t.putPlace(p, 0, exe)
-	t.putPlace(p, 1, cwd)
+	t.putPlace(th, 0, exe)
+	t.putPlace(th, 1, cwd)
 	t.rec.Segment(2, requested, 0)
 	if interp := t.interpreter(th, requested, exe); interp != nil {
 		t.rec.Segment(3, interp, 0)
@@ -153,7 +153,7 @@ func (t *tracer) interpreter(th *thread, requested []byte, exe place) []byte {
 	path := string(requested)
 	if path[0] != '/' {
 		path = procPath(th.tid, "cwd") + "/" + path
-	} else if th.process.root != "/" || th.process.otherNS {
+	} else if th.root != "/" || th.otherNS {
 		path = procPath(th.tid, "root") + path
 	}
 	a, err := statOf(path, 0)

@@ -34,6 +34,9 @@ type tracer struct {
 	passing bool
 	// userNamespaces: somebody may number users in another way.
 	userNamespaces bool
+	// roots: threads may have root folders and namespaces of their own, and change
+	// those of others with whom they share them.
+	roots bool
 	// detaching: somebody may work in a tree that is no longer mounted.
 	detaching bool
 
@@ -56,8 +59,8 @@ type thread struct {
 	inCall  bool
 	// swallow is a signal that the tracer sent by itself.
 	swallow unix.Signal
-	// newMounts: it makes a process that gets a mount namespace of its own.
-	newMounts bool
+	otherNS bool   // in another mount namespace than the recorder
+	root    string // its root folder; "/" mostly
 }
 
 // process is the group of threads that share a number.
@@ -69,15 +72,16 @@ type process struct {
 	memory     *shared
 	tables     *shared // of descriptors and folders
 	usage      usage
-	mapsShared bool   // memory with others, by mmap
-	otherNS    bool   // in another mount namespace than the recorder
-	root       string // its root folder; "/" mostly
+	mapsShared bool // memory with others, by mmap
 	dead       bool
 	pending    []pendingConnect
 }
 
 // shared counts the processes that have something together.
-type shared struct{ processes int }
+type shared struct {
+	processes int
+	folder    bool // it is also the working folder, which an exec leaves together
+}
 
 // memoryShared tells whether others could change what a thread has passed to
 // the kernel, and tablesShared whether they could change what its descriptors
@@ -213,12 +217,12 @@ func (t *tracer) seize(o order) error {
 	}
 	p := &process{
 		parent: audit.ProcessID{PID: int32(o.ParentPID), Start: o.ParentStart}, threads: 1,
-		memory: &shared{1}, tables: &shared{1},
+		memory: &shared{processes: 1}, tables: &shared{processes: 1},
 	}
 	th := &thread{tid: o.Seize, process: p, swallow: unix.SIGCONT}
 	t.threads[o.Seize] = th
 	p.id = audit.ProcessID{PID: int32(o.Seize), Start: t.startOf(o.Seize)}
-	p.look(o.Seize)
+	th.look()
 	p.uid, p.gid = t.owner(o.Seize)
 	// The stop that the command stands in.
 	var status unix.WaitStatus
@@ -267,13 +271,14 @@ func (t *tracer) forked(th *thread, event int) {
 		return // killed meanwhile
 	}
 	p, maker := th.process, th.process
-	switch {
-	case event == unix.PTRACE_EVENT_CLONE && isThread(int(p.id.PID), tid):
+	// Which stop it is, the signal decides that the child ends with: a thread can
+	// have one, too.
+	if isThread(int(p.id.PID), tid) {
 		p.threads++
-	default:
+	} else {
 		p = &process{
 			id: audit.ProcessID{PID: int32(tid), Start: t.startOf(tid)}, parent: maker.id, threads: 1,
-			memory: &shared{1}, tables: &shared{1}, otherNS: maker.otherNS, root: maker.root, uid: maker.uid, gid: maker.gid,
+			memory: &shared{processes: 1}, tables: &shared{processes: 1}, uid: maker.uid, gid: maker.gid,
 		}
 		p.mapsShared = maker.mapsShared
 		// Who calls vfork stands still until the memory is given back.
@@ -282,19 +287,20 @@ func (t *tracer) forked(th *thread, event int) {
 			p.memory = maker.memory
 			p.memory.processes++
 		}
-		if t.shares(th.tid, tid, kcmpFiles) || t.shares(th.tid, tid, kcmpFS) {
+		folder := t.shares(th.tid, tid, kcmpFS)
+		if folder || t.shares(th.tid, tid, kcmpFiles) {
 			p.tables = maker.tables
 			p.tables.processes++
-		}
-		if th.newMounts {
-			p.look(tid)
-			th.newMounts = false
+			p.tables.folder = p.tables.folder || folder
 		}
 		if !t.passing {
 			t.tellFork(p, th.tid)
 		}
 	}
-	child := &thread{tid: tid, process: p}
+	child := &thread{tid: tid, process: p, root: th.root, otherNS: th.otherNS}
+	if t.roots {
+		child.look()
+	}
 	t.threads[tid] = child
 	if status, ok := t.early[tid]; ok {
 		delete(t.early, tid)
@@ -310,6 +316,7 @@ func (t *tracer) executed(th *thread) {
 		// th is what the leader's number stood for; the caller has it now.
 		called = caller
 		t.brokenOff(th)
+		th.root, th.otherNS = called.root, called.otherNS
 	}
 	for tid, other := range t.threads {
 		if other.process == p && tid != th.tid {
@@ -326,7 +333,7 @@ func (t *tracer) executed(th *thread) {
 	th.inCall = false
 	called.call.drop()
 	p.memory = leaveShared(p.memory)
-	if p.tables.processes > 1 {
+	if p.tables.processes > 1 && !p.tables.folder {
 		p.tables = leaveShared(p.tables)
 	}
 	if !t.passing {
@@ -346,7 +353,7 @@ func (t *tracer) brokenOff(th *thread) {
 
 func leaveShared(s *shared) *shared {
 	s.processes--
-	return &shared{1}
+	return &shared{processes: 1}
 }
 
 // exiting is a thread's last stop, where it still has what it had. Which is the
@@ -389,12 +396,13 @@ func (t *tracer) orphans(maker *process) {
 		delete(t.early, tid)
 		p := &process{
 			id: audit.ProcessID{PID: int32(tid), Start: t.startOf(tid)}, parent: maker.id, threads: 1,
-			memory: &shared{1}, tables: &shared{1}, otherNS: maker.otherNS, root: maker.root, uid: maker.uid, gid: maker.gid,
+			memory: &shared{processes: 1}, tables: &shared{processes: 1}, uid: maker.uid, gid: maker.gid,
 		}
 		if !t.passing {
 			t.tellFork(p, int(maker.id.PID))
 		}
 		th := &thread{tid: tid, process: p}
+		th.look()
 		t.threads[tid] = th
 		t.stopped(th, status)
 	}
@@ -455,7 +463,7 @@ func (t *tracer) adopt(pid int) {
 	if err != nil {
 		return // gone
 	}
-	p := &process{id: audit.ProcessID{PID: int32(pid)}, threads: len(tasks), memory: &shared{1}, tables: &shared{1}}
+	p := &process{id: audit.ProcessID{PID: int32(pid)}, threads: len(tasks), memory: &shared{processes: 1}, tables: &shared{processes: 1}}
 	if leader := t.threads[pid]; leader != nil {
 		p = leader.process
 	}

@@ -12,7 +12,7 @@ import (
 
 // putUnix sets segment i, or i+1 for an abstract name, to that of a unix
 // socket. It reports whether there was one.
-func (t *tracer) putUnix(p *process, i int, a *address) bool {
+func (t *tracer) putUnix(th *thread, i int, a *address) bool {
 	if a.family() != unix.AF_UNIX || a.len <= 2 {
 		return false
 	}
@@ -29,7 +29,7 @@ func (t *tracer) putUnix(p *process, i int, a *address) bool {
 		at, ok = place{name: resolved(string(name))}, true
 	}
 	if ok {
-		t.putPlace(p, i, at)
+		t.putPlace(th, i, at)
 	}
 	return ok
 }
@@ -71,7 +71,7 @@ func (t *tracer) binding(th *thread, a *address) {
 // reachName is a path by which the tracer gets to what a name stands for.
 func (t *tracer) reachName(th *thread, name string) string {
 	switch {
-	case name[0] == '/' && th.process.root == "/" && !th.process.otherNS:
+	case name[0] == '/' && th.root == "/" && !th.otherNS:
 		return name
 	case name[0] == '/':
 		return procPath(th.tid, "root") + name
@@ -87,9 +87,9 @@ func (t *tracer) putUnixAsked(th *thread, a *address) {
 	name := a.data[2:a.len]
 	t.rec.Segment(1, name, 0)
 	if name[0] == '/' {
-		t.putPlace(th.process, 2, place{name: th.process.root})
+		t.putPlace(th, 2, place{name: th.root})
 	} else {
-		t.putPlace(th.process, 2, t.folder(procPath(th.tid, "cwd")))
+		t.putPlace(th, 2, t.folder(procPath(th.tid, "cwd")))
 	}
 }
 
@@ -110,7 +110,7 @@ func (t *tracer) ownPeer(s *socket) bool {
 func (t *tracer) unixName(th *thread, text []byte) name {
 	n := name{text: bytes.Clone(text)}
 	if len(text) > 0 && text[0] == '/' {
-		n.base = place{name: th.process.root}
+		n.base = place{name: th.root}
 	} else {
 		n.base = t.folder(procPath(th.tid, "cwd"))
 	}

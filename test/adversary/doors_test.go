@@ -32,6 +32,7 @@ var doorRows = []row{
 	{name: "cold-socketcall", amd64: true},
 	{name: "race-socketcall", amd64: true},
 	{name: "dirty-number", amd64: true, files: usual},
+	{name: "dirty-arguments", amd64: true},
 	{
 		name: "fake-proc", files: []string{"file", "jail/proc/self/fd/", "jail/proc/self/fd/77"},
 		args: []string{"77"},
@@ -41,6 +42,7 @@ var doorRows = []row{
 	{name: "handed-over", prepare: daemon},
 	{name: "received", files: []string{"to-read:0123456789", "to-write"}, prepare: daemon},
 	{name: "sysv"},
+	{name: "sysv-memory"},
 	{name: "pidfd-getfd", files: []string{"held:0123456789"}, prepare: bystander},
 	{name: "process-vm-writev", files: []string{"held"}, prepare: bystander},
 	{name: "proc-mem", files: []string{"held"}, prepare: bystander},

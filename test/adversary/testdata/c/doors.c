@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
+#include <sys/shm.h>
 
 #ifdef __x86_64__
 /* A 32-bit call of a 64-bit process. What it points to has to lie below 4 GiB, as a static program's data does. */
@@ -114,6 +115,21 @@ WORKLOAD(w_dirty, "dirty-number")
 	must(ret == 3 ? 0 : -1);
 	deed("bytes", "file 0 3");
 }
+
+/* Nor does it look at the upper halves of a 32-bit call's arguments. */
+WORKLOAD(w_dirty_arguments, "dirty-arguments")
+{
+	const long dirt = 0x1200000000;
+	int fd = must80(5 /* open */, STR("made") | dirt, O_CREAT | O_WRONLY | dirt, 0600 | dirt);
+
+	deed("created", "file made kernel");
+	deed("writes", "made");
+	must80(4 /* write */, fd | dirt, STR("12345") | dirt, 5 | dirt);
+	deed("bytes", "made 0 5");
+	must80(39 /* mkdir */, STR("dir") | dirt, 0700 | dirt, dirt);
+	deed("created", "dir dir lexical");
+	deed("writes", "dir");
+}
 #endif
 
 /* A jail whose /proc is a folder like any other. */
@@ -221,6 +237,21 @@ WORKLOAD(w_received, "received")
 }
 
 /* Shared memory, queues and locks of System V reach any process without a descriptor. */
+/* A name in memory that another process can write to. */
+WORKLOAD(w_sysv_memory, "sysv-memory")
+{
+	int memory = must(shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600));
+	char *name = must(shmat(memory, 0, 0));
+
+	must(shmctl(memory, IPC_RMID, 0));
+	strcpy(name, "made");
+	must(mkdir(name, 0700));
+	deed("created", "dir made lexical");
+	deed("writes", "made");
+	deed("gaps", "shared_names");
+	deed("gaps", "not_recorded shmat");
+}
+
 WORKLOAD(w_sysv, "sysv")
 {
 	int q = must(msgget(IPC_PRIVATE, IPC_CREAT | 0600));

@@ -257,6 +257,92 @@ WORKLOAD(w_clone_vm, "clone-vm")
 	deed("writes", "made");
 }
 
+static int as_thread(void *name)
+{
+	must(mkdir(name, 0700));
+	syscall(SYS_exit, 0);
+	return 0;
+}
+
+/* Threads that are made as processes mostly are: no processes for that. */
+WORKLOAD(w_clone_threads, "clone-threads")
+{
+	int thread = CLONE_VM | CLONE_FILES | CLONE_FS | CLONE_SIGHAND | CLONE_THREAD | CLONE_CHILD_CLEARTID;
+	static volatile int runs[2] = { 1, 1 };
+
+	must(clone(as_thread, stack[0], thread | CLONE_VFORK, "one", 0, 0, &runs[0]));
+	must(clone(as_thread, stack[1], thread | SIGCHLD, "two", 0, 0, &runs[1]));
+	while (runs[0] || runs[1])
+		usleep(1000);
+	deed("created", "dir one lexical");
+	deed("created", "dir two lexical");
+	deed("writes", "one");
+	deed("writes", "two");
+	deed("gaps", "shared_names");
+}
+
+static int into_jail(void *arg)
+{
+	must(chroot("jail"));
+	return 0;
+}
+
+static void *own_jail(void *arg)
+{
+	must(unshare(CLONE_FS));
+	must(chroot("jail"));
+	must(mkdir("/by-thread", 0700));
+	return 0;
+}
+
+/* A root folder that another process changes, and one that only a thread has. */
+WORKLOAD(w_shared_root, "shared-root")
+{
+	char outside[4200];
+	pthread_t t;
+
+	must((long)getcwd(outside, 4096));
+	strcat(outside, "/outside");
+	must(pthread_create(&t, 0, own_jail, 0) ? -1 : 0);
+	pthread_join(t, 0);
+	must(mkdir(outside, 0700));
+	reap(must(clone(into_jail, stack[0], CLONE_FS | SIGCHLD, 0)), getpid());
+	must(mkdir("/inside", 0700));
+	deed("created", "dir jail/by-thread lexical");
+	deed("created", "dir outside lexical");
+	deed("created", "dir jail/inside lexical");
+	deed("writes", "jail/by-thread");
+	deed("writes", "outside");
+	deed("writes", "jail/inside");
+	deed("gaps", "not_recorded chroot");
+	deed("gaps", "not_recorded unshare");
+	deed("gaps", "shared_names");
+}
+
+static int exec_again(void *name)
+{
+	must(execl(program, "me", name, "again", (char *)0));
+	return 0;
+}
+
+/* A working folder stays together over an exec: what a name stands for may change. */
+WORKLOAD(w_shared_folder, "shared-folder")
+{
+	char *args[] = { "me", argv[0], "again", 0 };
+	int child;
+
+	if (argc > 1) {
+		must(mkdir("made", 0700));
+		_exit(0);
+	}
+	child = must(clone(exec_again, stack[0], CLONE_FS | SIGCHLD, argv[0]));
+	reap(child, getpid());
+	deed_exec(child, "PROGRAM", args);
+	deed("created", "dir made lexical");
+	deed("writes", "made");
+	deed("gaps", "raced");
+}
+
 /* Out of its session, its parents gone. How it ends is up to who waits for it. */
 WORKLOAD(w_daemon, "daemon")
 {
@@ -476,6 +562,23 @@ WORKLOAD(w_two_roots, "two-roots")
 	must_fail(open("../nothing", O_RDONLY), ENOENT);
 	deed("failed", "open jail/nothing ENOENT 1");
 	deed("failed", "open nothing ENOENT 1");
+	deed("gaps", "not_recorded chroot");
+}
+
+/* Absolute links lead elsewhere in there: what an open finds, it has not made. */
+WORKLOAD(w_jail_links, "jail-links")
+{
+	must(chroot("jail"));
+	must(symlink("/inside", "jail/link"));
+	deed("created", "symlink jail/link -> /inside lexical");
+	deed("writes", "jail/link");
+	close(must(open("/link/there", O_CREAT | O_WRONLY, 0600)));
+	deed("writes", "jail/inside/there");
+	must(chdir("/inside"));
+	close(must(open("../link/there", O_CREAT | O_WRONLY, 0600)));
+	close(must(open("../link/new", O_CREAT | O_WRONLY, 0600)));
+	deed("created", "file jail/inside/new kernel");
+	deed("writes", "jail/inside/new");
 	deed("gaps", "not_recorded chroot");
 }
 
