@@ -54,7 +54,7 @@ func serve(w wishes) int {
 	err := errors.Join(breakOff(wakeSignal), noChildSignals())
 	wake := lock()
 	orders := make(chan order)
-	t := &tracer{pipe: pipe, orders: orders, threads: map[int]*thread{}, early: map[int]unix.WaitStatus{}, options: traceOptions, noArgv: w.NoArgv}
+	t := &tracer{pipe: pipe, orders: orders, threads: map[int]*thread{}, early: map[int]early{}, options: traceOptions, noArgv: w.NoArgv}
 	if w.KillOnDeath {
 		t.options |= unix.PTRACE_O_EXITKILL
 	}
@@ -95,6 +95,14 @@ func serve(w wishes) int {
 			os.Exit(1) // and the kernel ends the traced
 		}
 		pass(order{Left: true})
+	}()
+	go func() {
+		for range time.Tick(overdueAfter / 4) {
+			if t.waiting.Load() {
+				t.ordered.Store(true)
+				wake()
+			}
+		}
 	}()
 	if err := t.follow(); err != nil {
 		t.books.doubt(err.Error())

@@ -26,10 +26,12 @@ type tracer struct {
 	options int         // PTRACE_O_*
 	noArgv  bool
 
-	threads map[int]*thread
+	recorder audit.ProcessID
+	threads  map[int]*thread
 	// Threads that stand in their first stop while the stop of whoever made
 	// them has not been seen.
-	early map[int]unix.WaitStatus
+	early   map[int]early
+	waiting atomic.Bool // there are some
 	// passing: nothing is recorded any more; what is stopped goes on.
 	passing bool
 	// userNamespaces: somebody may number users in another way.
@@ -49,6 +51,12 @@ type tracer struct {
 	sockets  map[uint64]socketKind // that calls have made
 	bindings map[string]place      // of unix sockets by their relative names
 	open     map[uint64]bool       // sockets of which it is not known whether they await somebody
+}
+
+// early is a thread's first stop, and when that was seen.
+type early struct {
+	status unix.WaitStatus
+	at     time.Time
 }
 
 // thread is a traced one.
@@ -112,6 +120,7 @@ func (t *tracer) follow() error {
 					more = false
 				}
 			}
+			t.overdue()
 		}
 		var status unix.WaitStatus
 		tid, err := unix.Wait4(-1, &status, unix.WALL, nil)
@@ -144,7 +153,8 @@ func (t *tracer) changed(tid int, status unix.WaitStatus) {
 		}
 	case !status.Stopped():
 	case th == nil && int(status>>16)&0xff == eventStop:
-		t.early[tid] = status
+		t.early[tid] = early{status, time.Now()}
+		t.waiting.Store(true)
 	case th == nil:
 		// Killed before it was known who made it.
 		delete(t.early, tid)
@@ -215,8 +225,9 @@ func (t *tracer) seize(o order) error {
 	if err := ptrace(unix.PTRACE_SEIZE, o.Seize, 0, uintptr(t.options)); err != nil {
 		return fmt.Errorf("trace the command: %w", err)
 	}
+	t.recorder = audit.ProcessID{PID: int32(o.ParentPID), Start: o.ParentStart}
 	p := &process{
-		parent: audit.ProcessID{PID: int32(o.ParentPID), Start: o.ParentStart}, threads: 1,
+		parent: t.recorder, threads: 1,
 		memory: &shared{processes: 1}, tables: &shared{processes: 1},
 	}
 	th := &thread{tid: o.Seize, process: p, swallow: unix.SIGCONT}
@@ -270,6 +281,9 @@ func (t *tracer) forked(th *thread, event int) {
 	if err != nil {
 		return // killed meanwhile
 	}
+	if t.threads[tid] != nil {
+		return // it was thought to be nobody's
+	}
 	p, maker := th.process, th.process
 	// Which stop it is, the signal decides that the child ends with: a thread can
 	// have one, too.
@@ -302,9 +316,9 @@ func (t *tracer) forked(th *thread, event int) {
 		child.look()
 	}
 	t.threads[tid] = child
-	if status, ok := t.early[tid]; ok {
+	if first, ok := t.early[tid]; ok {
 		delete(t.early, tid)
-		t.stopped(child, status)
+		t.stopped(child, first.status)
 	}
 }
 
@@ -338,6 +352,12 @@ func (t *tracer) executed(th *thread) {
 	}
 	if !t.passing {
 		t.tellExec(th)
+	}
+	// What its other threads have made, they cannot tell of any more.
+	for tid := range t.early {
+		if parent, ok := parentOf(tid); ok && parent == int(p.id.PID) {
+			t.takeIn(tid, p.id)
+		}
 	}
 }
 
@@ -388,24 +408,54 @@ func (t *tracer) gone(th *thread, status unix.WaitStatus) {
 
 // orphans are processes whose maker was killed before it could be asked for them.
 func (t *tracer) orphans(maker *process) {
-	for tid, status := range t.early {
+	for tid := range t.early {
 		parent, ok := parentOf(tid)
 		if th := t.threads[parent]; !ok || th != nil && int(th.process.id.PID) == parent {
 			continue // it is still to be told of
 		}
-		delete(t.early, tid)
-		p := &process{
-			id: audit.ProcessID{PID: int32(tid), Start: t.startOf(tid)}, parent: maker.id, threads: 1,
-			memory: &shared{processes: 1}, tables: &shared{processes: 1}, uid: maker.uid, gid: maker.gid,
-		}
-		if !t.passing {
-			t.tellFork(p, int(maker.id.PID))
-		}
-		th := &thread{tid: tid, process: p}
-		th.look()
-		t.threads[tid] = th
-		t.stopped(th, status)
+		t.takeIn(tid, maker.id)
 	}
+}
+
+// overdue takes in those of whom nobody has told for so long that nobody will:
+// their maker was killed, and they have another parent by now.
+func (t *tracer) overdue() {
+	for tid, first := range t.early {
+		if time.Since(first.at) < overdueAfter {
+			continue
+		}
+		parent, ok := parentOf(tid)
+		if !ok {
+			continue // a thread, which ends with its process
+		}
+		id := t.recorder
+		if th := t.threads[parent]; th != nil {
+			id = th.process.id
+		}
+		t.takeIn(tid, id)
+	}
+	t.waiting.Store(len(t.early) > 0)
+}
+
+// overdueAfter is longer than a maker takes from the child's first stop to its own.
+const overdueAfter = 500 * time.Millisecond
+
+// takeIn begins to follow a process that its maker could not tell of.
+func (t *tracer) takeIn(tid int, maker audit.ProcessID) {
+	first := t.early[tid]
+	delete(t.early, tid)
+	p := &process{
+		id: audit.ProcessID{PID: int32(tid), Start: t.startOf(tid)}, parent: maker, threads: 1,
+		memory: &shared{processes: 1}, tables: &shared{processes: 1},
+	}
+	p.uid, p.gid = t.owner(tid)
+	if !t.passing {
+		t.tellFork(p, int(maker.PID))
+	}
+	th := &thread{tid: tid, process: p}
+	th.look()
+	t.threads[tid] = th
+	t.stopped(th, first.status)
 }
 
 // obey does what the recorder wants. It reports whether there is nothing to do

@@ -20,6 +20,7 @@ var processRows = []row{
 	{name: "leader-first"},
 	{name: "exec-order"},
 	{name: "exec-thread"},
+	{name: "exec-orphans"},
 	{name: "vfork", files: usual},
 	{name: "clone3"},
 	{name: "clone-parent"},

@@ -95,6 +95,37 @@ WORKLOAD(w_exec_order, "exec-order")
 		deed("execs", "%d PROGRAM|me|%s|%d", getpid(), argv[0], i);
 }
 
+static void *forks(void *arg)
+{
+	int i;
+
+	for (i = 0; i < 200; i++)
+		if (!must(raw_clone(SIGCHLD)))
+			syscall(SYS_exit_group, 3);
+	return 0;
+}
+
+/* Processes whose maker an exec of another thread ends in the middle of its call. */
+WORKLOAD(w_exec_orphans, "exec-orphans")
+{
+	int n = argc > 1 ? atoi(argv[1]) : 0, i, child, status;
+	char number[12];
+	pthread_t t;
+
+	alarm(30);
+	if (n < 20) {
+		for (i = 0; i < 4; i++)
+			must(pthread_create(&t, 0, forks, 0) ? -1 : 0);
+		usleep(3000);
+		snprintf(number, sizeof(number), "%d", n + 1);
+		must(execl(program, "me", argv[0], number, (char *)0));
+	}
+	for (i = 1; i <= n; i++)
+		deed("execs", "%d PROGRAM|me|%s|%d", getpid(), argv[0], i);
+	while ((child = waitpid(-1, &status, 0)) > 0)
+		deed("processes", "%d %d %s", child, getpid(), ending(status));
+}
+
 /* Waits until all other threads are in an open that does not end. */
 static void others_wait(int n)
 {
