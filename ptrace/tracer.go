@@ -65,8 +65,10 @@ type thread struct {
 	process *process
 	call    call // between entry and exit
 	inCall  bool
-	// swallow is a signal that the tracer sent by itself.
+	// swallow is a signal that the tracer sent by itself, and blocked what the
+	// thread had blocked before.
 	swallow unix.Signal
+	blocked uint64
 	otherNS bool   // in another mount namespace than the recorder
 	root    string // its root folder; "/" mostly
 }
@@ -202,6 +204,7 @@ func (t *tracer) stopped(th *thread, status unix.WaitStatus) {
 			}
 		case th.swallow:
 			th.swallow = 0
+			_ = signalMask(unix.PTRACE_SETSIGMASK, th.tid, &th.blocked)
 		default:
 			t.resume(th, unix.PTRACE_CONT, signal)
 			return
@@ -213,6 +216,11 @@ func (t *tracer) stopped(th *thread, status unix.WaitStatus) {
 // resume lets a thread go on. That it is gone by now, the next wait tells.
 func (t *tracer) resume(th *thread, request int, signal unix.Signal) {
 	_ = ptrace(request, th.tid, 0, uintptr(signal))
+}
+
+// signalMask reads or sets which signals a thread has blocked.
+func signalMask(request, tid int, mask *uint64) error {
+	return ptrace(request, tid, unsafe.Sizeof(*mask), uintptr(unsafe.Pointer(mask)))
 }
 
 func message(tid int) (int, error) {
@@ -247,6 +255,14 @@ func (t *tracer) seize(o order) error {
 	t.books.count("execve", false)
 	t.tellFork(p, th.tid)
 	t.tellExec(th)
+	// A signal that is blocked would stay, and the stop's end with it.
+	if err := signalMask(unix.PTRACE_GETSIGMASK, th.tid, &th.blocked); err != nil {
+		return fmt.Errorf("read the command's blocked signals: %w", err)
+	}
+	open := th.blocked &^ (1 << (unix.SIGCONT - 1))
+	if err := signalMask(unix.PTRACE_SETSIGMASK, th.tid, &open); err != nil {
+		return fmt.Errorf("open the command to SIGCONT: %w", err)
+	}
 	if err := unix.Kill(o.Seize, unix.SIGCONT); err != nil {
 		return fmt.Errorf("let the command go on: %w", err)
 	}

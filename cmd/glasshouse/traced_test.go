@@ -186,6 +186,40 @@ func TestTracedSurvivor(t *testing.T) {
 	}
 }
 
+// Signals that the command was given as blocked stay so, and none is pending that
+// nobody sent; being stopped works as ever.
+func TestTracedBlockedSignal(t *testing.T) {
+	python := testrecorded.Python(t)
+	const block = `
+import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCONT})
+os.execvp(sys.argv[1], sys.argv[1:])`
+	const program = `
+import os, signal, time
+blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+print(sorted(int(s) for s in blocked), len(signal.sigpending()))
+me, (r, w) = os.getpid(), os.pipe()
+if os.fork() == 0:
+	for i in range(1000):
+		state = open(f"/proc/{me}/stat").read().rpartition(")")[2].split()[0]
+		if state in "Tt": # a tracer makes it the second
+			break
+		time.sleep(0.01)
+	os.write(w, state.upper().encode())
+	os.kill(me, signal.SIGCONT)
+	os._exit(0)
+os.kill(me, signal.SIGSTOP)
+os.close(w)
+print(os.read(r, 10))`
+	dir := t.TempDir()
+	cmd := exec.Command(python, "-c", block, binary, "run", "-q", "--no-store", "--no-journal", "--observe", "ptrace", "-o", "receipt.json", "--", python, "-c", program)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if want := "[18] 0\nb'T'\n"; err != nil || string(out) != want {
+		t.Errorf("%v, %q, want %q", err, out, want)
+	}
+}
+
 // In a user namespace, without any capability, as in a rootless container.
 func TestTracedNamespaces(t *testing.T) {
 	testrecorded.NeedRoot(t)
