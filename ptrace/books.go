@@ -23,6 +23,8 @@ type books struct {
 	rings        uint64
 	filters      uint64
 	exchangeable uint64
+	blind        uint64 // calls of processes that could not be looked into
+	addresses    uint64 // that could not be read
 }
 
 func (b *books) count(name string, denied bool) {
@@ -64,6 +66,8 @@ func (b *books) summary() audit.Summary {
 	gap(receipt.GapRaced, "reads and writes whose descriptor another thread could have exchanged before it was looked at", b.exchangeable)
 	gap(receipt.GapAnswered, "seccomp filters were installed: calls that these answer in the kernel's place are not seen", b.filters)
 	gap(receipt.GapIOUring, "rings were set up: what is done through them cannot be seen from here", b.rings)
+	gap(receipt.GapPtrace, "calls of processes that a tracer without root's rights may not look into, for they asked not to be dumped or their program cannot be read: only counted", b.blind)
+	gap(receipt.GapNotRecorded, "addresses of connections and messages that lay in memory which nobody else can read", b.addresses)
 	s.Gaps = append(s.Gaps, b.Gaps()...)
 	return s
 }

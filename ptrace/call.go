@@ -76,7 +76,9 @@ type name struct {
 	flags uint16 // audit.Seg..., of the name
 	raced bool   // of the base
 	root  bool   // the base is the process's root
-	link  string // where the base was read; "" if it was not
+	// forced: it lies where a program cannot read, but the kernel could.
+	forced bool
+	link   string // where the base was read; "" if it was not
 }
 
 // The calls that end nowhere but in a count: their result is not waited for.
@@ -111,6 +113,11 @@ func (t *tracer) enter(th *thread) bool {
 		}
 	}
 	if unanswered[c.name] {
+		t.books.count(c.name, false)
+		return false
+	}
+	if th.process.blind && c.Op != audit.OpNone && c.Op != audit.OpFork {
+		t.books.blind++
 		t.books.count(c.name, false)
 		return false
 	}
@@ -226,6 +233,16 @@ func (t *tracer) leave(th *thread) {
 	if !c.abi.wide {
 		result = int64(int32(result))
 	}
+	if result == -int64(unix.EFAULT) { // which it could not, either
+		for i := range c.names {
+			if n := &c.names[i]; n.forced {
+				n.text, n.flags = nil, n.flags|audit.SegUnreadable
+			}
+		}
+		if c.addr.forced {
+			c.addr = address{}
+		}
+	}
 	t.books.count(c.name, result == -int64(unix.EPERM) || result == -int64(unix.EACCES))
 	if restarts(result) {
 		if interesting(c.Op) {
@@ -292,6 +309,7 @@ func (t *tracer) leavesOther(th *thread, c *call, result int64) {
 	if result < 0 {
 		return
 	}
+	th.process.see(th.tid)
 	if strings.HasPrefix(c.name, "set") { // setuid and its like
 		th.process.uid, th.process.gid = t.owner(th.tid)
 	}
@@ -314,7 +332,9 @@ func (t *tracer) leavesOther(th *thread, c *call, result int64) {
 			t.books.filters++
 		}
 	case "prctl":
-		t.books.filters++
+		if uint32(c.args[0]) == unix.PR_SET_SECCOMP {
+			t.books.filters++
+		}
 	}
 }
 
@@ -330,7 +350,7 @@ func (t *tracer) entersClone(th *thread, c *call) {
 		return
 	}
 	var flags [8]byte // the first of struct clone_args
-	if memory(th.tid, c.args[0], flags[:]) < len(flags) {
+	if memory(th.tid, c.args[0], flags[:]) < len(flags) && forced(th.tid, c.args[0], flags[:]) < len(flags) {
 		return
 	}
 	t.roots = t.roots || flags[2]&(unix.CLONE_NEWNS>>16) != 0
@@ -345,7 +365,7 @@ func (t *tracer) entersClone(th *thread, c *call) {
 // uint32At reads a number; 0 if it cannot be read.
 func uint32At(tid int, at uint64) uint32 {
 	var b [4]byte
-	if memory(tid, at, b[:]) < len(b) {
+	if memory(tid, at, b[:]) < len(b) && forced(tid, at, b[:]) < len(b) {
 		return 0
 	}
 	return binary.LittleEndian.Uint32(b[:])

@@ -24,6 +24,9 @@ func (t *tracer) connected(th *thread, c *call, result int64) {
 	if result < 0 {
 		errno = unix.Errno(-result)
 	}
+	if ok && errno != 0 && errno != unix.EFAULT && c.addr.flags&audit.SegUnreadable != 0 {
+		t.books.addresses++
+	}
 	if !ok || errno == unix.EISCONN || errno == unix.EALREADY || errno != 0 && c.addr.len < 2 {
 		return
 	}

@@ -32,7 +32,7 @@ func (t *tracer) readNames(th *thread, c *call) {
 		at := c.arg(c.Path[i])
 		if at == 0 {
 			n.flags |= audit.SegNone | audit.SegUnreadable
-		} else if s, whole := text(th.tid, at, t.buf[:]); whole {
+		} else if s, whole := t.nameAt(th, at, n); whole {
 			n.text = bytes.Clone(s)
 		} else if len(s) < len(t.buf) {
 			n.flags |= audit.SegUnreadable
@@ -48,6 +48,15 @@ func (t *tracer) readNames(th *thread, c *call) {
 			t.findBase(th, c, i)
 		}
 	}
+}
+
+func (t *tracer) nameAt(th *thread, at uint64, n *name) (s []byte, whole bool) {
+	s, whole = text(th.tid, at, t.buf[:], memory)
+	if !whole && len(s) < len(t.buf) {
+		s, whole = text(th.tid, at, t.buf[:], forced)
+		n.forced = whole || len(s) == len(t.buf)
+	}
+	return s, whole
 }
 
 // findBase looks up what name i is relative to.
@@ -91,7 +100,7 @@ func (t *tracer) settle(th *thread, c *call) {
 			n.raced = t.folder(n.link) != n.base
 		}
 		if n.flags&audit.SegShared != 0 && n.flags&(audit.SegUnreadable|audit.SegCut) == 0 {
-			if now, whole := text(th.tid, c.arg(c.Path[i]), t.buf[:]); !whole || !bytes.Equal(now, n.text) {
+			if now, whole := t.nameAt(th, c.arg(c.Path[i]), n); !whole || !bytes.Equal(now, n.text) {
 				n.flags |= audit.SegRaced
 			}
 		}
@@ -557,7 +566,7 @@ func (t *tracer) argvAt(th *thread, c *call, at uint64) (argv []byte, flags uint
 		if i == failedArgs || len(argv) > failedBytes {
 			break
 		}
-		s, whole := text(th.tid, p[0], t.buf[:])
+		s, whole := text(th.tid, p[0], t.buf[:], memory)
 		argv = append(append(argv, s...), 0)
 		if !whole {
 			flags |= audit.SegCut

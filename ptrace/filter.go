@@ -93,7 +93,7 @@ func conditions(w watched) []condition {
 	case w.name == "getsockopt":
 		return []condition{{2, bpf.JumpEqual, unix.SO_ERROR}}
 	case w.name == "prctl":
-		return []condition{{0, bpf.JumpEqual, unix.PR_SET_SECCOMP}}
+		return []condition{{0, bpf.JumpEqual, unix.PR_SET_SECCOMP}, {0, bpf.JumpEqual, unix.PR_SET_DUMPABLE}}
 	case w.Op == audit.OpMmap:
 		return []condition{{2, bpf.JumpBitsSet, unix.PROT_EXEC}, {3, bpf.JumpBitsSet, unix.MAP_SHARED}}
 	case w.Op == audit.OpMprotect:

@@ -24,26 +24,34 @@ func memory(tid int, at uint64, to []byte) int {
 	if err != unix.EPERM && err != unix.ENOSYS {
 		return 0
 	}
-	// A container may refuse that call and not this file.
+	return forced(tid, at, to) // a container may refuse that call and not this file
+}
+
+// forced reads also what a mapping does not let be read: some can be all the same,
+// by the machine and so by the kernel, such as those for writing alone.
+func forced(tid int, at uint64, to []byte) int {
 	f, err := os.Open(procPath(tid, "mem"))
 	if err != nil {
 		return 0
 	}
 	defer f.Close()
-	n, _ = f.ReadAt(to, int64(at)) // a part is an answer, too
+	n, _ := f.ReadAt(to, int64(at)) // a part is an answer, too
 	return n
 }
+
+// reader is memory or forced.
+type reader func(tid int, at uint64, to []byte) int
 
 const pageSize = 4096 // no page is smaller
 
 // text reads a string that a NUL ends into buf. It is not whole if it is longer
 // than buf, or if its memory ends before.
-func text(tid int, at uint64, buf []byte) (s []byte, whole bool) {
+func text(tid int, at uint64, buf []byte, read reader) (s []byte, whole bool) {
 	n := 0
 	for n < len(buf) {
 		// Names are short, and what lies on the next page may be nowhere.
 		some := min(256, len(buf)-n, int(pageSize-(at+uint64(n))%pageSize))
-		got := memory(tid, at+uint64(n), buf[n:n+some])
+		got := read(tid, at+uint64(n), buf[n:n+some])
 		if i := bytes.IndexByte(buf[n:n+got], 0); i >= 0 {
 			return buf[:n+i], true
 		}
@@ -59,7 +67,7 @@ func text(tid int, at uint64, buf []byte) (s []byte, whole bool) {
 func (a *abi) words(tid int, at uint64, n int) ([]uint64, bool) {
 	size := a.word()
 	data := make([]byte, n*size)
-	if memory(tid, at, data) < len(data) {
+	if memory(tid, at, data) < len(data) && forced(tid, at, data) < len(data) {
 		return make([]uint64, n), false
 	}
 	words := make([]uint64, n)

@@ -128,6 +128,9 @@ func (t *tracer) exchangedOne(th *thread, c *call, s *socket, result int64, out 
 		addr.len = 0
 	}
 	if out {
+		if addr.flags&audit.SegUnreadable != 0 && !s.tcp() && result != -int64(unix.EFAULT) {
+			t.books.addresses++
+		}
 		if addr.len >= 2 && !s.tcp() && (s.family != unix.AF_UNIX || s.kind == unix.SOCK_DGRAM) {
 			if result >= 0 {
 				t.client(th, s.id)

@@ -157,8 +157,8 @@ func (t *tracer) readPlace(link string) place {
 		return place{name: name, detached: true}
 	}
 	if rest, ok := strings.CutSuffix(name, " (deleted)"); ok && !sameFile(name, link) {
-		if memfd, ok := strings.CutPrefix(rest, "/memfd:"); ok && !onRoot(link) {
-			return place{name: "memfd:" + memfd, detached: true}
+		if (strings.HasPrefix(rest, "/memfd:") || rest == "/secretmem") && !onRoot(link) {
+			return place{name: rest[1:], detached: true}
 		}
 		return place{name: rest, deleted: true}
 	}
@@ -226,6 +226,15 @@ func (th *thread) look() {
 	if n, err := unix.Readlink(procPath(th.tid, "root"), buf[:]); err == nil && n > 0 {
 		th.root = string(buf[:n])
 	}
+}
+
+// see finds out whether a process lets itself be looked into. One that has asked
+// not to be dumped, or runs a program that its user may not read, does not, but for
+// a tracer with the right to look into all.
+func (p *process) see(tid int) {
+	var buf [1]byte
+	_, err := unix.Readlink(procPath(tid, "exe"), buf[:])
+	p.blind = err == unix.EACCES
 }
 
 // usage is what a process has used in all.

@@ -67,6 +67,7 @@ const (
 
 func (t *tracer) tellExec(th *thread) {
 	p, tid := th.process, th.tid
+	p.see(tid)
 	exe := t.folder(procPath(tid, "exe"))
 	cwd := t.folder(procPath(tid, "cwd"))
 	requested := t.requestedExec(th)
@@ -140,7 +141,7 @@ func (t *tracer) requestedExec(th *thread) []byte {
 	if at == 0 {
 		return nil
 	}
-	s, _ := text(tid, at, t.buf[:])
+	s, _ := text(tid, at, t.buf[:], memory)
 	return bytes.Clone(s)
 }
 

@@ -16,6 +16,8 @@ type address struct {
 	data  [128]byte // struct sockaddr_storage
 	len   int
 	flags uint16 // audit.Seg...
+	// forced: it lies where a program cannot read, but the kernel could.
+	forced bool
 }
 
 func (a *address) family() uint16 {
@@ -36,7 +38,10 @@ func (t *tracer) address(th *thread, at, size uint64) address {
 	}
 	a.len = min(int(int32(size)), len(a.data))
 	if memory(th.tid, at, a.data[:a.len]) < a.len {
-		return address{flags: audit.SegUnreadable}
+		a.forced = true
+		if forced(th.tid, at, a.data[:a.len]) < a.len {
+			return address{flags: audit.SegUnreadable}
+		}
 	}
 	if th.process.memoryShared() {
 		a.flags |= audit.SegShared

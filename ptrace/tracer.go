@@ -84,6 +84,7 @@ type process struct {
 	usage      usage
 	mapsShared bool // memory with others, by mmap
 	dead       bool
+	blind      bool // it does not let the tracer look into it
 	pending    []pendingConnect
 }
 
@@ -309,8 +310,8 @@ func (t *tracer) forked(th *thread, event int) {
 		p = &process{
 			id: audit.ProcessID{PID: int32(tid), Start: t.startOf(tid)}, parent: maker.id, threads: 1,
 			memory: &shared{processes: 1}, tables: &shared{processes: 1}, uid: maker.uid, gid: maker.gid,
+			mapsShared: maker.mapsShared, blind: maker.blind,
 		}
-		p.mapsShared = maker.mapsShared
 		// Who calls vfork stands still until the memory is given back.
 		alone := event == unix.PTRACE_EVENT_VFORK && !maker.memoryShared()
 		if !alone && t.shares(th.tid, tid, kcmpVM) {

@@ -80,16 +80,16 @@ func TestText(t *testing.T) {
 	buf := make([]byte, pathMax)
 	for _, n := range []int{0, 1, 255, 256, 257, 4000, 4095} {
 		page[100+n] = 0
-		s, whole := text(os.Getpid(), at(100), buf)
+		s, whole := text(os.Getpid(), at(100), buf, memory)
 		if len(s) != n || !whole {
 			t.Errorf("%d bytes: %d, %v", n, len(s), whole)
 		}
 		page[100+n] = 'x'
 	}
-	if s, whole := text(os.Getpid(), at(100), buf); whole || len(s) != len(buf) {
+	if s, whole := text(os.Getpid(), at(100), buf, memory); whole || len(s) != len(buf) {
 		t.Errorf("without an end: %d bytes, %v", len(s), whole)
 	}
-	if s, whole := text(os.Getpid(), 8, buf); whole || len(s) != 0 {
+	if s, whole := text(os.Getpid(), 8, buf, memory); whole || len(s) != 0 {
 		t.Errorf("nowhere: %q, %v", s, whole)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	seccomp "github.com/elastic/go-seccomp-bpf"
+	"golang.org/x/sys/unix"
 
 	"glasshouse/receipt"
 	testrecorded "glasshouse/test/recorded"
@@ -217,6 +219,135 @@ print(os.read(r, 10))`
 	out, err := cmd.CombinedOutput()
 	if want := "[18] 0\nb'T'\n"; err != nil || string(out) != want {
 		t.Errorf("%v, %q, want %q", err, out, want)
+	}
+}
+
+// notToBeSeen has the test binary do some things when nobody may look into it, some
+// when all may, and run a program that cannot be read.
+const notToBeSeen = "not-to-be-seen"
+
+func hide() error {
+	for _, step := range []func() error{
+		func() error { return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) },
+		func() error { return os.Mkdir("hidden", 0o700) },
+		func() error {
+			if c, err := net.Dial("tcp", "127.0.0.1:1"); err == nil {
+				c.Close()
+			}
+			return nil
+		},
+		func() error { return unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0) },
+		func() error { return os.Mkdir("seen", 0o700) },
+		func() error { return exec.Command("./unreadable", "made").Run() },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// What a process without a tracer's rights may not see it says that it did not
+// see: with them it does.
+func TestTracedUnlooked(t *testing.T) {
+	testrecorded.NeedRoot(t)
+	read := func(path string, err error) []byte {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	files := map[string]struct {
+		content []byte
+		mode    os.FileMode
+	}{"unreadable": {read(exec.LookPath("mkdir")), 0o711}, "program": {read(os.Executable()), 0o755}}
+	for who, enter := range map[string][]string{"root": nil, "nobody": {"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"}} {
+		t.Run(who, func(t *testing.T) {
+			dir := t.TempDir()
+			for d := dir; d != "/" && d != os.TempDir(); d = filepath.Dir(d) {
+				if err := os.Chmod(d, 0o777); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for name, f := range files {
+				if err := os.WriteFile(filepath.Join(dir, name), f.content, f.mode); err != nil {
+					t.Fatal(err)
+				}
+			}
+			argv := append(enter[:len(enter):len(enter)], binary, "run", "-q", "--no-store", "--no-journal", "--observe", "ptrace", "-o", "receipt.json", "--", "./program", notToBeSeen)
+			cmd := exec.Command(argv[0], argv[1:]...)
+			cmd.Dir = dir
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			r := readReceipt(t, filepath.Join(dir, "receipt.json"))
+			var blind uint64
+			for _, g := range r.Observation.Gaps {
+				if g.Kind == "ptrace" && strings.Contains(g.Detail, "not look into") {
+					blind += g.Count
+				}
+			}
+			var made []string
+			for _, c := range r.Filesystem.Created {
+				if filepath.Dir(c.Path) == dir {
+					made = append(made, filepath.Base(c.Path))
+				}
+			}
+			slices.Sort(made)
+			want, attempts := []string{"hidden", "made", "seen"}, 1
+			if who == "nobody" {
+				want, attempts = []string{"seen"}, 0
+			}
+			if !slices.Equal(made, want) || len(r.Network.Attempts) != attempts || (blind > 3) != (who == "nobody") {
+				t.Errorf("made %q, %d attempts, blind to %d calls", made, len(r.Network.Attempts), blind)
+			}
+			if last := r.ProcessTree[len(r.ProcessTree)-1]; !slices.Equal(last.Argv, []string{"./unreadable", "made"}) {
+				t.Errorf("the last process is %+v", last)
+			}
+			for _, f := range r.Filesystem.Files {
+				if f.Path == "" && f.Opens > 0 {
+					t.Errorf("%+v", f)
+				}
+			}
+		})
+	}
+}
+
+// Names and addresses that the kernel shows to nobody else.
+func TestTracedSecret(t *testing.T) {
+	python := testrecorded.Python(t)
+	const program = `
+import ctypes, mmap, os, socket, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+fd = libc.syscall(447, 0) # memfd_secret
+if fd < 0: sys.exit(99)
+os.ftruncate(fd, 4096)
+memory = mmap.mmap(fd, 4096)
+at = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+memory[:4] = b"made"
+memory[64:80] = struct.pack("=H", socket.AF_INET) + struct.pack("!H4s8x", 9, bytes([127, 0, 0, 1]))
+sys.exit(libc.mkdir(ctypes.c_void_p(at), 0o700) or
+	libc.sendto(socket.socket(socket.AF_INET, socket.SOCK_DGRAM).detach(), b"x", 1, 0, ctypes.c_void_p(at + 64), 16) - 1)`
+	r, out := traced(t, nil, python, "-c", program)
+	if r.Outcome.ExitCode == 99 {
+		t.Skip("this kernel has no secret memory")
+	}
+	kinds := map[string]bool{}
+	for _, g := range r.Observation.Gaps {
+		kinds[g.Kind+" "+strings.Fields(g.Detail)[0]] = true
+	}
+	if r.Outcome.ExitCode != 0 || !kinds["path_cut mkdir"] || !kinds["not_recorded addresses"] {
+		t.Errorf("%+v, %s, %+v", r.Outcome, out, r.Observation.Gaps)
+	}
+	for _, f := range r.Filesystem.Files {
+		if f.Path == "/secretmem" {
+			t.Errorf("%+v", f)
+		}
 	}
 }
 

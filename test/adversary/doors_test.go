@@ -41,6 +41,7 @@ var doorRows = []row{
 	{name: "handle", files: usual},
 	{name: "handed-over", prepare: daemon},
 	{name: "received", files: []string{"to-read:0123456789", "to-write"}, prepare: daemon},
+	{name: "write-only"},
 	{name: "sysv"},
 	{name: "sysv-memory"},
 	{name: "pidfd-getfd", files: []string{"held:0123456789"}, prepare: bystander},

@@ -132,6 +132,29 @@ WORKLOAD(w_dirty_arguments, "dirty-arguments")
 }
 #endif
 
+/* Memory that is only for writing can be read all the same; what has no rights at all cannot. */
+WORKLOAD(w_write_only, "write-only")
+{
+	char *names = must(mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	struct sockaddr_in *to = (void *)(names + 1024);
+
+	strcpy(names, "dir");
+	strcpy(names + 4096, "nothing");
+	to->sin_family = AF_INET;
+	to->sin_port = htons(9);
+	to->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	must(mprotect(names, 4096, PROT_WRITE));
+	must(mprotect(names + 4096, 4096, PROT_NONE));
+	must(mkdir(names, 0700));
+	deed("created", "dir dir lexical");
+	deed("writes", "dir");
+	must(sendto(must(socket(AF_INET, SOCK_DGRAM, 0)), "x", 1, 0, (void *)to, sizeof(*to)));
+	deed("attempts", "udp 127.0.0.1:9 sent 1");
+	deed("sent", "1");
+	must_fail(mkdir(names + 4096, 0700), EFAULT);
+	deed("failed", "mkdir . EFAULT 1 cut");
+}
+
 /* A jail whose /proc is a folder like any other. */
 WORKLOAD(w_fake_proc, "fake-proc")
 {
