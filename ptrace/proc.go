@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -92,6 +93,20 @@ func parentOf(tid int) (int, bool) {
 		return 0, false
 	}
 	return int(field(status, "\nPPid:")), true
+}
+
+// killed tells whether a thread has ended, or will without a further step: with
+// SIGKILL pending, or in its last stop, which has not been reported yet.
+func killed(tid int) bool {
+	var info siginfo
+	if ptrace(unix.PTRACE_GETSIGINFO, tid, 0, uintptr(unsafe.Pointer(&info))) == nil {
+		return info.code == unix.PTRACE_EVENT_EXIT<<8|int32(unix.SIGTRAP)
+	}
+	status := readFile(procPath(tid, "status"), make([]byte, pathMax))
+	_, pending, _ := bytes.Cut(status, []byte("\nSigPnd:\t"))
+	pending, _, _ = bytes.Cut(pending, []byte("\n"))
+	signals, err := strconv.ParseUint(string(pending), 16, 64)
+	return err != nil || signals&(1<<(unix.SIGKILL-1)) != 0
 }
 
 // readFile reads a file of /proc into buf, as far as that goes. The functions of

@@ -69,6 +69,7 @@ type thread struct {
 	// thread had blocked before.
 	swallow unix.Signal
 	blocked uint64
+	exits   bool   // it has been in its last stop
 	otherNS bool   // in another mount namespace than the recorder
 	root    string // its root folder; "/" mostly
 }
@@ -84,6 +85,8 @@ type process struct {
 	usage      usage
 	mapsShared bool // memory with others, by mmap
 	dead       bool
+	last       *thread // in its last stop, and waits for the others to end
+	status     unix.WaitStatus
 	blind      bool // it does not let the tracer look into it
 	pending    []pendingConnect
 }
@@ -184,7 +187,9 @@ func (t *tracer) stopped(th *thread, status unix.WaitStatus) {
 	case unix.PTRACE_EVENT_EXEC:
 		t.executed(th)
 	case unix.PTRACE_EVENT_EXIT:
-		t.exiting(th)
+		if t.exiting(th) {
+			return
+		}
 	case eventStop:
 		switch signal {
 		case unix.SIGSTOP, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU:
@@ -396,13 +401,53 @@ func leaveShared(s *shared) *shared {
 // exiting is a thread's last stop, where it still has what it had. Which is the
 // last of its process is not known: threads that end together are there together,
 // and one that is killed may pass without a stop.
-func (t *tracer) exiting(th *thread) {
-	if t.passing {
-		return
-	}
+//
+// A process whose leader ends last is let go here: pidfds say that it has ended
+// before a tracer could make it its parent's to wait for, and some programs rely
+// on both. It reports whether the thread stays as it is.
+func (t *tracer) exiting(th *thread) bool {
 	p := th.process
-	t.outcomes(th)
-	p.usage.raise(t.usageOf(int(p.id.PID), th.tid))
+	if !t.passing {
+		t.outcomes(th)
+		p.usage.raise(t.usageOf(int(p.id.PID), th.tid))
+	}
+	th.exits = true
+	status, err := message(th.tid)
+	if th.tid != int(p.id.PID) || err != nil || !t.allExit(p) {
+		return false
+	}
+	p.status = unix.WaitStatus(status)
+	if p.last = th; p.threads == 1 {
+		t.part(p)
+	}
+	return true
+}
+
+// allExit tells whether all threads of a process are on their way out.
+func (t *tracer) allExit(p *process) bool {
+	if p.threads == 1 {
+		return true
+	}
+	for tid, other := range t.threads {
+		for tries := 0; other.process == p && !other.exits && !killed(tid); tries++ {
+			if tries == 3 {
+				return false
+			}
+			time.Sleep(exitPause) // it may have taken note of being killed, and not come to its last stop
+		}
+	}
+	return true
+}
+
+// exitPause is longer than a thread takes from the one to the other.
+const exitPause = 20 * time.Microsecond
+
+// part lets the last thread of a process go, which stands in its last stop.
+func (t *tracer) part(p *process) {
+	last := p.last
+	p.last = nil
+	t.gone(last, p.status)
+	_ = ptrace(unix.PTRACE_DETACH, last.tid, 0, 0) // killed, it goes by itself
 }
 
 // gone is a thread that has ended; the leader's end is the process's.
@@ -412,8 +457,12 @@ func (t *tracer) gone(th *thread, status unix.WaitStatus) {
 	p.threads--
 	t.brokenOff(th)
 	if int(p.id.PID) != th.tid || p.dead {
+		if p.last != nil && p.threads == 1 {
+			t.part(p)
+		}
 		return
 	}
+	p.last = nil
 	p.dead = true
 	p.memory.processes--
 	p.tables.processes--

@@ -18,6 +18,7 @@ func killSurvivors(s *runner.Spec, _ *ebpf.Options) { s.KillSurvivors = true }
 var processRows = []row{
 	{name: "exits"},
 	{name: "leader-first"},
+	{name: "pidfd"},
 	{name: "exec-order"},
 	{name: "exec-thread"},
 	{name: "exec-orphans"},

@@ -2,6 +2,7 @@
 #include "deed.h"
 #include <linux/sched.h>
 #include <dirent.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/prctl.h>
 
@@ -10,6 +11,34 @@ static char stack[4][65536] __attribute__((aligned(16)));
 static int clone3(struct clone_args *a)
 {
 	return syscall(SYS_clone3, a, sizeof(*a));
+}
+
+static void *waits(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
+/* When a pidfd says that a process has ended, it can be waited for. */
+WORKLOAD(w_pidfd, "pidfd")
+{
+	struct pollfd end = { .events = POLLIN };
+	int i, j, child, status;
+	pthread_t t;
+
+	for (i = 0; i < 200; i++) {
+		if (!(child = must(fork()))) {
+			for (j = 0; j < i % 4; j++)
+				must(pthread_create(&t, 0, waits, 0) ? -1 : 0);
+			_exit(3);
+		}
+		end.fd = must(syscall(SYS_pidfd_open, child, 0));
+		must(poll(&end, 1, -1));
+		must(waitpid(child, &status, WNOHANG) == child ? 0 : -1);
+		deed("processes", "%d %d %s", child, getpid(), ending(status));
+		close(end.fd);
+	}
 }
 
 /* With the meaning of fork(2), as no library would call it. */
