@@ -94,10 +94,14 @@ func (t *tracer) borrow(th *thread, fd int) (socket, bool) {
 		return s, false
 	}
 	s.id = link.ino
-	pidfd, err := unix.PidfdOpen(int(th.process.id.PID), 0)
-	if err == nil {
-		s.fd, err = unix.PidfdGetfd(pidfd, fd, 0)
-		_ = unix.Close(pidfd)
+	s.fd, err = t.takeFD(th, fd)
+	var st unix.Stat_t
+	if err == nil && unix.Fstat(s.fd, &st) == nil && st.Ino != link.ino {
+		// Another thread has put it there only just now, or it is of another table.
+		if now, again := statOf(fdPath(th.tid, fd), 0); again == nil && now.inode == link.inode {
+			_ = unix.Close(s.fd)
+			err = unix.EBADF
+		}
 	}
 	if err != nil {
 		s.fd = -1
@@ -107,9 +111,7 @@ func (t *tracer) borrow(th *thread, fd int) (socket, bool) {
 		}
 		return s, ok
 	}
-	var st unix.Stat_t
-	// Another thread may have put it there only just now.
-	if unix.Fstat(s.fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+	if st.Mode&unix.S_IFMT != unix.S_IFSOCK {
 		return s, false
 	}
 	s.id = st.Ino
@@ -120,6 +122,28 @@ func (t *tracer) borrow(th *thread, fd int) (socket, bool) {
 	s.family, s.kind, s.protocol = option(unix.SO_DOMAIN), option(unix.SO_TYPE), option(unix.SO_PROTOCOL)
 	return s, true
 }
+
+// takeFD copies a descriptor of a thread's table, which need not be the process's:
+// a thread can have one of its own, and outlive the first thread and its table.
+func (t *tracer) takeFD(th *thread, fd int) (int, error) {
+	pid := int(th.process.id.PID)
+	pidfd, err := -1, error(unix.EINVAL)
+	if th.tid != pid && !t.noThreadFDs {
+		pidfd, err = unix.PidfdOpen(th.tid, pidfdThread)
+		t.noThreadFDs = err == unix.EINVAL
+	}
+	if err == unix.EINVAL {
+		pidfd, err = unix.PidfdOpen(pid, 0)
+	}
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(pidfd)
+	return unix.PidfdGetfd(pidfd, fd, 0)
+}
+
+// pidfdThread is PIDFD_THREAD of include/uapi/linux/pidfd.h, since 6.9.
+const pidfdThread = unix.O_EXCL
 
 // ends reads an address of the socket itself or of its peer.
 func (s *socket) ends(call uintptr) address {

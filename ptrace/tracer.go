@@ -39,6 +39,8 @@ type tracer struct {
 	// roots: threads may have root folders and namespaces of their own, and change
 	// those of others with whom they share them.
 	roots bool
+	// noThreadFDs: the kernel has no pidfds of threads.
+	noThreadFDs bool
 	// detaching: somebody may work in a tree that is no longer mounted.
 	detaching bool
 

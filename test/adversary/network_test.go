@@ -7,6 +7,7 @@ import "testing"
 var networkRows = []row{
 	{name: "race-connect"},
 	{name: "race-sendto"},
+	{name: "own-table"},
 	{name: "datagrams"},
 	{name: "cold-addresses"},
 	{name: "many-messages"},

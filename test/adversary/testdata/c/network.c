@@ -44,6 +44,34 @@ static int bound(int kind)
 	return s;
 }
 
+static void *own_table(void *port)
+{
+	struct sockaddr_in to = local(*(int *)port);
+
+	must(unshare(CLONE_FILES));
+	must(dup2(must(socket(AF_INET, SOCK_STREAM, 0)), 100));
+	must(connect(100, (struct sockaddr *)&to, sizeof(to)));
+	must(write(100, "abc", 3));
+	return 0;
+}
+
+/* A descriptor that stands for another socket in a thread. */
+WORKLOAD(w_own_table, "own-table")
+{
+	int ports[2] = { port_of(bound(SOCK_STREAM)), port_of(bound(SOCK_STREAM)) };
+	struct sockaddr_in to = local(ports[0]);
+	pthread_t t;
+
+	must(dup2(must(socket(AF_INET, SOCK_STREAM, 0)), 100));
+	must(connect(100, (struct sockaddr *)&to, sizeof(to)));
+	must(pthread_create(&t, 0, own_table, &ports[1]) ? -1 : 0);
+	pthread_join(t, 0);
+	deed("attempts", "tcp 127.0.0.1:%d connected 1", ports[0]);
+	deed("attempts", "tcp 127.0.0.1:%d connected 1", ports[1]);
+	deed("sent", "3");
+	deed("gaps", "not_recorded unshare");
+}
+
 static volatile int stop;
 static struct sockaddr_in racing;
 static int ports[2];
