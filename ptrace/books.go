@@ -24,6 +24,7 @@ type books struct {
 	filters      uint64
 	exchangeable uint64
 	blind        uint64 // calls of processes that could not be looked into
+	strict       uint64 // calls for seccomp's strict mode
 	addresses    uint64 // that could not be read
 }
 
@@ -67,6 +68,7 @@ func (b *books) summary() audit.Summary {
 	gap(receipt.GapAnswered, "seccomp filters were installed: calls that these answer in the kernel's place are not seen", b.filters)
 	gap(receipt.GapIOUring, "rings were set up: what is done through them cannot be seen from here", b.rings)
 	gap(receipt.GapPtrace, "calls of processes that a tracer without root's rights may not look into, for they asked not to be dumped or their program cannot be read: only counted", b.blind)
+	gap(receipt.GapPtrace, "seccomp's strict mode was refused, which a process with a filter cannot have", b.strict)
 	gap(receipt.GapNotRecorded, "addresses of connections and messages that lay in memory which nobody else can read", b.addresses)
 	s.Gaps = append(s.Gaps, b.Gaps()...)
 	return s

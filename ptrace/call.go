@@ -22,7 +22,8 @@ type callInfo struct {
 	ip, sp uint64
 	nr     uint64 // at the exit the result
 	args   [6]uint64
-	_      uint64
+	data   uint32 // at a stop by a filter what the filter said
+	_      uint32
 }
 
 // infoOf reads the call that a thread stands in. One that was killed there does
@@ -90,6 +91,9 @@ func (t *tracer) enter(th *thread) bool {
 	info, ok := t.infoOf(th.tid, unix.PTRACE_SYSCALL_INFO_SECCOMP)
 	if !ok {
 		return false
+	}
+	if info.data != traceMark {
+		skip(th.tid)
 	}
 	c := &th.call
 	*c = call{args: info.args, abi: abiOf(&info)}
@@ -306,6 +310,9 @@ func interesting(op audit.Op) bool {
 // leavesOther looks at calls that are only counted, and at what they change of
 // what the tracer knows.
 func (t *tracer) leavesOther(th *thread, c *call, result int64) {
+	if result == -int64(unix.EINVAL) && c.strict() {
+		t.books.strict++
+	}
 	if result < 0 {
 		return
 	}
@@ -336,6 +343,18 @@ func (t *tracer) leavesOther(th *thread, c *call, result int64) {
 			t.books.filters++
 		}
 	}
+}
+
+// strict tells whether a call asks for seccomp's mode without a filter, which is
+// not to be had where there is one.
+func (c *call) strict() bool {
+	switch what := uint32(c.args[0]); c.name {
+	case "prctl":
+		return what == unix.PR_SET_SECCOMP && c.args[1] == unix.SECCOMP_MODE_STRICT
+	case "seccomp":
+		return what == unix.SECCOMP_SET_MODE_STRICT
+	}
+	return false
 }
 
 // entersClone sees to it that the new task is traced: there is a flag against

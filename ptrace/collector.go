@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strconv"
 	"sync"
 
 	"golang.org/x/net/bpf"
@@ -82,6 +83,9 @@ func (c *Collector) Attach(_ context.Context, sink audit.Sink) error {
 		return err
 	}
 	if c.filter, err = assemble(c.opts.DenyIOURing); err != nil {
+		return unavailable(err)
+	}
+	if err := procIsOurs(); err != nil {
 		return unavailable(err)
 	}
 	if c.opts.DebugEvents != nil {
@@ -399,8 +403,12 @@ func (c *Collector) Gaps() []audit.Gap {
 	if !c.launched {
 		return nil
 	}
+	traced := "processes could not trace one another"
+	if c.noNewPrivs || !mayTraceAll() {
+		traced += ", nor gain rights by a setuid program"
+	}
 	gaps := []audit.Gap{
-		{Kind: receipt.GapPtrace, Count: 1, Detail: "processes could not trace one another, nor gain rights by a setuid program"},
+		{Kind: receipt.GapPtrace, Count: 1, Detail: traced},
 		{Kind: receipt.GapSyscalls, Count: 1, Detail: "only calls at which the filter stops are counted: those of files, processes and network"},
 	}
 	if c.noNewPrivs {
@@ -408,6 +416,32 @@ func (c *Collector) Gaps() []audit.Gap {
 	}
 	return gaps
 }
+
+// mayTraceAll tells whether the kernel lets a traced process gain rights: its
+// tracer could have them anyhow.
+func mayTraceAll() bool {
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	return unix.Capget(&head, &data[0]) == nil && data[0].Effective&(1<<unix.CAP_SYS_PTRACE) != 0
+}
+
+// procIsOurs tells whether /proc shows the processes as this one numbers them.
+func procIsOurs() error {
+	var fs unix.Statfs_t
+	if err := unix.Statfs("/proc", &fs); err != nil {
+		return fmt.Errorf("/proc: %w", err)
+	}
+	if fs.Type != unix.PROC_SUPER_MAGIC {
+		return errForeignProc
+	}
+	self, err := os.Readlink("/proc/self")
+	if err == nil && self != strconv.Itoa(os.Getpid()) {
+		err = errForeignProc
+	}
+	return err
+}
+
+var errForeignProc = errors.New("/proc is not that of this PID namespace")
 
 // Trial finds out whether processes can be traced, as a run would.
 func Trial() error {
@@ -424,6 +458,9 @@ func unavailable(err error) error {
 	out := &audit.UnavailableError{Err: err, Reason: "processes cannot be traced", Hint: "run glasshouse doctor"}
 	if errors.Is(err, unix.EPERM) {
 		out.Hint = "let the container trace (--cap-add SYS_PTRACE), or see kernel.yama.ptrace_scope"
+	}
+	if errors.Is(err, errForeignProc) {
+		out.Hint = "mount a /proc of this namespace's own, as unshare --mount-proc does"
 	}
 	return out
 }

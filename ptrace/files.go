@@ -350,6 +350,9 @@ func (t *tracer) leavesNamed(th *thread, c *call, result int64) {
 	if result >= 0 && (c.Op == audit.OpRename || c.Op == audit.OpUnlink) {
 		t.renames++
 	}
+	if result >= 0 && c.Op >= audit.OpMount && c.Op <= audit.OpPivotRoot && procIsOurs() != nil {
+		t.books.doubt("the command mounted something over /proc, or took it away: what came after that was not seen, or not as it was")
+	}
 	if c.Op == audit.OpUnlink && flags&unix.AT_REMOVEDIR != 0 {
 		t.rec.Head.Op = uint8(audit.OpRmdir)
 	}

@@ -23,6 +23,10 @@ const (
 	dataArch   = 4
 )
 
+// traceMark tells the stops of this filter from those of another, which the kernel
+// would answer with ENOSYS if there were no tracer.
+const traceMark = 0x6748
+
 // x32Bit marks calls of that ABI; they have the audit number of amd64.
 const x32Bit = 0x40000000
 
@@ -160,7 +164,7 @@ func (a *abi) assemble(denyIOURing bool) ([]bpf.Instruction, error) {
 	p.SetLabel(deny)
 	p.Ret(seccomp.ActionErrno | seccomp.Action(unix.ENOSYS))
 	p.SetLabel(trace)
-	p.Ret(seccomp.ActionTrace)
+	p.Ret(seccomp.ActionTrace | traceMark)
 	body, err := p.Assemble()
 	if err != nil {
 		return nil, fmt.Errorf("assemble the filter of %s: %w", a.info.Name, err)

@@ -62,7 +62,7 @@ func TestFilter(t *testing.T) {
 			switch {
 			case !listed && got != seccomp.ActionAllow:
 				t.Errorf("%s %d: %v", a.info.Name, nr, got)
-			case listed && !conditional && got != seccomp.ActionTrace:
+			case listed && !conditional && got != seccomp.ActionTrace|traceMark:
 				t.Errorf("%s %s: %v", a.info.Name, w.name, got)
 			case listed && conditional && got != seccomp.ActionAllow:
 				t.Errorf("%s %s of zeros: %v", a.info.Name, w.name, got)
@@ -72,7 +72,7 @@ func TestFilter(t *testing.T) {
 			for _, c := range conditions(w) {
 				args := make([]uint64, 6)
 				args[c.arg] = uint64(c.val)
-				if got := verdict(t, vm, arch, nr, args...); got != seccomp.ActionTrace {
+				if got := verdict(t, vm, arch, nr, args...); got != seccomp.ActionTrace|traceMark {
 					t.Errorf("%s %s(%#x): %v", a.info.Name, w.name, args, got)
 				}
 			}
@@ -90,14 +90,14 @@ func TestFilter(t *testing.T) {
 		t.Errorf("an unknown machine: %v", got)
 	}
 	if x32 != nil {
-		if got := verdict(t, vm, uint32(native.info.ID), x32Bit|39); got != seccomp.ActionTrace {
+		if got := verdict(t, vm, uint32(native.info.ID), x32Bit|39); got != seccomp.ActionTrace|traceMark {
 			t.Errorf("x32: %v", got)
 		}
 	}
 }
 
 func TestFilterDenies(t *testing.T) {
-	for deny, want := range map[bool]seccomp.Action{false: seccomp.ActionTrace, true: seccomp.ActionErrno | seccomp.Action(unix.ENOSYS)} {
+	for deny, want := range map[bool]seccomp.Action{false: seccomp.ActionTrace | traceMark, true: seccomp.ActionErrno | seccomp.Action(unix.ENOSYS)} {
 		vm := filterVM(t, deny)
 		for _, a := range []*abi{native, compat} {
 			if got := verdict(t, vm, uint32(a.info.ID), uint64(a.info.SyscallNames["io_uring_setup"])); got != want {

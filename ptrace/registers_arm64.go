@@ -40,6 +40,20 @@ func (r *registers) result(*abi) int64 { return int64(r.Regs[0]) }
 // call is the call that a thread is in, and its first argument.
 func (r *registers) call() (a *abi, nr, first uint64) { return native, r.Regs[8], r.Regs[0] }
 
+// skip has the call at whose entry a thread stands end in ENOSYS.
+func skip(tid int) {
+	const enosys, systemCall = unix.ENOSYS, 0x404 // NT_ARM_SYSTEM_CALL
+	var r registers
+	if r.get(tid) != nil {
+		return
+	}
+	r.Regs[0] = ^uint64(enosys - 1)
+	_ = r.set(tid)
+	none := int32(-1)
+	v := unix.Iovec{Base: (*byte)(unsafe.Pointer(&none)), Len: uint64(unsafe.Sizeof(none))}
+	_ = ptrace(unix.PTRACE_SETREGSET, tid, systemCall, uintptr(unsafe.Pointer(&v)))
+}
+
 // setArg changes an argument of the call at whose entry a thread stands.
 func setArg(tid int, _ *abi, i int, v uint64) {
 	var r registers

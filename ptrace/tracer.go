@@ -176,7 +176,11 @@ func (t *tracer) stopped(th *thread, status unix.WaitStatus) {
 	signal := status.StopSignal()
 	switch event := int(status>>16) & 0xff; event {
 	case unix.PTRACE_EVENT_SECCOMP:
-		if !t.passing && t.enter(th) {
+		if t.passing {
+			if data, err := message(th.tid); err == nil && data != traceMark {
+				skip(th.tid)
+			}
+		} else if t.enter(th) {
 			t.resume(th, unix.PTRACE_SYSCALL, 0)
 			return
 		}

@@ -4,6 +4,7 @@ package main_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -348,6 +349,95 @@ sys.exit(libc.mkdir(ctypes.c_void_p(at), 0o700) or
 		if f.Path == "/secretmem" {
 			t.Errorf("%+v", f)
 		}
+	}
+}
+
+// A mode that a process with a filter cannot have is refused, and that is said.
+func TestTracedStrictMode(t *testing.T) {
+	const program = `
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+print(libc.prctl(22, 1), ctypes.get_errno())`
+	r, out := traced(t, nil, testrecorded.Python(t), "-c", program)
+	if out != "-1 22\n" {
+		t.Errorf("%q", out)
+	}
+	if !slices.ContainsFunc(r.Observation.Gaps, func(g receipt.Gap) bool { return g.Kind == "ptrace" && strings.Contains(g.Detail, "strict mode") }) {
+		t.Errorf("%+v", r.Observation.Gaps)
+	}
+}
+
+// A setuid program gives its rights where the tracer has all anyway, and else the
+// receipt says that it gave none.
+func TestTracedSetuid(t *testing.T) {
+	testrecorded.NeedRoot(t)
+	dir := t.TempDir()
+	for d := dir; d != "/" && d != os.TempDir(); d = filepath.Dir(d) {
+		if err := os.Chmod(d, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path, err := exec.LookPath("id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "id"), id, 0o755), os.Chmod(filepath.Join(dir, "id"), 0o755|os.ModeSetuid)); err != nil {
+		t.Fatal(err)
+	}
+	nobody := []string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"}
+	recorder := []string{binary, "run", "-q", "--no-store", "--no-journal", "--observe", "ptrace", "-o", "receipt.json", "--"}
+	output := func(argv ...string) string {
+		t.Helper()
+		cmd := exec.Command(argv[0], argv[1:]...)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return string(out)
+	}
+	said := func() bool {
+		t.Helper()
+		r := readReceipt(t, filepath.Join(dir, "receipt.json"))
+		defer os.Remove(filepath.Join(dir, "receipt.json"))
+		return slices.ContainsFunc(r.Observation.Gaps, func(g receipt.Gap) bool { return strings.Contains(g.Detail, "setuid") })
+	}
+	bare := output(append(nobody[:len(nobody):len(nobody)], "./id", "-u")...)
+	if out := output(append(append(recorder[:len(recorder):len(recorder)], nobody...), "./id", "-u")...); out != bare || said() {
+		t.Errorf("by root %q, without a recorder %q", out, bare)
+	}
+	if out := output(append(append(nobody[:len(nobody):len(nobody)], recorder...), "./id", "-u")...); out != "65534\n" || !said() {
+		t.Errorf("by nobody %q", out)
+	}
+}
+
+// Where /proc shows other processes than the tracer's, or is gone in the middle of
+// the run, nothing is made of what it shows.
+func TestTracedForeignProc(t *testing.T) {
+	testrecorded.NeedRoot(t)
+	dir := t.TempDir()
+	run := func(argv ...string) *receipt.Receipt {
+		t.Helper()
+		cmd := exec.Command(argv[0], append(argv[1:], "--no-store", "--no-journal", "--observe", "ptrace", "-o", "receipt.json", "--",
+			"sh", "-c", "echo >made; mount -t tmpfs none /proc || exit 3; exit 6")...)
+		cmd.Dir = dir
+		out, _ := cmd.CombinedOutput()
+		if code := cmd.ProcessState.ExitCode(); code != 6 {
+			t.Fatalf("exit code %d: %s", code, out)
+		}
+		return readReceipt(t, filepath.Join(dir, "receipt.json"))
+	}
+	r := run("unshare", "-pfm", binary, "run")
+	if r.Observation.Mode != "none" || r.Observation.Complete || !strings.Contains(*r.Observation.Reason, "/proc is not that of this PID namespace") {
+		t.Errorf("%+v", r.Observation)
+	}
+	r = run("unshare", "-m", binary, "run")
+	if r.Observation.Mode != "ptrace" || r.Observation.Complete || !strings.Contains(*r.Observation.Reason, "over /proc") {
+		t.Errorf("%+v", r.Observation)
 	}
 }
 

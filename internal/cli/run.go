@@ -64,9 +64,9 @@ hashed on its way. After the run a summary is printed on stderr.
 
 Where eBPF is not allowed, as in most containers and for plain users, the
 command is watched with ptrace. The receipt is the same, but programs cannot
-trace one another, setuid programs give no rights, io_uring is not seen into,
-and calls that no list needs are not counted; the summary says why. --observe
-chooses. If the recorder of a traced command is killed the command goes on
+trace one another, setuid programs give no rights unless root traces, io_uring
+is not seen into, and calls that no list needs are not counted; the summary says
+why. --observe chooses. If the recorder of a traced command is killed the command goes on
 unrecorded, or ends, as --on-recorder-death says.
 
 Without the right to observe in any way (see glasshouse doctor) the command

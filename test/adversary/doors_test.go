@@ -52,6 +52,7 @@ var doorRows = []row{
 	{name: "ptrace-changed", amd64: true},
 	{name: "ptrace-emulated", amd64: true},
 	{name: "seccomp-zero", files: usual},
+	{name: "seccomp-trace"},
 	{name: "seccomp-after"},
 	{name: "seccomp-meanwhile"},
 	{name: "seccomp-notify", files: []string{"wanted"}},

@@ -57,6 +57,18 @@ WORKLOAD(w_zero, "seccomp-zero")
 	deed("gaps", "answered");
 }
 
+/* A filter that leaves it to a tracer: there is none for it, and the kernel refuses the calls. */
+WORKLOAD(w_trace, "seccomp-trace")
+{
+	static const int numbers[] = { SYS_mkdirat, SYS_getpriority };
+
+	filter(0, SECCOMP_RET_TRACE, 2, numbers);
+	must_fail(mkdirat(AT_FDCWD, "never", 0700), ENOSYS);
+	must_fail(syscall(SYS_getpriority, 0, 0), ENOSYS);
+	deed("failed", "mkdir never ENOSYS 1");
+	deed("may", "answered");
+}
+
 /* The same behind calls that are not asked about at their end, and while a call is under way. */
 static int listener;
 
