@@ -24,6 +24,12 @@ func (t *tracer) connected(th *thread, c *call, result int64) {
 	if result < 0 {
 		errno = unix.Errno(-result)
 	}
+	if ok && th.process.done[s.id] && (errno == 0 || errno == unix.EISCONN) {
+		delete(th.process.done, s.id)
+		if errno == 0 && c.addr.family() != unix.AF_UNSPEC {
+			return // that one was done, it says
+		}
+	}
 	if ok && errno != 0 && errno != unix.EFAULT && c.addr.flags&audit.SegUnreadable != 0 {
 		t.books.addresses++
 	}
@@ -45,7 +51,7 @@ func (t *tracer) connected(th *thread, c *call, result int64) {
 	if result == 0 && s.kind == unix.SOCK_DGRAM {
 		t.client(th, s.id)
 	}
-	pending := errno == unix.EINPROGRESS || errno == unix.EINTR || restarts(result) || errno == 0 && tcp && peer.len == 0
+	pending := errno == unix.EINPROGRESS || errno == unix.EINTR || restarts(result) || errno == 0 && tcp && peer.len == 0 && c.addr.family() != unix.AF_UNSPEC
 	inet := s.inet()
 	if errno != 0 && inet && c.addr.short(s.family) {
 		return
@@ -116,6 +122,15 @@ func (t *tracer) askedError(th *thread, c *call) {
 	}
 }
 
+// sawDone notes that the next connect of a socket may only say what has been told.
+func (p *process) sawDone(id uint64) {
+	const most = 1 << 12
+	if p.done == nil || len(p.done) >= most {
+		p.done = map[uint64]bool{}
+	}
+	p.done[id] = true
+}
+
 // outcomes looks what became of connects that were under way.
 func (t *tracer) outcomes(th *thread) {
 	p := th.process
@@ -134,6 +149,7 @@ func (t *tracer) outcomes(th *thread) {
 			left = append(left, c)
 		default:
 			t.outcome(p, th.tid, c.id, 0)
+			p.sawDone(c.id)
 		}
 		s.close()
 	}

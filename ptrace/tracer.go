@@ -91,6 +91,7 @@ type process struct {
 	status     unix.WaitStatus
 	blind      bool // it does not let the tracer look into it
 	pending    []pendingConnect
+	done       map[uint64]bool // sockets whose connect the tracer saw to be done before the process asked
 }
 
 // shared counts the processes that have something together.

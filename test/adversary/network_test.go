@@ -8,6 +8,7 @@ var networkRows = []row{
 	{name: "race-connect"},
 	{name: "race-sendto"},
 	{name: "own-table"},
+	{name: "asked-again"},
 	{name: "datagrams"},
 	{name: "cold-addresses"},
 	{name: "many-messages"},

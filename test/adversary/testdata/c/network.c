@@ -72,6 +72,24 @@ WORKLOAD(w_own_table, "own-table")
 	deed("gaps", "not_recorded unshare");
 }
 
+/* A connect that did not wait, and one that asks how it went: one attempt, whatever lies between. */
+WORKLOAD(w_asked_again, "asked-again")
+{
+	struct sockaddr_in to = local(port_of(bound(SOCK_STREAM))), nobody = { .sin_family = AF_UNSPEC };
+	int s = must(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)), i;
+
+	for (i = 0; i < 2; i++) {
+		must_fail(connect(s, (struct sockaddr *)&to, sizeof(to)), EINPROGRESS);
+		usleep(20000);
+		must(access("..", F_OK)); /* and calls that are watched */
+		close(must(open("..", O_PATH)));
+		must(connect(s, (struct sockaddr *)&to, sizeof(to)));
+		must_fail(connect(s, (struct sockaddr *)&to, sizeof(to)), EISCONN);
+		must(connect(s, (struct sockaddr *)&nobody, sizeof(nobody)));
+	}
+	deed("attempts", "tcp 127.0.0.1:%d connected 2", ntohs(to.sin_port));
+}
+
 static volatile int stop;
 static struct sockaddr_in racing;
 static int ports[2];
