@@ -26,12 +26,15 @@ type callInfo struct {
 	_      uint32
 }
 
-// infoOf reads the call that a thread stands in. One that was killed there does
-// not take place, and that it cannot be read is no loss.
+// infoOf reads the call that a thread stands in. One that was killed meanwhile may
+// stand in its last stop by now.
 func (t *tracer) infoOf(tid int, op uint8) (callInfo, bool) {
 	var info callInfo
 	err := ptrace(unix.PTRACE_GET_SYSCALL_INFO, tid, unsafe.Sizeof(info), uintptr(unsafe.Pointer(&info)))
 	if err == nil && info.op != op {
+		if t.overtaken = inLastStop(tid); t.overtaken {
+			return info, false
+		}
 		err = fmt.Errorf("it stands in a stop of kind %d", info.op)
 	}
 	if err != nil && err != unix.ESRCH {
@@ -231,6 +234,7 @@ func restarts(result int64) bool {
 func (t *tracer) leave(th *thread) {
 	info, ok := t.infoOf(th.tid, unix.PTRACE_SYSCALL_INFO_EXIT)
 	if !ok {
+		t.unknown(&th.call)
 		return
 	}
 	c, result := &th.call, int64(info.nr)

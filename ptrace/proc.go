@@ -95,12 +95,25 @@ func parentOf(tid int) (int, bool) {
 	return int(field(status, "\nPPid:")), true
 }
 
+// stopOf is the code of the stop that a thread stands in.
+func stopOf(tid int) (code int32, ok bool) {
+	var info siginfo
+	err := ptrace(unix.PTRACE_GETSIGINFO, tid, 0, uintptr(unsafe.Pointer(&info)))
+	return info.code, err == nil
+}
+
+const lastStop = unix.PTRACE_EVENT_EXIT<<8 | int32(unix.SIGTRAP)
+
+func inLastStop(tid int) bool {
+	code, ok := stopOf(tid)
+	return ok && code == lastStop
+}
+
 // killed tells whether a thread has ended, or will without a further step: with
 // SIGKILL pending, or in its last stop, which has not been reported yet.
 func killed(tid int) bool {
-	var info siginfo
-	if ptrace(unix.PTRACE_GETSIGINFO, tid, 0, uintptr(unsafe.Pointer(&info))) == nil {
-		return info.code == unix.PTRACE_EVENT_EXIT<<8|int32(unix.SIGTRAP)
+	if code, ok := stopOf(tid); ok {
+		return code == lastStop
 	}
 	status := readFile(procPath(tid, "status"), make([]byte, pathMax))
 	_, pending, _ := bytes.Cut(status, []byte("\nSigPnd:\t"))

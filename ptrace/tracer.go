@@ -39,6 +39,9 @@ type tracer struct {
 	// roots: threads may have root folders and namespaces of their own, and change
 	// those of others with whom they share them.
 	roots bool
+	// overtaken: the thread whose stop is looked at was killed there, and stands in
+	// its last one, which is still to be told of.
+	overtaken bool
 	// noThreadFDs: the kernel has no pidfds of threads.
 	noThreadFDs bool
 	// detaching: somebody may work in a tree that is no longer mounted.
@@ -175,6 +178,9 @@ func (t *tracer) changed(tid int, status unix.WaitStatus) {
 
 func (t *tracer) stopped(th *thread, status unix.WaitStatus) {
 	signal := status.StopSignal()
+	// Within one stop the first of another thread may be dealt with.
+	defer func(outer bool) { t.overtaken = outer }(t.overtaken)
+	t.overtaken = false
 	switch event := int(status>>16) & 0xff; event {
 	case unix.PTRACE_EVENT_SECCOMP:
 		if t.passing {
@@ -187,7 +193,7 @@ func (t *tracer) stopped(th *thread, status unix.WaitStatus) {
 		}
 	case unix.PTRACE_EVENT_FORK, unix.PTRACE_EVENT_VFORK, unix.PTRACE_EVENT_CLONE:
 		t.forked(th, event)
-		if th.inCall {
+		if th.inCall && !t.overtaken {
 			t.resume(th, unix.PTRACE_SYSCALL, 0)
 			return
 		}
@@ -223,7 +229,9 @@ func (t *tracer) stopped(th *thread, status unix.WaitStatus) {
 			return
 		}
 	}
-	t.resume(th, unix.PTRACE_CONT, 0)
+	if !t.overtaken {
+		t.resume(th, unix.PTRACE_CONT, 0)
+	}
 }
 
 // resume lets a thread go on. That it is gone by now, the next wait tells.
@@ -310,6 +318,9 @@ func (t *tracer) forked(th *thread, event int) {
 	if err != nil {
 		return // killed meanwhile
 	}
+	if t.overtaken = inLastStop(th.tid); t.overtaken {
+		return // what was read may be how it ends
+	}
 	if t.threads[tid] != nil {
 		return // it was thought to be nobody's
 	}
@@ -393,11 +404,18 @@ func (t *tracer) executed(th *thread) {
 // brokenOff counts a call that a thread was in when it ended, and lets go of
 // what was held for it.
 func (t *tracer) brokenOff(th *thread) {
-	if th.inCall && interesting(th.call.Op) && th.call.Op != audit.OpExec {
-		t.books.Interrupted++
+	if th.inCall {
+		t.unknown(&th.call)
 	}
 	th.inCall = false
 	th.call.drop()
+}
+
+// unknown counts a call of which is not known what came of it.
+func (t *tracer) unknown(c *call) {
+	if !t.passing && interesting(c.Op) && c.Op != audit.OpExec {
+		t.books.Interrupted++
+	}
 }
 
 func leaveShared(s *shared) *shared {

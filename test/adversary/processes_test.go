@@ -19,6 +19,7 @@ var processRows = []row{
 	{name: "exits"},
 	{name: "leader-first"},
 	{name: "pidfd"},
+	{name: "killed-anywhere"},
 	{name: "exec-order"},
 	{name: "exec-thread"},
 	{name: "exec-orphans"},

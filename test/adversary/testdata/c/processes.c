@@ -41,6 +41,23 @@ WORKLOAD(w_pidfd, "pidfd")
 	}
 }
 
+/* Killed anywhere in what is recorded. */
+WORKLOAD(w_killed, "killed-anywhere")
+{
+	int i, child;
+
+	for (i = 0; i < 400; i++) {
+		if (!(child = must(fork())))
+			for (;;)
+				close(open(".", O_PATH));
+		usleep(i * 7 % 900);
+		must(kill(child, SIGKILL));
+		reap(child, getpid());
+	}
+	deed("gaps", "not_recorded kill");
+	deed("may", "interrupted");
+}
+
 /* With the meaning of fork(2), as no library would call it. */
 static int raw_clone(unsigned long flags)
 {
