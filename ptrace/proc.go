@@ -4,15 +4,12 @@ package ptrace
 
 import (
 	"bytes"
-	"errors"
-	"os"
 	"strconv"
 	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
-	"glasshouse/audit"
 	"glasshouse/internal/procfs"
 )
 
@@ -25,30 +22,6 @@ const (
 	kcmpFiles = 2
 	kcmpFS    = 3
 )
-
-// ownProc returns an error unless the file system that /proc/self/status is of has
-// the process numbers that the tracer gets from the kernel. After unshare --pid it
-// has those outside: files would be looked for at other processes.
-func ownProc(status string) error {
-	data, err := os.ReadFile(status)
-	if err == nil && ofOtherNamespace(data) {
-		err = errors.New("/proc is that of another PID namespace")
-	}
-	if err != nil {
-		return &audit.UnavailableError{
-			Reason: "processes cannot be traced", Hint: "mount -t proc proc /proc, as unshare --mount-proc does", Err: err,
-		}
-	}
-	return nil
-}
-
-// ofOtherNamespace tells whether the reader has another number than its own in
-// what it read: NSpid lists all from the file system's namespace inwards.
-func ofOtherNamespace(status []byte) bool {
-	_, rest, _ := bytes.Cut(status, []byte("\nNSpid:"))
-	line, _, _ := bytes.Cut(rest, []byte("\n"))
-	return len(bytes.Fields(line)) > 1
-}
 
 // shares tells whether a new process shares something with whoever made it, who
 // stands in the call. Which stop that is the flags do not decide, but the signal

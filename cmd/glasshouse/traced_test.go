@@ -497,31 +497,6 @@ func TestTracedNamespaces(t *testing.T) {
 	}
 }
 
-// Where /proc has the numbers of other processes nothing is told of these.
-func TestTracedForeignProc(t *testing.T) {
-	testrecorded.NeedRoot(t)
-	dir := t.TempDir()
-	for _, mount := range []bool{false, true} {
-		enter := []string{"-pf"}
-		if mount {
-			enter = append(enter, "-m", "--mount-proc")
-		}
-		cmd := exec.Command("unshare", append(enter, binary, "run", "-q", "--no-store", "--no-journal", "--observe", "ptrace", "-o", "receipt.json", "--", "sh", "-c", "echo x >made; exit 6")...)
-		cmd.Dir = dir
-		out, _ := cmd.CombinedOutput()
-		if code := cmd.ProcessState.ExitCode(); code != 6 {
-			t.Fatalf("exit code %d: %s", code, out)
-		}
-		r := readReceipt(t, filepath.Join(dir, "receipt.json"))
-		if mount && (r.Observation.Mode != "ptrace" || !slices.Equal(r.Filesystem.Writes, []string{filepath.Join(dir, "made")})) {
-			t.Errorf("%+v, writes %q", r.Observation, r.Filesystem.Writes)
-		}
-		if told := strings.Contains(string(out), "/proc is that of another PID namespace; hint: mount -t proc proc /proc"); !mount && (r.Observation.Mode != "none" || !told) {
-			t.Errorf("%+v, %s", r.Observation, out)
-		}
-	}
-}
-
 // A recorder that is killed leaves behind what it knew from the start not to see.
 func TestTracedDeathGaps(t *testing.T) {
 	testrecorded.NeedRoot(t)
