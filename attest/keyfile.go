@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"glasshouse/internal/files"
 )
 
 // maxKeyFile is far more than a key takes, in bytes.
@@ -67,26 +69,11 @@ func WriteKeyPair(name string, k *PrivateKey) error {
 	if err != nil {
 		return err
 	}
-	if err := WriteNew(name+".key", private, 0o600); err != nil {
+	if err := files.New(name+".key", private, 0o600); err != nil {
 		return err
 	}
-	if err := WriteNew(name+".pub", k.Public().PEM(), 0o644); err != nil {
+	if err := files.New(name+".pub", k.Public().PEM(), 0o644); err != nil {
 		return errors.Join(err, os.Remove(name+".key"))
-	}
-	return nil
-}
-
-// WriteNew writes a file that is not there yet, not even as a link, and syncs
-// it. After an error it is not there. Errors wrap the system's.
-func WriteNew(path string, content []byte, mode os.FileMode) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
-		return errors.Join(err, os.Remove(path))
 	}
 	return nil
 }

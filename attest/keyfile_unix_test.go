@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"glasshouse/internal/files"
 )
 
 func mode(t *testing.T, path string) fs.FileMode {
@@ -107,7 +109,7 @@ func TestReadKeyFiles(t *testing.T) {
 		}
 	}
 	large := filepath.Join(dir, "large")
-	if err := WriteNew(large, make([]byte, maxKeyFile+1), 0o600); err != nil {
+	if err := files.New(large, make([]byte, maxKeyFile+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"glasshouse/internal/files"
 )
 
 func TestFindKept(t *testing.T) {
@@ -19,8 +21,8 @@ func TestFindKept(t *testing.T) {
 		}
 	}
 	find("a", 10, "") // there is no folder
-	dir, err := privateDir(filepath.Join(state, keptFolder))
-	if err != nil {
+	dir := filepath.Join(state, keptFolder)
+	if err := files.PrivateDir(dir); err != nil {
 		t.Fatal(err)
 	}
 	put := func(name, text string) string {

@@ -4,7 +4,6 @@ package journal
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 )
 
@@ -12,5 +11,3 @@ import (
 func lock(*os.File) error { return errors.ErrUnsupported }
 
 func openFile(path string) (*os.File, error) { return os.Open(path) }
-
-func private(fs.FileInfo) bool { return true }

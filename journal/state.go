@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"glasshouse/internal/files"
 )
 
 // The folders in the state folder. A journal in runs is of a run that has no
@@ -49,24 +51,8 @@ func StateDir(getenv func(string) string, uid int, home func() (string, error)) 
 // runsDir makes the folder of the journals. It holds arguments and paths, so
 // it is for its owner alone.
 func runsDir(state string) (string, error) {
-	return privateDir(filepath.Join(state, runsFolder))
-}
-
-func privateDir(dir string) (string, error) {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
-		return "", err
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", err
-	}
-	info, err := os.Lstat(dir)
-	if err != nil {
-		return "", err
-	}
-	if !info.IsDir() || !private(info) {
-		return "", fmt.Errorf("%s is not a folder of this user alone", dir)
-	}
-	return dir, nil
+	dir := filepath.Join(state, runsFolder)
+	return dir, files.PrivateDir(dir)
 }
 
 func newRun(now time.Time) (string, error) {
@@ -190,12 +176,11 @@ func (c *Claimed) Recovered() (string, error) {
 func (c *Claimed) Remove() error { return os.Remove(c.path) }
 
 func move(path, dir string) (string, error) {
-	dir, err := privateDir(dir)
-	if err != nil {
+	if err := files.PrivateDir(dir); err != nil {
 		return "", err
 	}
 	to := filepath.Join(dir, filepath.Base(path))
-	return to, os.Rename(path, to)
+	return to, files.Move(path, to)
 }
 
 // Forsaken counts the runs without an end whose recorder is dead, looking at

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"glasshouse/internal/files"
 )
 
 const (
@@ -127,7 +129,7 @@ func (w *Writer) begin(o Open) error {
 	if err := w.frame(KindOpen, payload); err != nil {
 		return err
 	}
-	return os.Rename(w.file.Name(), w.path)
+	return files.Move(w.file.Name(), w.path)
 }
 
 // Synced waits until the open record is on the disk. To be called once, after

@@ -17,6 +17,7 @@ import (
 	"glasshouse/export/intoto"
 	"glasshouse/export/ocsf"
 	"glasshouse/export/trace"
+	"glasshouse/internal/files"
 	"glasshouse/receipt"
 )
 
@@ -105,7 +106,7 @@ Only otlp uses the network: OTLP over HTTP, to --endpoint or, without it, to wha
 				return buffered.Flush()
 			}
 			if output != "-" {
-				return receipt.Replace(output, write)
+				return files.Replace(output, write)
 			}
 			if err := write(a.stdout); err != nil {
 				return fmt.Errorf("write the output: %w", err)

@@ -18,6 +18,7 @@ import (
 	"glasshouse/backend/firecracker"
 	"glasshouse/backend/process"
 	"glasshouse/internal/agent"
+	"glasshouse/internal/files"
 	"glasshouse/ptrace"
 	"glasshouse/receipt"
 	"glasshouse/runner"
@@ -433,7 +434,7 @@ func (a *app) writeReceipt(path string, rec *receipt.Receipt, kept *keeping, sum
 		}
 		return nil
 	}
-	if err := receipt.Replace(path, write); err != nil {
+	if err := files.Replace(path, write); err != nil {
 		return fmt.Errorf("receipt: %w", err)
 	}
 	return nil

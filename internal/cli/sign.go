@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"glasshouse/attest"
+	"glasshouse/internal/files"
 	"glasshouse/receipt"
 )
 
@@ -97,7 +98,7 @@ func (a *app) sign(path, keyFile, output string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	if err := attest.WriteNew(output, signed.Bundle, 0o644); errors.Is(err, fs.ErrExist) {
+	if err := files.New(output, signed.Bundle, 0o644); errors.Is(err, fs.ErrExist) {
 		return exists(err)
 	} else if err != nil {
 		return err
@@ -185,7 +186,7 @@ func signWritten(key *attest.PrivateKey, path string, sum hash.Hash, rec *receip
 	if err != nil {
 		return nil, err
 	}
-	err = receipt.Replace(path+attest.Suffix, func(w io.Writer) error {
+	err = files.Replace(path+attest.Suffix, func(w io.Writer) error {
 		_, err := w.Write(signed.Bundle)
 		return err
 	})

@@ -1,4 +1,4 @@
-package receipt
+package files
 
 import (
 	"errors"
@@ -42,11 +42,11 @@ func onSmallDisk(t *testing.T, f func(dir string)) {
 	}
 }
 
-func TestWriteFileFullDisk(t *testing.T) {
-	big := &Receipt{Command: Command{User: strings.Repeat("x", 1<<20)}}
+func TestReplaceFullDisk(t *testing.T) {
+	big := strings.Repeat("x", 1<<20)
 	onSmallDisk(t, func(dir string) {
 		path := filepath.Join(dir, "receipt.json")
-		if err := WriteFile(path, &Receipt{}); err != nil {
+		if err := put(path, text); err != nil {
 			t.Error(err)
 			return
 		}
@@ -54,7 +54,7 @@ func TestWriteFileFullDisk(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		err = WriteFile(path, big)
+		err = put(path, big)
 		if !errors.Is(err, syscall.ENOSPC) || !strings.HasPrefix(err.Error(), "write "+path+": ") {
 			t.Errorf("a full disk gave %v", err)
 		}
@@ -68,19 +68,19 @@ func TestWriteFileFullDisk(t *testing.T) {
 		if err := unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
 			t.Error(err)
 		}
-		err = WriteFile(path, &Receipt{})
+		err = put(path, text)
 		if !errors.Is(err, syscall.EROFS) || !strings.Contains(err.Error(), path) {
 			t.Errorf("a read-only folder gave %v", err)
 		}
 	})
-	if err := WriteFile("/dev/full", big); !errors.Is(err, syscall.ENOSPC) {
+	if err := put("/dev/full", big); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("/dev/full gave %v", err)
 	}
 }
 
 // What another user planted decides neither where the receipt goes, nor its
 // mode, nor can it make the writer wait.
-func TestWriteFilePlanted(t *testing.T) {
+func TestReplacePlanted(t *testing.T) {
 	dir := t.TempDir()
 	victim := filepath.Join(dir, "victim")
 	if err := os.WriteFile(victim, []byte("precious"), 0o600); err != nil {
@@ -100,7 +100,7 @@ func TestWriteFilePlanted(t *testing.T) {
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		if err := WriteFile(path, &Receipt{}); err != nil {
+		if err := put(path, text); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		info, err := os.Lstat(path)

@@ -1,6 +1,6 @@
 //go:build !unix
 
-package receipt
+package files
 
 import (
 	"io/fs"
@@ -14,3 +14,5 @@ func descriptor(string) (fd int, ok bool) { return 0, false }
 func openDescriptor(string) (f *os.File, ok bool, err error) { return nil, false, nil }
 
 func foreign(fs.FileInfo) bool { return false }
+
+func private(fs.FileInfo) bool { return true }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package receipt
+package files
 
 import (
 	"io/fs"
@@ -53,4 +53,11 @@ func openDescriptor(path string) (f *os.File, ok bool, err error) {
 func foreign(info fs.FileInfo) bool {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	return !ok || (st.Uid != 0 && int(st.Uid) != os.Geteuid())
+}
+
+// private tells whether nobody but this user and root can read or change a
+// folder.
+func private(info fs.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(st.Uid) == os.Geteuid() && info.Mode().Perm()&0o077 == 0
 }

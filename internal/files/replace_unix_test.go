@@ -1,6 +1,6 @@
 //go:build unix
 
-package receipt
+package files
 
 import (
 	"errors"
@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestWriteFileMode(t *testing.T) {
+func TestReplaceMode(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0o027))
 	path := filepath.Join(t.TempDir(), "receipt.json")
 	for _, step := range []struct {
@@ -29,7 +29,7 @@ func TestWriteFileMode(t *testing.T) {
 		if err := step.do(); err != nil {
 			t.Fatal(err)
 		}
-		if err := WriteFile(path, &Receipt{}); err != nil {
+		if err := put(path, text); err != nil {
 			t.Fatal(err)
 		}
 		info, err := os.Stat(path)
@@ -42,9 +42,9 @@ func TestWriteFileMode(t *testing.T) {
 	}
 }
 
-func TestWriteFileLinks(t *testing.T) {
+func TestReplaceLinks(t *testing.T) {
 	dir := t.TempDir()
-	want := encode(t, &Receipt{})
+	want := text
 	if err := os.Mkdir(filepath.Join(dir, "sub"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -62,17 +62,17 @@ func TestWriteFileLinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // real is new, then replaced
-		if err := WriteFile(filepath.Join(dir, "one"), &Receipt{}); err != nil {
+		if err := put(filepath.Join(dir, "one"), text); err != nil {
 			t.Fatal(err)
 		}
 		if got := content(t, filepath.Join(dir, "real")); got != want {
 			t.Errorf("got %q", got)
 		}
 	}
-	if err := WriteFile(filepath.Join(dir, "null"), &Receipt{}); err != nil {
+	if err := put(filepath.Join(dir, "null"), text); err != nil {
 		t.Error(err)
 	}
-	if err := WriteFile(filepath.Join(dir, "loop"), &Receipt{}); !errors.Is(err, syscall.ELOOP) {
+	if err := put(filepath.Join(dir, "loop"), text); !errors.Is(err, syscall.ELOOP) {
 		t.Errorf("a loop gave %v", err)
 	}
 	if diff := cmp.Diff([]string{"loop", "null", "one", "real", "sub", "two"}, names(t, dir)); diff != "" {
@@ -88,7 +88,7 @@ func TestWriteFileLinks(t *testing.T) {
 	}
 }
 
-func TestWriteFileFIFO(t *testing.T) {
+func TestReplaceFIFO(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "fifo")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
@@ -101,16 +101,16 @@ func TestWriteFileFIFO(t *testing.T) {
 		}
 		got <- string(data)
 	}()
-	if err := WriteFile(path, full()); err != nil {
+	if err := put(path, text); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(encode(t, full()), <-got); diff != "" {
+	if diff := cmp.Diff(text, <-got); diff != "" {
 		t.Error(diff)
 	}
 }
 
 // An open descriptor is written from where it stands and stays open.
-func TestWriteFileDescriptor(t *testing.T) {
+func TestReplaceDescriptor(t *testing.T) {
 	dir := t.TempDir()
 	f, err := os.Create(filepath.Join(dir, "out"))
 	if err != nil {
@@ -125,18 +125,18 @@ func TestWriteFileDescriptor(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{fmt.Sprintf("/dev/fd/%d", f.Fd()), link} {
-		if err := WriteFile(path, &Receipt{}); err != nil {
+		if err := put(path, text); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if _, err := io.WriteString(f, "after\n"); err != nil {
 		t.Fatal(err)
 	}
-	one := encode(t, &Receipt{})
+	one := text
 	if diff := cmp.Diff("before\n"+one+one+"after\n", content(t, f.Name())); diff != "" {
 		t.Error(diff)
 	}
-	if err := WriteFile("/dev/fd/987654", &Receipt{}); !errors.Is(err, syscall.EBADF) {
+	if err := put("/dev/fd/987654", text); !errors.Is(err, syscall.EBADF) {
 		t.Errorf("a closed descriptor gave %v", err)
 	}
 }
