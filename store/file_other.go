@@ -11,7 +11,5 @@ func openFile(path string) (*os.File, error) { return os.Open(path) }
 
 func owned(fs.FileInfo) bool { return true }
 
-func private(fs.FileInfo) bool { return true }
-
 // lock does nothing: nobody records here, and SQLite has locks of its own.
 func lock(*os.File) error { return nil }

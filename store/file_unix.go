@@ -20,11 +20,6 @@ func owned(info fs.FileInfo) bool {
 	return ok && int(st.Uid) == os.Geteuid()
 }
 
-// private tells whether nobody but this user and root can change a folder.
-func private(info fs.FileInfo) bool {
-	return owned(info) && info.Mode().Perm()&0o077 == 0
-}
-
 // lock waits for the file's lock. It is given back when the file is closed.
 func lock(f *os.File) error {
 	for {

@@ -13,22 +13,17 @@ import (
 	"glasshouse/receipt"
 )
 
-// privateDir makes a folder that is for its owner alone.
-func privateDir(dir string) (string, error) {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
-		return "", err
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", err
-	}
-	info, err := os.Lstat(dir)
+// locked waits for the lock on a file, which is given back when that is closed.
+func locked(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	if !info.IsDir() || !private(info) {
-		return "", fmt.Errorf("%s is not a folder of this user alone", dir)
+	if err := lock(f); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	return dir, nil
+	return f, nil
 }
 
 // file is what the folder tells of a receipt.

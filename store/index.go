@@ -13,6 +13,8 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"glasshouse/internal/files"
 )
 
 // schemaVersion changes with the schema, or with what is taken from a receipt.
@@ -62,18 +64,15 @@ func (s *Store) indexPath() string { return filepath.Join(s.state, "index", "rec
 // meanwhile. An index that is missing, of another version or corrupt is made
 // anew, and nobody hears of it.
 func (s *Store) withIndex(ctx context.Context, use func(*sql.DB) error) error {
-	dir, err := privateDir(filepath.Dir(s.indexPath()))
-	if err != nil {
+	dir := filepath.Dir(s.indexPath())
+	if err := files.PrivateDir(dir); err != nil {
 		return err
 	}
-	l, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	l, err := locked(filepath.Join(dir, "lock"))
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	if err := lock(l); err != nil {
-		return fmt.Errorf("lock %s: %w", l.Name(), err)
-	}
 	// More than once if somebody deletes it while it is used. On a slow machine
 	// that can happen in a row.
 	for attempt := 0; ; attempt++ {

@@ -20,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	"glasshouse/internal/files"
 	"glasshouse/receipt"
 )
 
@@ -43,6 +44,9 @@ func (s *Store) Path(id string) string { return filepath.Join(s.folder(), id+suf
 
 // BundlePath is where its signature is kept.
 func (s *Store) BundlePath(id string) string { return s.Path(id) + bundleSuffix }
+
+// lockPath is of the lock that is held while a receipt is put into the history.
+func (s *Store) lockPath() string { return filepath.Join(s.folder(), "lock") }
 
 // idLayout is the start in UTC; a hyphen and 8 hex digits follow.
 const idLayout = "20060102-150405"
@@ -82,11 +86,10 @@ type Draft struct {
 
 // Create begins a receipt.
 func (s *Store) Create() (*Draft, error) {
-	dir, err := privateDir(s.folder())
-	if err != nil {
+	if err := files.PrivateDir(s.folder()); err != nil {
 		return nil, err
 	}
-	f, err := os.CreateTemp(dir, draftPrefix) // mode 0600
+	f, err := os.CreateTemp(s.folder(), draftPrefix) // mode 0600
 	if err != nil {
 		return nil, err
 	}
@@ -100,8 +103,9 @@ func (d *Draft) Written() {
 }
 
 // Keep puts the receipt into the history: whole, or not at all. A bundle,
-// unless it is empty, is there before the receipt is. An ID is used once:
-// the error wraps fs.ErrExist where it is taken.
+// unless it is empty, is there before the receipt is. An ID is used once, by
+// however many it is asked for at the same time: the error wraps fs.ErrExist
+// where it is taken.
 func (d *Draft) Keep(id string, bundle []byte) error {
 	d.Written()
 	err := <-d.sync
@@ -112,6 +116,12 @@ func (d *Draft) Keep(id string, bundle []byte) error {
 	if !IsID(id) {
 		return fmt.Errorf("%q is no ID of a receipt", id)
 	}
+	// Whoever takes the ID has to put two files there.
+	l, err := locked(d.store.lockPath())
+	if err != nil {
+		return err
+	}
+	defer l.Close()
 	path := d.store.Path(id)
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return &fs.PathError{Op: "keep", Path: path, Err: fs.ErrExist}
@@ -121,12 +131,12 @@ func (d *Draft) Keep(id string, bundle []byte) error {
 			return err
 		}
 	}
-	// Closed first: an open file cannot be renamed everywhere.
+	// Closed first: an open file cannot be moved everywhere.
 	err = d.Close()
 	if err == nil {
-		err = os.Rename(d.Name(), path)
+		err = files.Move(d.Name(), path)
 	}
-	if err != nil && len(bundle) > 0 {
+	if err != nil && len(bundle) > 0 && !errors.Is(err, fs.ErrExist) {
 		_ = os.Remove(d.store.BundlePath(id))
 	}
 	return err

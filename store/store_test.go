@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -115,8 +116,10 @@ func TestRoundTrip(t *testing.T) {
 			t.Errorf("%q is taken for an ID", bad)
 		}
 	}
-	if names, _ := s.names(); len(names) != 2 {
-		t.Errorf("left behind: %q", names)
+	names, _ := s.names()
+	slices.Sort(names)
+	if diff := cmp.Diff([]string{id(3) + ".json", id(3) + ".json.sigstore.json", "lock"}, names); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -410,7 +413,7 @@ func TestPrune(t *testing.T) {
 	if got := left(); !slices.Equal(got, []string{id(6), id(5), id(4), id(3)}) {
 		t.Errorf("left: %q", got)
 	}
-	if names, _ := s.names(); len(names) != 7 {
+	if names, _ := s.names(); len(names) != 8 { // one is the lock
 		t.Errorf("left: %q", names)
 	}
 	// Nothing is left of it in the index, not even in what is free there.
@@ -424,7 +427,7 @@ func TestPrune(t *testing.T) {
 	if p := prune(Keep{}, false); len(p.Removed) != 4 || len(left()) != 0 {
 		t.Errorf("%+v", p)
 	}
-	if names, _ := s.names(); len(names) != 0 {
+	if names, _ := s.names(); len(names) != 1 {
 		t.Errorf("left: %q", names)
 	}
 }
@@ -580,5 +583,50 @@ func TestKeepFailsWhole(t *testing.T) {
 	}
 	if _, err := os.Lstat(s.BundlePath(id(0))); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the bundle: %v", err)
+	}
+}
+
+// Of many who want one ID at the same time one gets it, and its receipt and
+// bundle are those that stay.
+func TestKeepAtOnce(t *testing.T) {
+	s := New(t.TempDir())
+	for n := range 40 {
+		var drafts []*Draft
+		for i := range 8 {
+			d, err := s.Create()
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(d, "%d", i)
+			drafts = append(drafts, d)
+		}
+		var kept atomic.Int32
+		var winner atomic.Int32
+		var all errgroup.Group
+		begin := make(chan struct{})
+		for i, d := range drafts {
+			all.Go(func() error {
+				<-begin
+				err := d.Keep(id(n), fmt.Appendf(nil, "%d", i))
+				if err == nil {
+					kept.Add(1)
+					winner.Store(int32(i))
+				}
+				if errors.Is(err, fs.ErrExist) {
+					return nil
+				}
+				return err
+			})
+		}
+		close(begin)
+		if err := all.Wait(); err != nil || kept.Load() != 1 {
+			t.Fatalf("%d have got the ID; %v", kept.Load(), err)
+		}
+		want := fmt.Sprint(winner.Load())
+		for _, path := range []string{s.Path(id(n)), s.BundlePath(id(n))} {
+			if got, err := os.ReadFile(path); err != nil || string(got) != want {
+				t.Fatalf("%s holds %q, not %q; %v", path, got, want, err)
+			}
+		}
 	}
 }
