@@ -36,7 +36,8 @@ type Pruned struct {
 // all that the index knows of them. With dryRun it only tells which. A receipt
 // that cannot be read goes by the time in its ID, and so do all where there is no
 // room for the index. What cannot be removed stays; the error is the first of
-// these.
+// these. What another prune removes at the same time is in that one's account
+// alone.
 func (s *Store) Prune(ctx context.Context, keep Keep, dryRun bool) (Pruned, error) {
 	var p Pruned
 	var failed []error
@@ -53,14 +54,17 @@ func (s *Store) Prune(ctx context.Context, keep Keep, dryRun bool) (Pruned, erro
 			p.Kept++
 			continue
 		}
-		bytes, err := s.remove(e.ID, dryRun)
+		bytes, removed, err := s.remove(e.ID, dryRun)
+		p.Bytes += bytes
+		switch {
+		case removed:
+			p.Removed = append(p.Removed, e)
+		case err != nil:
+			p.Kept++
+		}
 		if err != nil {
 			failed = append(failed, err)
-			p.Kept++
-			continue
 		}
-		p.Removed = append(p.Removed, e)
-		p.Bytes += bytes
 	}
 	if !dryRun {
 		s.sweep()
@@ -103,25 +107,25 @@ func (s *Store) vacuum(ctx context.Context) error {
 }
 
 // remove deletes a receipt and its bundle, the receipt first: a bundle alone
-// is nothing. It returns how large they were.
-func (s *Store) remove(id string, dryRun bool) (bytes int64, err error) {
+// is nothing. It returns how large what it removed was, and whether the receipt
+// was removed: it was not if another prune was faster.
+func (s *Store) remove(id string, dryRun bool) (bytes int64, removed bool, err error) {
 	for _, path := range []string{s.Path(id), s.BundlePath(id)} {
 		info, err := os.Lstat(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // another prune was here
+		if err == nil && info.IsDir() {
+			err = fmt.Errorf("%s is a folder", path)
 		}
-		if err != nil {
-			return bytes, err
+		if err == nil && !dryRun {
+			err = os.Remove(path)
 		}
-		if info.IsDir() {
-			return bytes, fmt.Errorf("%s is a folder", path)
-		}
-		if !dryRun {
-			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return bytes, err
-			}
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			return bytes, removed, err
 		}
 		bytes += info.Size()
+		removed = removed || path == s.Path(id)
 	}
-	return bytes, nil
+	return bytes, removed, nil
 }

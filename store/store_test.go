@@ -630,3 +630,49 @@ func TestKeepAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// Several that prune at the same time remove each receipt once, and say so once.
+func TestPruneAtOnce(t *testing.T) {
+	s := New(t.TempDir())
+	const there, keep = 200, 10
+	size := int64(0)
+	for n := range there {
+		data := encoded(t, made(n, nil))
+		if err := s.Add(id(n), bytes.NewReader(data), []byte("bundle")); err != nil {
+			t.Fatal(err)
+		}
+		if n < there-keep {
+			size += int64(len(data) + len("bundle"))
+		}
+	}
+	query(t, s, Query{}) // an index, so that all begin to remove at about the same time
+	var pruned [4]Pruned
+	var all errgroup.Group
+	for i := range pruned {
+		all.Go(func() (err error) {
+			pruned[i], err = s.Prune(context.Background(), Keep{Newest: keep}, false)
+			return err
+		})
+	}
+	if err := all.Wait(); err != nil {
+		t.Error(err)
+	}
+	removed, bytes := map[string]int{}, int64(0)
+	for _, p := range pruned {
+		if p.Kept != keep {
+			t.Errorf("%d are kept", p.Kept)
+		}
+		for _, e := range p.Removed {
+			removed[e.ID]++
+		}
+		bytes += p.Bytes
+	}
+	for id, n := range removed {
+		if n != 1 {
+			t.Errorf("%s was removed %d times", id, n)
+		}
+	}
+	if len(removed) != there-keep || bytes != size {
+		t.Errorf("removed %d receipts of %d bytes, not %d of %d", len(removed), bytes, there-keep, size)
+	}
+}
