@@ -54,6 +54,8 @@ func TestReadBundle(t *testing.T) {
 		{"key in letters that fold", instead(`"signatures"`, "\"\u017fignatures\""), "ignatures is not known"},
 		{"null for a string", instead(`"payloadType":"application/vnd.in-toto+json"`, `"payloadType":null`), "dsseEnvelope.payloadType is null"},
 		{"unknown key", instead(`{"sig"`, `{"keyid":"","sig"`), `unknown field "keyid"`},
+		{"long key", instead(`{"sig"`, `{"`+strings.Repeat("k", 1<<20)+`":"","sig"`), `unknown field "kkk`},
+		{"long number", instead(sig, strings.Repeat("1", 1<<20)), "cannot unmarshal number"},
 		{"certificate", instead(`{"publicKey"`, `{"certificate":{},"publicKey"`), `unknown field "certificate"`},
 		{"no UTF-8", instead("v0.3+json", "v0.3\xff"), "not UTF-8"},
 		{"number", instead(sig, "1"), "cannot unmarshal number"},

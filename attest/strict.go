@@ -44,13 +44,21 @@ func decode(data []byte, v any, check func() error) error {
 	return agrees("", data, understood)
 }
 
-// notJSON says what the end of the input means.
+// notJSON says what the end of the input means, and cuts what was taken from the
+// input: that can be as long as the whole.
 func notJSON(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return errors.New("it is cut off")
 	}
+	if text := err.Error(); len(text) > maxReason {
+		return errors.New(strings.ToValidUTF8(text[:maxReason], "") + "...")
+	}
 	return err
 }
+
+// maxReason is how much is said of why something is not what it should be, in
+// bytes.
+const maxReason = 300
 
 // agrees tells whether all that one JSON value says is said by another, too.
 // The other may have more keys.

@@ -174,7 +174,7 @@ func (v *verification) digest() (string, error) {
 	v.size = n
 	has, signed := hex.EncodeToString(sum.Sum(nil)), v.statement.Subject[0]
 	if has != signed.Digest.SHA256 {
-		return "", fmt.Errorf("the SHA-256 of %s is %s, and that of the signed %q is %s", v.Receipt, has, signed.Name, signed.Digest.SHA256)
+		return "", fmt.Errorf("the SHA-256 of %s is %s, and that of the signed %.100q is %s", v.Receipt, has, signed.Name, signed.Digest.SHA256)
 	}
 	return fmt.Sprintf("the SHA-256 of %s is the signed %s", v.Receipt, has), nil
 }

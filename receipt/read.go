@@ -30,7 +30,7 @@ var (
 type VersionError struct{ Version string }
 
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("receipt version %q is not supported: known are v0.2 to %s and later v0 versions", e.Version, Version)
+	return fmt.Sprintf("receipt version %.40q is not supported: known are v0.2 to %s and later v0 versions", e.Version, Version)
 }
 
 // Read reads one receipt, of v0.2 or a later v0 version: later ones only add
@@ -125,7 +125,7 @@ func Parse(data []byte) (*Receipt, error) {
 	}
 	// This first pass also rejects what is not JSON, or more than one value.
 	if err := json.Unmarshal(data, &head); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNotReceipt, err)
+		return nil, malformed(err)
 	}
 	if head.Version == nil {
 		return nil, fmt.Errorf("%w: no receipt_version", ErrNotReceipt)
@@ -138,14 +138,25 @@ func Parse(data []byte) (*Receipt, error) {
 	}
 	rec := new(Receipt)
 	if err := json.Unmarshal(data, rec); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNotReceipt, err)
+		return nil, malformed(err)
 	}
 	for _, f := range rec.Filesystem.Files {
 		if f.PathBytes != nil && Text(string(f.PathBytes)) != f.Path {
-			return nil, fmt.Errorf("%w: path_bytes of %q are of another path", ErrNotReceipt, f.Path)
+			return nil, fmt.Errorf("%w: path_bytes of %.200q are of another path", ErrNotReceipt, f.Path)
 		}
 	}
 	return rec, nil
+}
+
+// maxReason is how much is said of why something is no receipt, in bytes. What
+// the JSON holds can be in it: a number or a time as long as a receipt may be.
+const maxReason = 300
+
+func malformed(err error) error {
+	if text := err.Error(); len(text) > maxReason {
+		err = errors.New(strings.ToValidUTF8(text[:maxReason], "") + "...")
+	}
+	return fmt.Errorf("%w: %w", ErrNotReceipt, err)
 }
 
 // CheckVersion tells whether Read can read a receipt that has this in its
@@ -157,10 +168,14 @@ func CheckVersion(version string) error {
 	return nil
 }
 
+// maxVersion is as long as a version gets whose parts are numbers of 16 bits:
+// with zeros before these it could be of any length.
+const maxVersion = len("v0.65535.65535")
+
 // readable accepts v0.2, v0.3, ... and v0.3.1.
 func readable(version string) bool {
 	minor, ok := strings.CutPrefix(version, "v0.")
-	if !ok {
+	if !ok || len(version) > maxVersion {
 		return false
 	}
 	minor, patch, hasPatch := strings.Cut(minor, ".")

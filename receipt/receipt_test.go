@@ -15,6 +15,7 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -400,6 +401,26 @@ func TestReadRejects(t *testing.T) {
 	broken := errors.New("broken")
 	if _, err := Read(iotest.ErrReader(broken)); !errors.Is(err, broken) {
 		t.Errorf("a failing reader gave %v", err)
+	}
+}
+
+// What is wrong with a foreign receipt is said in a line that is not as long as
+// the receipt.
+func TestReadSaysLittle(t *testing.T) {
+	long := strings.Repeat("9", 100_000)
+	for name, in := range map[string]string{
+		"version":       `{"receipt_version":"v` + long + `"}`,
+		"zeros":         `{"receipt_version":"v0.` + strings.Repeat("0", 100_000) + `3"}`,
+		"zeros behind":  `{"receipt_version":"v0.3.` + strings.Repeat("0", 100_000) + `"}`,
+		"number":        `{"receipt_version":"v0.3","exit_code":` + long + `}`,
+		"time":          `{"receipt_version":"v0.3","timestamp":"` + long + `"}`,
+		"time in UTF-8": `{"receipt_version":"v0.3","timestamp":"x` + strings.Repeat("ü", 100_000) + `"}`,
+		"path":          `{"receipt_version":"v0.3","filesystem":{"files":[{"path":"` + long + `","path_bytes":"L2I="}]}}`,
+	} {
+		_, err := Read(strings.NewReader(in))
+		if err == nil || len(err.Error()) > 500 || !utf8.ValidString(err.Error()) {
+			t.Errorf("%s: %.1000v", name, err)
+		}
 	}
 }
 

@@ -306,7 +306,7 @@ func TestUnreadable(t *testing.T) {
 	s := New(t.TempDir())
 	add(t, s, id(1), made(1, rich))
 	good := encodedOnce(t, rich)
-	for n, data := range map[int][]byte{2: {}, 3: []byte("{}"), 4: good[:len(good)-10], 5: []byte(`{"receipt_version": "v9"}`)} {
+	for n, data := range map[int][]byte{2: {}, 3: []byte("{}"), 4: good[:len(good)-10], 5: []byte(`{"receipt_version": "v9` + strings.Repeat("9", 100_000) + `"}`), 7: []byte(`{"timestamp": "` + strings.Repeat("9", 100_000) + `"}`)} {
 		if err := os.WriteFile(s.Path(id(n)), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -319,17 +319,17 @@ func TestUnreadable(t *testing.T) {
 		t.Fatal(err)
 	}
 	found := query(t, s, Query{})
-	if len(found.Entries) != 6 || found.Unsearched != 0 {
+	if len(found.Entries) != 7 || found.Unsearched != 0 {
 		t.Fatalf("%+v", found)
 	}
-	for i, part := range []string{"too large", "version", "not a receipt", "no receipt_version", "not a receipt"} {
+	for i, part := range []string{"parsing time", "too large", "version", "not a receipt", "no receipt_version", "not a receipt"} {
 		e := found.Entries[i]
-		if e.ID != id(6-i) || !strings.Contains(e.Unreadable, part) || !e.StartedAt.Equal(started(e.ID)) {
+		if e.ID != id(7-i) || !strings.Contains(e.Unreadable, part) || len(e.Unreadable) > 500 || !e.StartedAt.Equal(started(e.ID)) {
 			t.Errorf("%+v, want %q", e, part)
 		}
 	}
 	found = query(t, s, Query{Path: glob(t, "/reads")})
-	if !slices.Equal(ids(found), []string{id(1)}) || found.Unsearched != 5 {
+	if !slices.Equal(ids(found), []string{id(1)}) || found.Unsearched != 6 {
 		t.Errorf("%+v", found)
 	}
 }

@@ -194,7 +194,7 @@ func (w *writer) index(s *Store, f file) error {
 	}
 	if err != nil {
 		d.argv = nil
-		d.Entry = Entry{StartedAt: receipt.At(started(f.id)), Unreadable: err.Error()}
+		d.Entry = Entry{StartedAt: receipt.At(started(f.id)), Unreadable: short(err.Error())}
 	}
 	if w.b != nil {
 		w.b.endList(number)
@@ -208,6 +208,15 @@ func (w *writer) index(s *Store, f file) error {
 	d.Argv = string(argv)
 	return w.exec("INSERT INTO receipts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", number, f.id, f.size, f.mtime, f.signed,
 		d.Unreadable == "", d.ExecutionID, d.StartedAt.UnixNano(), d.failed(), d.Command, d.pack())
+}
+
+// short cuts a reason: what a receipt holds may be a part of it.
+func short(reason string) string {
+	const limit = 300
+	if len(reason) <= limit {
+		return reason
+	}
+	return strings.ToValidUTF8(reason[:limit], "") + "..."
 }
 
 // maxKnown bounds what is remembered of a receipt's hosts.

@@ -112,6 +112,10 @@ func TestLogLine(t *testing.T) {
 	if text, _ = logLine(0)(&e); !strings.HasSuffix(string(text), strings.Repeat("x", 200)) {
 		t.Errorf("cut where there is no terminal: %q", text)
 	}
+	evil = strings.Repeat("SIG", 1000)
+	if text, _ = logLine(0)(&e); len(text) > 400 {
+		t.Errorf("a foreign signal is printed whole: %d bytes", len(text))
+	}
 	e.Signal, e.ExitCode, e.Complete, e.Mode, e.Command, e.DurationMS = nil, 0, false, "none", "true", 5
 	if text, _ = logLine(0)(&e); string(text) != "20260101-000000-0000001a  2026-01-01 00:00:00  exit 0        5ms  not observed  true" {
 		t.Errorf("got %q", text)

@@ -200,10 +200,13 @@ func logLine(columns int) func(*store.Entry) ([]byte, error) {
 	}
 }
 
+// maxSignal is more columns than the name of a signal takes.
+const maxSignal = 20
+
 func logEnd(e *store.Entry) string {
 	switch {
 	case e.Signal != nil:
-		return printable(*e.Signal)
+		return clip(printable(*e.Signal), maxSignal)
 	case e.Error != nil && e.ExitCode == exitFailure:
 		return "error"
 	}
