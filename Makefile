@@ -10,14 +10,12 @@ build: ## ./glasshouse
 	go build -o glasshouse ./cmd/glasshouse
 
 # Results are not cached: many tests ask the kernel, which Go's cache does not know.
-# What watches commands is tested once with eBPF and once with ptrace: not what is
-# about the ring, io_uring, or tracers inside.
-ebpf_alone = ^Test(Backpressure|LossIs.*|ObjectDir|Ring.*)$$|^TestSideDoors$$/^ptrace-(inside|changed|emulated)$$
+# What watches commands is tested once with eBPF and once with ptrace.
 started = ^Test(Ctrl|Interrupt|Terminal|OneStream|Quit|Termination|Inherited|ProcessGroup|Recover|Masked)
 
 test: ## all tests that this machine can run; as root those of the probes too
 	go test -count=1 $(TESTFLAGS) ./...
-	GLASSHOUSE_TEST_OBSERVE=ptrace go test -count=1 $(TESTFLAGS) -skip '$(ebpf_alone)' ./test/truth ./test/adversary
+	GLASSHOUSE_TEST_OBSERVE=ptrace go test -count=1 $(TESTFLAGS) -skip "$$(cat test/vm/ebpf-alone)" ./test/truth ./test/adversary
 	GLASSHOUSE_TEST_OBSERVE=ptrace go test -count=1 $(TESTFLAGS) -run '$(started)' ./cmd/glasshouse
 
 test-vm: ## the tests of the probes on several kernels, in virtual machines

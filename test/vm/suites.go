@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	_ "embed"
 	"errors"
 	"fmt"
 	"os"
@@ -25,9 +26,8 @@ type suite struct {
 	programs []string
 	// helpers are programs that the tests run, made beforehand.
 	helpers []helper
-	// withoutEBPF are the tests that are about eBPF, if the others can be watched
-	// by ptrace as well.
-	withoutEBPF string
+	// traced: ptrace can watch the tests' programs as well.
+	traced bool
 	// env are variables of the tests, skip those that are not for them.
 	env  []string
 	skip string
@@ -56,9 +56,9 @@ var suites = []suite{
 	{name: "ebpf", pkg: "ebpf", files: objects},
 	{
 		name: "truth", pkg: "test/truth", files: objects,
-		withoutEBPF: `^Test(Backpressure|LossIs.*|ObjectDir|Ring.*)$`,
-		programs:    []string{"cat", "getent", "head", "mount", "sh", "sleep", "tr", "true", "unshare"},
-		helpers:     []helper{{name: "i386", dir: "test/truth/testdata/i386", goarch: "386", guests: "amd64"}},
+		traced:   true,
+		programs: []string{"cat", "getent", "head", "mount", "sh", "sleep", "tr", "true", "unshare"},
+		helpers:  []helper{{name: "i386", dir: "test/truth/testdata/i386", goarch: "386", guests: "amd64"}},
 		maySkip: map[string]string{
 			"5.10/TestMPTCP":          "Debian builds this kernel without MPTCP",
 			"5.10/TestRing/deferred":  youngRing,
@@ -69,9 +69,9 @@ var suites = []suite{
 	},
 	{
 		name: "adversary", pkg: "test/adversary",
-		withoutEBPF: `^TestSideDoors$/^ptrace-(inside|changed|emulated)$`,
-		files:       []string{"docs/COVERAGE.md", "test/adversary/*_test.go", "test/truth/*_test.go"},
-		helpers:     []helper{{name: "adversary", dir: "test/adversary/testdata/c", c: true}},
+		traced:  true,
+		files:   []string{"docs/COVERAGE.md", "test/adversary/*_test.go", "test/truth/*_test.go"},
+		helpers: []helper{{name: "adversary", dir: "test/adversary/testdata/c", c: true}},
 		maySkip: map[string]string{
 			"6.12-arm64/TestSideDoors/cold-socketcall": amd64Only,
 			"6.12-arm64/TestSideDoors/dirty-number":    amd64Only,
@@ -85,10 +85,16 @@ var suites = []suite{
 	},
 }
 
-// traced is a suite whose programs are watched by ptrace.
-func traced(s suite, skip string) suite {
+// ebpfAlone are the tests that are about the ring, io_uring, or tracers inside. The
+// Makefile reads the same file.
+//
+//go:embed ebpf-alone
+var ebpfAlone string
+
+// withPtrace is a suite whose programs are watched by ptrace.
+func withPtrace(s suite) suite {
 	s.name += "-ptrace"
-	s.env, s.skip = []string{"GLASSHOUSE_TEST_OBSERVE=ptrace"}, skip
+	s.env, s.skip = []string{"GLASSHOUSE_TEST_OBSERVE=ptrace"}, strings.TrimSpace(ebpfAlone)
 	return s
 }
 
@@ -97,8 +103,8 @@ func all() []suite {
 	var out []suite
 	for _, s := range suites {
 		out = append(out, s)
-		if s.withoutEBPF != "" {
-			out = append(out, traced(s, s.withoutEBPF))
+		if s.traced {
+			out = append(out, withPtrace(s))
 		}
 	}
 	return out
