@@ -128,7 +128,7 @@ func (r *run) observation(rec *receipt.Receipt) {
 		rec.Observation.Reason = &r.blind
 		rec.Resources.CPUTimeMS = (r.exit.UserTime + r.exit.SystemTime).Milliseconds()
 		rec.Resources.MaxRSSKB = r.exit.MaxRSS
-		if r.pid != 0 {
+		if r.ran {
 			rec.Resources.Processes = 1
 		}
 	}

@@ -64,7 +64,8 @@ type run struct {
 
 	started, ended time.Time
 	waited         time.Time        // when the waiting was over
-	pid            int              // of the root; 0 if it never started
+	ran            bool             // the command was started
+	pid            int              // of the root; 0 if it was not, or if the backend tells none
 	machine        *backend.Machine // that runs the command; nil: this one
 	early          os.Signal        // one that came before anything was started
 	exit           backend.Exit
@@ -301,16 +302,15 @@ func (r *run) interrupted() bool {
 // start forks the command. With a collector that happens on the collector's
 // thread, so that it sees the command's own exec.
 func (r *run) start(ctx context.Context) bool {
-	running := false
 	r.noteStarting()
 	begin := func() error {
 		r.started = time.Now()
 		err := r.spec.Backend.Start(ctx)
-		running = err == nil
+		r.ran = err == nil
 		if p, ok := r.spec.Backend.(backend.Process); ok {
 			r.pid = p.PID()
 		}
-		if s, ok := r.spec.Collector.(audit.ExecStopper); ok && running && r.attached {
+		if s, ok := r.spec.Collector.(audit.ExecStopper); ok && r.ran && r.attached {
 			s.Stopped(r.pid)
 		}
 		return err
@@ -325,7 +325,7 @@ func (r *run) start(ctx context.Context) bool {
 	}
 	r.ended = time.Now()
 	r.noteStarted()
-	return running
+	return r.ran
 }
 
 // wait sees the root to its end, then the tree as far as that was asked for.

@@ -259,6 +259,27 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
+// Where nothing is observed the number of processes alone tells a command that
+// failed from one that never was.
+func TestUnobservedRan(t *testing.T) {
+	hanging := func() backend.Backend { return &fake.Backend{Block: true, RootID: 7} }
+	failing := func() backend.Backend { return &fake.Backend{StartErr: errors.New("boom")} }
+	for name, c := range map[string]struct {
+		b    backend.Backend
+		want int
+	}{
+		"started":                {hanging(), 1},
+		"started, no number":     {struct{ backend.Backend }{hanging()}, 1},
+		"not started":            {failing(), 0},
+		"not started, no number": {struct{ backend.Backend }{failing()}, 0},
+	} {
+		rec, err := run(t, t.Context(), runner.Spec{Argv: []string{"x"}, Backend: c.b, Timeout: time.Millisecond})
+		if err == nil || rec.Observation.Mode != "none" || rec.Resources.Processes != c.want {
+			t.Errorf("%s: %v, mode %s, %d processes, want %d", name, err, rec.Observation.Mode, rec.Resources.Processes, c.want)
+		}
+	}
+}
+
 func TestCancelled(t *testing.T) {
 	var log []string
 	c := &collector{log: &log}
