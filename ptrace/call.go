@@ -3,6 +3,7 @@
 package ptrace
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -113,10 +114,12 @@ func (t *tracer) enter(th *thread) bool {
 	if c.name == "socketcall" {
 		t.unpack(th, c)
 	}
-	if len(th.process.pending) > 0 {
-		c.followup = c.Op == audit.OpConnect && t.isPending(th, int(int32(c.args[0])))
+	if len(th.process.attempts.pending) > 0 {
+		if c.Op == audit.OpConnect {
+			_, c.followup = t.pendingAt(th, int(int32(c.args[0])))
+		}
 		if !c.followup {
-			t.outcomes(th)
+			t.awaited(th, c)
 		}
 	}
 	if unanswered[c.name] {
@@ -158,17 +161,22 @@ func (t *tracer) enter(th *thread) bool {
 	return true
 }
 
-// keep holds on to what the call works on.
-func (t *tracer) keep(th *thread, c *call) {
-	fd := int(int32(c.args[0]))
+// socketOrFile is the descriptor of a call that moves bytes, or works on a socket.
+func (c *call) socketOrFile() (fd int, ok bool) {
 	switch c.Op {
 	case audit.OpConnect, audit.OpBind, audit.OpListen, audit.OpSendto, audit.OpSendmsg, audit.OpSendmmsg,
 		audit.OpRecvfrom, audit.OpRecvmsg, audit.OpRecvmmsg:
+		return int(int32(c.args[0])), true
 	case audit.OpMove:
-		if fd = c.fd(c.Out); c.Out == 0 {
-			fd = c.fd(c.In)
-		}
-	default:
+		return c.fd(cmp.Or(c.Out, c.In)), true
+	}
+	return 0, false
+}
+
+// keep holds on to what the call works on.
+func (t *tracer) keep(th *thread, c *call) {
+	fd, ok := c.socketOrFile()
+	if !ok {
 		return
 	}
 	c.earlyFD = fd

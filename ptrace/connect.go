@@ -3,18 +3,30 @@
 package ptrace
 
 import (
-	"slices"
-
 	"golang.org/x/sys/unix"
 
 	"glasshouse/audit"
 )
 
-// pendingConnect is an attempt whose outcome has not been seen.
-type pendingConnect struct {
-	fd int
-	id uint64
+// attempts are the connects of a process whose outcomes have not been seen.
+type attempts struct {
+	pending map[uint64]int  // descriptors, by the number of the socket's inode
+	calls   int             // since all of them were looked at
+	done    map[uint64]bool // sockets whose connect the tracer saw to be done before the process asked
 }
+
+// sawDone notes that the next connect of a socket may only say what has been told.
+func (a *attempts) sawDone(id uint64) {
+	const most = 1 << 12
+	if a.done == nil || len(a.done) >= most {
+		a.done = map[uint64]bool{}
+	}
+	a.done[id] = true
+}
+
+// lookedAt is how many attempts are looked at for each call, on average: of one that
+// scans a network there may be thousands.
+const lookedAt = 8
 
 // connected tells of a connect, or of a send that opens a stream.
 func (t *tracer) connected(th *thread, c *call, result int64) {
@@ -24,8 +36,8 @@ func (t *tracer) connected(th *thread, c *call, result int64) {
 	if result < 0 {
 		errno = unix.Errno(-result)
 	}
-	if ok && th.process.done[s.id] && (errno == 0 || errno == unix.EISCONN) {
-		delete(th.process.done, s.id)
+	if ok && th.process.attempts.done[s.id] && (errno == 0 || errno == unix.EISCONN) {
+		delete(th.process.attempts.done, s.id)
 		if errno == 0 && c.addr.family() != unix.AF_UNSPEC {
 			return // that one was done, it says
 		}
@@ -91,74 +103,91 @@ func (t *tracer) connected(th *thread, c *call, result int64) {
 	audit.SetBody(&t.rec, b)
 	t.send()
 	if pending && tcp {
-		th.process.pending = append(th.process.pending, pendingConnect{int(int32(c.args[0])), s.id})
+		p := &th.process.attempts
+		if p.pending == nil {
+			p.pending = map[uint64]int{}
+		}
+		p.pending[s.id] = int(int32(c.args[0]))
 	}
 }
 
-func (t *tracer) isPending(th *thread, fd int) bool {
+// pendingAt is the socket behind a descriptor, if an attempt of it is under way.
+func (t *tracer) pendingAt(th *thread, fd int) (id uint64, ok bool) {
 	st, err := statOf(fdPath(th.tid, fd), 0)
-	return err == nil && slices.ContainsFunc(th.process.pending, func(c pendingConnect) bool { return c.id == st.ino })
+	if err != nil {
+		return 0, false
+	}
+	_, ok = th.process.attempts.pending[st.ino]
+	return st.ino, ok
 }
 
 // settled tells how an attempt that was under way ended.
 func (t *tracer) settled(p *process, tid int, id uint64, result int32) {
-	i := slices.IndexFunc(p.pending, func(c pendingConnect) bool { return c.id == id })
-	if i >= 0 {
-		p.pending = slices.Delete(p.pending, i, i+1)
-		t.outcome(p, tid, id, result)
-	}
-}
-
-// askedError is getsockopt(SO_ERROR), by which programs ask how a connect went.
-func (t *tracer) askedError(th *thread, c *call) {
-	st, err := statOf(fdPath(th.tid, int(int32(c.args[0]))), 0)
-	if int32(c.args[1]) != unix.SOL_SOCKET || err != nil {
+	if _, ok := p.attempts.pending[id]; !ok {
 		return
 	}
-	if errno := uint32At(th.tid, c.args[3]); errno != 0 && errno < 4096 {
-		t.settled(th.process, th.tid, st.ino, -int32(errno))
-	} else {
-		t.outcomes(th)
-	}
-}
-
-// sawDone notes that the next connect of a socket may only say what has been told.
-func (p *process) sawDone(id uint64) {
-	const most = 1 << 12
-	if p.done == nil || len(p.done) >= most {
-		p.done = map[uint64]bool{}
-	}
-	p.done[id] = true
-}
-
-// outcomes looks what became of connects that were under way.
-func (t *tracer) outcomes(th *thread) {
-	p := th.process
-	left := p.pending[:0]
-	for _, c := range p.pending {
-		s, ok := t.borrow(th, c.fd)
-		if !ok || s.id != c.id {
-			s.close()
-			continue // closed before there was an answer
-		}
-		// One that is closed failed. Why is the owner's to ask: asking here would
-		// take the answer away.
-		const unknown, synSent, synRecv, closed = 0, 2, 3, 7
-		switch s.state() {
-		case unknown, synSent, synRecv, closed:
-			left = append(left, c)
-		default:
-			t.outcome(p, th.tid, c.id, 0)
-			p.sawDone(c.id)
-		}
-		s.close()
-	}
-	p.pending = left
-}
-
-func (t *tracer) outcome(p *process, tid int, id uint64, result int32) {
+	delete(p.attempts.pending, id)
 	t.beginFor(p.id, tid, audit.RecordConnectDone, audit.OpConnect)
 	t.rec.Head.Err = result
 	audit.SetBody(&t.rec, audit.WireNet{Sock: id})
 	t.send()
+}
+
+// askedError is getsockopt(SO_ERROR), by which programs ask how a connect went.
+func (t *tracer) askedError(th *thread, c *call) {
+	if int32(c.args[1]) != unix.SOL_SOCKET {
+		return
+	}
+	fd := int(int32(c.args[0]))
+	id, ok := t.pendingAt(th, fd)
+	if !ok {
+		return
+	}
+	if errno := uint32At(th.tid, c.args[3]); errno != 0 && errno < 4096 {
+		t.settled(th.process, th.tid, id, -int32(errno))
+	} else {
+		t.look(th, id, fd)
+	}
+}
+
+// awaited looks, at the entry of a call, what became of connects that were under
+// way: of the one that the call is on, and every so often of all. What is closed is
+// asked no more, and closing stops nobody.
+func (t *tracer) awaited(th *thread, c *call) {
+	p := &th.process.attempts
+	if p.calls++; p.calls*lookedAt >= len(p.pending) {
+		t.outcomes(th)
+	} else if fd, ok := c.socketOrFile(); ok {
+		if id, ok := t.pendingAt(th, fd); ok {
+			t.look(th, id, fd)
+		}
+	}
+}
+
+// outcomes looks what became of all connects that were under way.
+func (t *tracer) outcomes(th *thread) {
+	p := &th.process.attempts
+	p.calls = 0
+	for id, fd := range p.pending {
+		t.look(th, id, fd)
+	}
+}
+
+// look looks what became of one.
+func (t *tracer) look(th *thread, id uint64, fd int) {
+	s, ok := t.borrow(th, fd)
+	defer s.close()
+	if !ok || s.id != id {
+		delete(th.process.attempts.pending, id) // closed before there was an answer
+		return
+	}
+	// One that is closed failed. Why is the owner's to ask: asking here would
+	// take the answer away.
+	const unknown, synSent, synRecv, closed = 0, 2, 3, 7
+	switch s.state() {
+	case unknown, synSent, synRecv, closed:
+	default:
+		t.settled(th.process, th.tid, id, 0)
+		th.process.attempts.sawDone(id)
+	}
 }

@@ -93,8 +93,7 @@ type process struct {
 	last       *thread // in its last stop, and waits for the others to end
 	status     unix.WaitStatus
 	blind      bool // it does not let the tracer look into it
-	pending    []pendingConnect
-	done       map[uint64]bool // sockets whose connect the tracer saw to be done before the process asked
+	attempts   attempts
 }
 
 // shared counts the processes that have something together.
@@ -589,8 +588,10 @@ func (t *tracer) obey(o order) (end bool, err error) {
 
 // finish tells what is left to tell, and sends the books.
 func (t *tracer) finish() {
+	looked := map[*process]bool{}
 	for _, th := range t.threads {
-		if len(th.process.pending) > 0 {
+		if !looked[th.process] {
+			looked[th.process] = true
 			t.outcomes(th)
 		}
 	}

@@ -124,6 +124,52 @@ func init() {
 		check(unix.Connect(fd, inet4(port)))
 		fmt.Print(port)
 	}
+	// Some attempts have an outcome among many that do not.
+	workloads["connect-many"] = func(args []string) {
+		many, err := strconv.Atoi(args[0])
+		check(err)
+		_, silent := fullListener()
+		attempt := func(port int) int {
+			fd := socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK)
+			expect(unix.Connect(fd, inet4(port)), unix.EINPROGRESS)
+			return fd
+		}
+		for range many {
+			attempt(silent)
+		}
+		l := socket(unix.AF_INET, unix.SOCK_STREAM)
+		check(unix.Bind(l, inet4(0)))
+		check(unix.Listen(l, 8))
+		sa, err := unix.Getsockname(l)
+		check(err)
+		port := sa.(*unix.SockaddrInet4).Port
+		for _, use := range []func(fd int){
+			func(fd int) { check(unix.Sendto(fd, []byte("x"), 0, nil)) },
+			func(fd int) {
+				_, err := unix.Write(fd, []byte("x"))
+				check(err)
+			},
+			func(fd int) {
+				errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+				check(err)
+				check(result(unix.Errno(errno)))
+			},
+			func(fd int) { // nothing that is seen, but others go on
+				for range many {
+					f, err := unix.Open("/dev/null", unix.O_RDONLY, 0)
+					check(err)
+					check(unix.Close(f))
+				}
+			},
+		} {
+			fd := attempt(port)
+			settled(fd)
+			use(fd)
+			check(unix.Close(fd))
+		}
+		settled(attempt(port)) // and nothing until the end
+		fmt.Print(port, " ", silent)
+	}
 	// The socket comes from another process.
 	workloads["connect-passed"] = func(args []string) {
 		port, err := strconv.Atoi(args[0])
@@ -233,6 +279,17 @@ func TestConnectInterrupted(t *testing.T) {
 	r := record(t, ownNet(t, "connect-interrupted"), patient)
 	complete(t, r)
 	sameSorted(t, "attempts", []string{"tcp 127.0.0.1:" + r.stdout + " connected 2"}, attempts(r))
+}
+
+func TestConnectMany(t *testing.T) {
+	const many = 300
+	r := record(t, ownNet(t, "connect-many", strconv.Itoa(many)), patient)
+	complete(t, r)
+	port, silent, _ := strings.Cut(r.stdout, " ")
+	sameSorted(t, "attempts", []string{
+		"tcp 127.0.0.1:" + port + " connected 5",
+		"tcp 127.0.0.1:" + silent + " connected 1", fmt.Sprintf("tcp 127.0.0.1:%s in_progress %d", silent, many),
+	}, attempts(r))
 }
 
 func TestConnectPassed(t *testing.T) {
