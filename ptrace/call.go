@@ -112,7 +112,10 @@ func (t *tracer) enter(th *thread) bool {
 		return false
 	}
 	if c.name == "socketcall" {
-		t.unpack(th, c)
+		t.books.count(c.name, false)
+		if !t.unpack(th, c) {
+			return false
+		}
 	}
 	if len(th.process.attempts.pending) > 0 {
 		if c.Op == audit.OpConnect {
@@ -198,20 +201,24 @@ func (c *call) drop() {
 	}
 }
 
-// unpack finds the call and its arguments behind i386's socketcall.
-func (t *tracer) unpack(th *thread, c *call) {
-	name := calls.Socket[int(c.args[0])]
+// unpack finds the call and its arguments behind i386's socketcall. It reports
+// whether there is such a call.
+func (t *tracer) unpack(th *thread, c *call) bool {
+	name, ok := calls.Socket[int(c.args[0])]
+	if !ok {
+		return false
+	}
 	args, whole := c.abi.words(th.tid, c.args[1], 6)
 	if !whole { // those of some are fewer, and may end with their page
 		args, _ = c.abi.words(th.tid, c.args[1], 3)
 		args = append(args, 0, 0, 0)
 	}
 	copy(c.args[:], args)
-	t.books.count("socketcall", false)
 	c.watched = watched{calls.Of(name), name}
 	if th.process.memoryShared() {
 		t.books.SharedArgs++
 	}
+	return true
 }
 
 func abiOf(info *callInfo) *abi {
@@ -226,10 +233,7 @@ func abiOf(info *callInfo) *abi {
 }
 
 func (a *abi) nameOf(nr uint64) string {
-	if name, ok := calls.Names(a.info)[int(nr)]; ok {
-		return name
-	}
-	return "syscall_unknown"
+	return cmp.Or(a.names[int(nr)], "syscall_unknown")
 }
 
 // The results with which the kernel begins a call again, after a signal:
@@ -320,7 +324,8 @@ func interesting(op audit.Op) bool {
 }
 
 // leavesOther looks at calls that are only counted, and at what they change of
-// what the tracer knows.
+// what the tracer knows. Of what is an int to the kernel it takes no more either:
+// what the upper half of a register holds, callers choose.
 func (t *tracer) leavesOther(th *thread, c *call, result int64) {
 	if result == -int64(unix.EINVAL) && c.strict() {
 		t.books.strict++
@@ -342,8 +347,8 @@ func (t *tracer) leavesOther(th *thread, c *call, result int64) {
 	case "getsockopt":
 		t.askedError(th, c)
 	case "personality":
-		const readImpliesExec = 0x0400000
-		if p := uint32(c.args[0]); p != 0xffffffff && p&readImpliesExec != 0 {
+		const ask, readImpliesExec = 0xffffffff, 0x0400000
+		if v := uint32(c.args[0]); v != ask && v&readImpliesExec != 0 {
 			t.books.AnonymousExec++
 		}
 	case "seccomp":

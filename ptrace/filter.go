@@ -32,10 +32,10 @@ const x32Bit = 0x40000000
 
 // abi is one way in which a program of this machine can call the kernel.
 type abi struct {
-	info *arch.Info
-	// By number; only calls at which the filter stops.
-	calls map[uint64]watched
-	wide  bool // its pointers have 64 bits
+	info  *arch.Info
+	names map[int]string     // of all calls, by number
+	calls map[uint64]watched // those at which the filter stops
+	wide  bool               // its pointers have 64 bits
 }
 
 // watched is a call that the filter stops.
@@ -45,8 +45,8 @@ type watched struct {
 }
 
 func newABI(info *arch.Info, wide bool) *abi {
-	a := &abi{info: info, wide: wide, calls: map[uint64]watched{}}
-	for nr, name := range calls.Names(info) {
+	a := &abi{info: info, names: calls.Names(info), wide: wide, calls: map[uint64]watched{}}
+	for nr, name := range a.names {
 		if row := calls.Of(name); stops(name, row) {
 			a.calls[uint64(nr)] = watched{row, name}
 		}

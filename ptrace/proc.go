@@ -43,8 +43,7 @@ func cloneFlags(tid int) (uint64, bool) {
 		return 0, false
 	}
 	a, nr, first := r.call()
-	names := a.info.SyscallNumbers
-	switch names[int(nr)] {
+	switch a.names[int(nr)] {
 	case "clone":
 		return first, true
 	case "fork":

@@ -62,6 +62,9 @@ func TestCompat(t *testing.T) {
 	if r.Network.BytesSent != 4+22+1 || recorded.Observe == "ebpf" && r.Syscalls.Counts["getppid"] != 100 {
 		t.Errorf("%d bytes sent, counts %v", r.Network.BytesSent, r.Syscalls.Counts)
 	}
+	if n, ok := r.Syscalls.Counts[""]; ok {
+		t.Errorf("%d calls without a name: %v", n, r.Syscalls.Counts)
+	}
 	p := root(t, r)
 	if len(p.Execs) != 2 || p.Execs[0].Exe != program || strings.Join(p.Execs[1].Argv, "|") != "true|from 32 bits" || ending(p) != "exit 0" {
 		t.Errorf("%+v", p)

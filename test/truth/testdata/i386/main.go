@@ -29,6 +29,10 @@ func main() {
 	for range 100 {
 		syscall.Getppid()
 	}
+	// No call of sockets has that number.
+	if _, _, errno := syscall.Syscall(syscall.SYS_SOCKETCALL, 25, 0, 0); errno != syscall.EINVAL {
+		check(fmt.Errorf("socketcall: %v", errno))
+	}
 	c, err := net.Dial("tcp", os.Args[1])
 	check(err)
 	_, err = c.Write([]byte("four"))
