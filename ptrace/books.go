@@ -12,10 +12,9 @@ import (
 
 // books is what a tracer counts.
 type books struct {
-	Emitted uint64
-
+	emitted  uint64
 	calls    map[string]*audit.SyscallCount
-	doubts   map[string]uint64
+	doubts   map[string]bool
 	folded   uint64
 	sent     uint64
 	received uint64
@@ -43,16 +42,16 @@ func (b *books) count(name string, denied bool) {
 
 func (b *books) doubt(what string) {
 	if b.doubts == nil {
-		b.doubts = map[string]uint64{}
+		b.doubts = map[string]bool{}
 	}
-	b.doubts[what]++
+	b.doubts[what] = true
 }
 
 // summary is the books as the recorder wants them; what was received it counts
 // itself.
 func (b *books) summary() audit.Summary {
 	s := audit.Summary{
-		Mode: "ptrace", Emitted: b.Emitted, Lost: map[string]uint64{}, Folded: b.folded,
+		Mode: "ptrace", Emitted: b.emitted, Lost: map[string]uint64{}, Folded: b.folded,
 		BytesSent: b.sent, BytesReceived: b.received,
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.calls)) {

@@ -25,9 +25,9 @@ func (t *tracer) beginFor(id audit.ProcessID, tid int, kind uint8, op audit.Op) 
 
 // send sends the record, and returns its number.
 func (t *tracer) send() uint64 {
-	seq := t.books.Emitted
+	seq := t.books.emitted
 	t.rec.Head.Seq = seq
-	t.books.Emitted++
+	t.books.emitted++
 	t.pipe.record(&t.rec)
 	return seq
 }

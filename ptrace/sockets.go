@@ -86,7 +86,8 @@ func (t *tracer) socketOf(th *thread, c *call, fd int) (s socket, raced, ok bool
 	return s, raced, true
 }
 
-// borrow takes the socket behind a descriptor of a thread, for a moment.
+// borrow takes the socket behind a descriptor of a thread, for a moment. Where it
+// is not ok nothing is left open.
 func (t *tracer) borrow(th *thread, fd int) (socket, bool) {
 	s := socket{fd: -1}
 	link, err := statOf(fdPath(th.tid, fd), 0)
@@ -112,7 +113,8 @@ func (t *tracer) borrow(th *thread, fd int) (socket, bool) {
 		return s, ok
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFSOCK {
-		return s, false
+		s.close()
+		return socket{fd: -1}, false
 	}
 	s.id = st.Ino
 	option := func(name int) uint16 {

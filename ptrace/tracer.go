@@ -263,17 +263,17 @@ func (t *tracer) seize(o order) error {
 	p.id = audit.ProcessID{PID: int32(o.Seize), Start: t.startOf(o.Seize)}
 	th.look()
 	p.uid, p.gid = t.owner(o.Seize)
+	t.books.count("execve", false)
+	t.tellFork(p, th.tid)
 	// The stop that the command stands in.
 	var status unix.WaitStatus
 	if _, err := wait(o.Seize, &status, unix.WALL); err != nil {
 		return fmt.Errorf("wait for the command: %w", err)
 	}
-	if !status.Stopped() {
+	if !status.Stopped() { // killed
 		t.changed(o.Seize, status)
 		return nil
 	}
-	t.books.count("execve", false)
-	t.tellFork(p, th.tid)
 	t.tellExec(th)
 	// A signal that is blocked would stay, and the stop's end with it.
 	if err := signalMask(unix.PTRACE_GETSIGMASK, th.tid, &th.blocked); err != nil {
@@ -371,12 +371,14 @@ func (t *tracer) executed(th *thread) {
 		t.brokenOff(th)
 		th.root, th.otherNS = called.root, called.otherNS
 	}
-	for tid, other := range t.threads {
-		if other.process == p && tid != th.tid {
-			if other != called {
-				t.brokenOff(other)
+	if p.threads > 1 { // mostly not, and the run may have thousands
+		for tid, other := range t.threads {
+			if other.process == p && tid != th.tid {
+				if other != called {
+					t.brokenOff(other)
+				}
+				delete(t.threads, tid)
 			}
-			delete(t.threads, tid)
 		}
 	}
 	p.threads, p.mapsShared = 1, false
