@@ -72,7 +72,7 @@ func (c *Collector) TapRecords(tap func(record []byte)) { c.tap = tap }
 func (c *Collector) Layout() string { return audit.Layout() }
 
 // Attach starts the tracer, which finds out whether it may trace.
-func (c *Collector) Attach(_ context.Context, sink audit.Sink) error {
+func (c *Collector) Attach(ctx context.Context, sink audit.Sink) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.tracer != nil || c.summary != nil {
@@ -100,7 +100,7 @@ func (c *Collector) Attach(_ context.Context, sink audit.Sink) error {
 	c.answers, c.done = make(chan error, 1), make(chan struct{})
 	c.books, c.samples = make(chan audit.Summary, 1), make(chan audit.Summary, 1)
 	go c.read(c.tracer.records)
-	if err := c.answer(); err != nil {
+	if err := c.answer(ctx); err != nil {
 		c.discard()
 		return unavailable(err)
 	}
@@ -110,6 +110,7 @@ func (c *Collector) Attach(_ context.Context, sink audit.Sink) error {
 // discard ends a tracer that has nobody to trace.
 func (c *Collector) discard() {
 	_ = c.tracer.orders.Close()
+	_ = c.tracer.proc.Kill()
 	<-c.done
 	_, _ = c.tracer.proc.Wait()
 	c.tracer = nil
@@ -120,10 +121,12 @@ func (c *Collector) wishes() wishes {
 }
 
 // answer waits for the tracer's.
-func (c *Collector) answer() error {
+func (c *Collector) answer(ctx context.Context) error {
 	select {
 	case err := <-c.answers:
 		return err
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the tracer: %w", context.Cause(ctx))
 	case <-c.done:
 		return fmt.Errorf("the tracer ended: %w", errors.Join(c.readErr, io.ErrUnexpectedEOF))
 	}
@@ -290,7 +293,7 @@ func (c *Collector) hand(o order) error {
 	if err := c.tracer.order(o); err != nil {
 		return err
 	}
-	return c.answer()
+	return c.answer(context.Background()) // it has the command, which the run ends if it has to
 }
 
 // Hooks tells what is attached: one filter.
@@ -397,6 +400,8 @@ func (c *Collector) Stop(ctx context.Context) (audit.Summary, error) {
 
 // Gaps are those of every run that is recorded in this way.
 func (c *Collector) Gaps() []audit.Gap {
+	c.run.Lock()
+	defer c.run.Unlock()
 	if !c.launched {
 		return nil
 	}

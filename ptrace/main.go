@@ -3,7 +3,6 @@
 package ptrace
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,8 +47,7 @@ func serve(w wishes) int {
 	// The signals of a terminal are not for it, nor is that of a pipe that
 	// nobody reads from.
 	signal.Ignore(unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGPIPE)
-	ignored := make(chan os.Signal, 1)
-	signal.Notify(ignored, wakeSignal)
+	signal.Notify(make(chan os.Signal, 1), wakeSignal) // it breaks off a wait, and says nothing
 	pipe := newSender(os.NewFile(tracerRecords, "records"))
 	err := errors.Join(breakOff(wakeSignal), noChildSignals())
 	wake := lock()
@@ -69,7 +67,6 @@ func serve(w wishes) int {
 		return 1
 	}
 	go func() {
-		lines := bufio.NewScanner(os.NewFile(tracerOrders, "orders"))
 		pass := func(o order) {
 			t.ordered.Store(true)
 			for {
@@ -82,15 +79,12 @@ func serve(w wishes) int {
 				}
 			}
 		}
-		for lines.Scan() {
-			var o order
-			if json.Unmarshal(lines.Bytes(), &o) == nil {
-				if o.Stop {
-					t.ended.Store(true)
-				}
-				pass(o)
+		takeOrders(os.NewFile(tracerOrders, "orders"), func(o order) {
+			if o.Stop {
+				t.ended.Store(true)
 			}
-		}
+			pass(o)
+		})
 		if w.KillOnDeath && !t.ended.Load() {
 			os.Exit(1) // and the kernel ends the traced
 		}

@@ -55,14 +55,7 @@ func spawn(w wishes) (*remote, error) {
 	return r, nil
 }
 
-func (r *remote) order(o order) error {
-	line, err := json.Marshal(o)
-	if err != nil {
-		return err
-	}
-	_, err = r.orders.Write(append(line, '\n'))
-	return err
-}
+func (r *remote) order(o order) error { return json.NewEncoder(r.orders).Encode(o) }
 
 // end lets a tracer go that has nobody to trace, or that is to stay as long as
 // it has.

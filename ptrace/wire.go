@@ -17,7 +17,7 @@ import (
 	"glasshouse/audit"
 )
 
-// An order is what the recorder wants of the tracer: a line of JSON.
+// An order is what the recorder wants of the tracer, in JSON.
 type order struct {
 	// Seize: trace this process, which stands stopped behind its exec.
 	Seize int `json:",omitempty"`
@@ -36,6 +36,18 @@ type order struct {
 	Stop bool `json:",omitempty"`
 	// Left: there is no recorder any more.
 	Left bool `json:"-"`
+}
+
+// takeOrders passes orders on until there are no more. They come from the recorder,
+// and are as long as they have to be: one may name all processes of a run.
+func takeOrders(r io.Reader, pass func(order)) {
+	for orders := json.NewDecoder(r); ; {
+		var o order
+		if orders.Decode(&o) != nil {
+			return
+		}
+		pass(o)
+	}
 }
 
 // The kinds of frames that the tracer sends: the kind, a length of four bytes,
@@ -62,15 +74,7 @@ type sender struct {
 const flushPause = 20 * time.Millisecond
 
 func newSender(w io.Writer) *sender {
-	s := &sender{w: bufio.NewWriterSize(w, 64<<10)}
-	go func() {
-		for range time.Tick(flushPause) {
-			s.mu.Lock()
-			s.flush()
-			s.mu.Unlock()
-		}
-	}()
-	return s
+	return &sender{w: bufio.NewWriterSize(w, 64<<10)}
 }
 
 func (s *sender) flush() {
@@ -84,6 +88,13 @@ func (s *sender) flush() {
 func (s *sender) record(r *audit.Record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.w.Buffered() == 0 {
+		time.AfterFunc(flushPause, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.flush()
+		})
+	}
 	s.buf = r.AppendFramed(append(s.buf[:0], frameRecord))
 	s.write(s.buf)
 }

@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -91,6 +93,54 @@ func TestText(t *testing.T) {
 	}
 	if s, whole := text(os.Getpid(), 8, buf, memory); whole || len(s) != 0 {
 		t.Errorf("nowhere: %q, %v", s, whole)
+	}
+}
+
+// A record waits for others, but not for long.
+func TestRecordGoesOut(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	s := newSender(w)
+	var buf []byte
+	for range 3 {
+		var rec audit.Record
+		rec.Reset(audit.RecordOpen, audit.OpOpen)
+		s.record(&rec)
+		if err := r.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, data, err := readFrame(bufio.NewReader(r), &buf); err != nil || !bytes.Equal(data, rec.Append(nil)) {
+			t.Errorf("%x, %v", data, err)
+		}
+	}
+}
+
+// An order to adopt names all processes of a run, however many there are.
+func TestOrders(t *testing.T) {
+	want := []order{{Seize: 7, ParentPID: 1, ParentStart: 1 << 60}, {Adopt: make([]int, 50_000)}, {Stop: true}}
+	for i := range want[1].Adopt {
+		want[1].Adopt[i] = 1_000_000 + i
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer w.Close()
+		for _, o := range want {
+			if err := (&remote{orders: w}).order(o); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	var got []order
+	takeOrders(r, func(o order) { got = append(got, o) })
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%d of %d orders are as they were sent", len(got), len(want))
 	}
 }
 
