@@ -299,7 +299,7 @@ func (t *tracer) leavesOpen(th *thread, c *call, result int64) {
 	t.rec.Segment(1, c.names[0].text, c.names[0].flags&(audit.SegUnreadable|audit.SegCut))
 	seq := t.send()
 	if !raced && !c.fresh {
-		t.folds.add(t, key, seq)
+		t.folds.add(t, key, "", seq)
 	}
 }
 
@@ -366,7 +366,7 @@ func (t *tracer) leavesNamed(th *thread, c *call, result int64) {
 				t.books.folded++
 				return
 			}
-			t.folds.add(t, key, t.send())
+			t.folds.add(t, key, "", t.send())
 			return
 		}
 	}
@@ -466,8 +466,7 @@ func (t *tracer) movedOne(th *thread, c *call, fd int, result int64, written boo
 	}
 	audit.SetBody(&t.rec, body)
 	t.putPlace(th, 0, f.place)
-	one := t.folds.add(t, key, t.send())
-	one.path, one.fd, one.renames = f.name, fd, t.renames
+	t.folds.add(t, key, f.name, t.send()).fd = fd
 }
 
 func (t *tracer) mapped(th *thread, c *call, result int64) {
@@ -524,7 +523,7 @@ func (t *tracer) mapped(th *thread, c *call, result int64) {
 	if p.tablesShared() {
 		t.rec.Head.Seg[0].Flags |= audit.SegRaced
 	}
-	t.folds.add(t, key, t.send())
+	t.folds.add(t, key, "", t.send())
 }
 
 // protected counts memory that is made executable after it could be written to.

@@ -13,7 +13,7 @@ import (
 type folds struct {
 	known map[foldKey]*fold
 	of    map[audit.ProcessID][]*fold
-	size  int // of all in of: with names that change they are more than known
+	size  int // bytes, of all in of: with names that change they are more than known
 }
 
 // foldKey is what makes two events alike.
@@ -68,8 +68,15 @@ func (k *foldKey) writes() bool {
 	return k.op == audit.OpMove && k.mode&fmodeWrite != 0 || k.op == audit.OpOpen && k.flags&unix.O_TRUNC != 0
 }
 
-// foldsMax bounds the memory: beyond it what repeats is told again.
-const foldsMax = 1 << 16
+const (
+	// foldsMax bounds the memory, whose use the traced choose: beyond it what repeats
+	// is told again.
+	foldsMax = 24 << 20 // bytes
+	// foldSize is about what one takes in the maps, without its strings.
+	foldSize = 256
+)
+
+func (o *fold) size() int { return foldSize + len(o.key.name) + len(o.path) }
 
 // again counts a repeat of what was told, and reports whether it was.
 func (f *folds) again(key foldKey, bytes uint64) bool {
@@ -85,18 +92,19 @@ func (f *folds) again(key foldKey, bytes uint64) bool {
 	return true
 }
 
-// add notes what has been told by the record of that number.
-func (f *folds) add(t *tracer, key foldKey, seq uint64) *fold {
+// add notes what has been told by the record of that number, of a file at that path
+// if it is about bytes.
+func (f *folds) add(t *tracer, key foldKey, path string, seq uint64) *fold {
 	if f.size >= foldsMax {
 		f.flush(t)
 	}
 	if f.known == nil {
 		f.known, f.of = map[foldKey]*fold{}, map[audit.ProcessID][]*fold{}
 	}
-	one := &fold{key: key, id: seq + 1} // see repeatID of package audit; the stream is 0
+	one := &fold{key: key, id: seq + 1, path: path, renames: t.renames} // see repeatID of package audit; the stream is 0
 	f.known[key] = one
 	f.of[key.process] = append(f.of[key.process], one)
-	f.size++
+	f.size += one.size()
 	return one
 }
 
@@ -105,8 +113,8 @@ func (f *folds) end(t *tracer, p *process) {
 	for _, one := range f.of[p.id] {
 		f.tell(t, one)
 		delete(f.known, one.key)
+		f.size -= one.size()
 	}
-	f.size -= len(f.of[p.id])
 	delete(f.of, p.id)
 }
 

@@ -213,7 +213,7 @@ func (t *tracer) tellSend(th *thread, s *socket, result int64, addr *address, ra
 	}
 	t.rec.Head.Seg[0].Flags |= shared
 	audit.SetBody(&t.rec, b)
-	t.folds.add(t, key, t.send())
+	t.folds.add(t, key, "", t.send())
 }
 
 // tellDNS is a message to or from a name server.
