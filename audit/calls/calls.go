@@ -14,14 +14,14 @@ import (
 // Arguments count from 1; 0 is none.
 type Call struct {
 	Op        audit.Op
-	Path      [2]uint8
-	Dir       [2]uint8
-	Flags     uint8
-	FlagsAt   uint8
-	NoFollow  uint8
-	BaseEarly uint8
-	Out, In   uint8
-	FD        uint8
+	Path      [2]uint8 // arguments that are names
+	Dir       [2]uint8 // those that are the descriptors which these are relative to; 0: the working folder
+	Flags     uint8    // the argument with flags
+	FlagsAt   uint8    // 1: they lie where that argument points to
+	NoFollow  uint8    // 1: a link is not followed, whatever the flags
+	BaseEarly uint8    // 1: what the names are relative to matters even if the call succeeds
+	Out, In   uint8    // the descriptors that bytes go to and come from, or that is worked on
+	FD        uint8    // the descriptor that takes the place of a name
 	Payload   Payload
 	_         [3]uint8
 }
@@ -30,10 +30,10 @@ type Call struct {
 type Payload uint8
 
 const (
-	PayloadNone Payload = iota
-	PayloadBuffer
-	PayloadVector
-	PayloadMessage
+	PayloadNone    Payload = iota // not looked at
+	PayloadBuffer                 // argument 2, of the size that argument 3 says
+	PayloadVector                 // argument 2 is an array of struct iovec, argument 3 its length
+	PayloadMessage                // argument 2 is a struct msghdr
 )
 
 // Table says what every recorded system call is to us, by name. All
@@ -180,8 +180,8 @@ var Socket = map[int]string{
 	16: "sendmsg", 17: "recvmsg", 18: "accept4", 19: "recvmmsg", 20: "sendmmsg",
 }
 
-// Names are the numbers of a machine's calls, with those that are newer than
-// the tables of the library.
+// Names are a machine's calls by number, without the bit of x32, with those that are
+// newer than the tables of the library. The map is the caller's own.
 func Names(a *arch.Info) map[int]string {
 	all := maps.Clone(newer)
 	maps.Copy(all, a.SyscallNumbers)
