@@ -457,9 +457,16 @@ func Trial() error {
 
 // unavailable says why nothing can be traced here, and what would help.
 func unavailable(err error) error {
-	out := &audit.UnavailableError{Err: err, Reason: "processes cannot be traced", Hint: "run glasshouse doctor"}
-	if errors.Is(err, unix.EPERM) {
+	out := &audit.UnavailableError{Err: err, Reason: "processes cannot be traced"}
+	switch {
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		out.Hint = "let the container trace (--cap-add SYS_PTRACE), or see kernel.yama.ptrace_scope"
+	case errors.Is(err, unix.ENOENT):
+		out.Hint = "mount /proc: what a process does is read there"
+	case errors.Is(err, unix.EAGAIN):
+		out.Hint = "allow more processes (ulimit -u, or the container's limit): the tracer is one"
+	case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EINVAL), errors.Is(err, unix.EOPNOTSUPP):
+		out.Hint = "use a kernel with seccomp filters (CONFIG_SECCOMP_FILTER), 5.3 or newer"
 	}
 	if errors.Is(err, errForeignProc) {
 		out.Hint = "mount a /proc of this namespace's own, as unshare --mount-proc does"

@@ -160,3 +160,21 @@ func TestAnswers(t *testing.T) {
 		t.Error("no JSON, and no error")
 	}
 }
+
+// Why nothing can be traced decides what would help.
+func TestUnavailable(t *testing.T) {
+	for err, hint := range map[error]string{
+		fmt.Errorf("trace: %w", unix.EPERM):                                  "SYS_PTRACE",
+		fmt.Errorf("filter: %w", unix.EOPNOTSUPP):                            "CONFIG_SECCOMP_FILTER",
+		fmt.Errorf("start: %w", &os.PathError{Op: "fork", Err: unix.ENOENT}): "mount /proc",
+		fmt.Errorf("start: %w", unix.EAGAIN):                                 "ulimit -u",
+	} {
+		var out *audit.UnavailableError
+		if !errors.As(unavailable(err), &out) || !strings.Contains(out.Hint, hint) || !errors.Is(out, err) {
+			t.Errorf("%v: %+v, want a hint of %q", err, out, hint)
+		}
+	}
+	if out := unavailable(io.ErrUnexpectedEOF).(*audit.UnavailableError); out.Hint != "" {
+		t.Errorf("the hint %q, of what is not known", out.Hint)
+	}
+}

@@ -104,6 +104,7 @@ func TestAilments(t *testing.T) {
 		}}
 	}
 	release := func(r string) func(*Machine) { return func(m *Machine) { m.Release = r } }
+	trace := func(err error) func(*Machine) { return func(m *Machine) { m.Trace = func() error { return err } } }
 	trial := func(hooks []audit.Hook, err error) func(*Machine) {
 		return func(m *Machine) {
 			m.Trial = func(context.Context) ([]audit.Hook, error) { return hooks, err }
@@ -167,6 +168,10 @@ func TestAilments(t *testing.T) {
 			"trial", Fail, "no right", "be root"},
 		{"trial refused, without a cause", []func(*Machine){trial(nil, &audit.UnavailableError{Reason: "who knows", Hint: "run glasshouse doctor", Err: fs.ErrPermission})},
 			"trial", Fail, "who knows", "see the checks above"},
+		{"trial fails", []func(*Machine){trial(nil, errors.New("boom"))}, "trial", Fail, "boom", "checks above"},
+		{"tracing refused", []func(*Machine){trace(&audit.UnavailableError{Reason: "no right", Hint: "add a right"})},
+			"ptrace", Fail, "no right", "add a right"},
+		{"tracing fails", []func(*Machine){trace(errors.New("boom"))}, "ptrace", Fail, "boom", "trace their children"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			m := healthy()
@@ -189,6 +194,16 @@ func TestAilments(t *testing.T) {
 				t.Errorf("observes with %s, the trial says %s", d.Mode, want)
 			}
 		})
+	}
+}
+
+// Where neither works nothing is observed.
+func TestNeither(t *testing.T) {
+	m := healthy()
+	m.Trial = func(context.Context) ([]audit.Hook, error) { return nil, fs.ErrPermission }
+	m.Trace = func() error { return fs.ErrPermission }
+	if d := Diagnose(context.Background(), m); d.Mode != "none" {
+		t.Errorf("observes with %s", d.Mode)
 	}
 }
 
