@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -275,8 +276,13 @@ func TestBoot(t *testing.T) {
 	published(t)
 	both(t, func(t *testing.T, jailed bool) {
 		e, m := setUp(t, jailed, scenario{Version: "1.17.0-dev"})
-		vm := boot(t, e, m)
-		hangUp := call(t, vm)
+		e.patience.drain = 2 * limit // there is nothing to wait for
+		// Who may write to a file may not from a jail.
+		if err := os.Chmod(m.RootFS, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		booted := boot(t, e, m)
+		hangUp := call(t, booted)
 
 		paths := files{"kernel", "initramfs", "rootfs"}
 		if !jailed {
@@ -294,38 +300,42 @@ func TestBoot(t *testing.T) {
 			`PUT /vsock {"guest_cid":3,"uds_path":"v.sock"}`,
 			`PUT /actions {"action_type":"InstanceStart"}`,
 		}
-		if diff := cmp.Diff(want, requests(vm)); diff != "" {
+		if diff := cmp.Diff(want, requests(booted)); diff != "" {
 			t.Error(diff)
 		}
-		if want := (engine.Facts{Path: e.Program, Version: "1.17.0-dev", Accelerator: "kvm"}); vm.Facts() != want {
-			t.Errorf("facts: %+v", vm.Facts())
+		if want := (engine.Facts{Path: e.Program, Version: "1.17.0-dev", Accelerator: "kvm"}); booted.Facts() != want {
+			t.Errorf("facts: %+v", booted.Facts())
 		}
 		if jailed {
 			confined(t)
 		}
-		if _, err := vm.Accept(t.Context()); err == nil {
-			t.Error("a second call was waited for")
+		if _, err := booted.Accept(t.Context()); err == nil || !strings.Contains(err.Error(), "taken already") {
+			t.Errorf("accept again: %v", err)
 		}
-		if err := vm.Err(); err == nil || err.Error() != "it has not ended" {
+		if conn, err := net.Dial("unix", booted.(*vm).room.in("v.sock_1024")); err == nil {
+			conn.Close()
+			t.Error("a second call can be made")
+		}
+		if err := booted.Err(); err == nil || err.Error() != "it has not ended" {
 			t.Errorf("before the end: %v", err)
 		}
 		select {
-		case <-vm.Done():
+		case <-booted.Done():
 			t.Error("it is done before the guest is")
 		default:
 		}
 		hangUp()
-		wait(t, vm)
-		if err := vm.Err(); err != nil {
+		wait(t, booted)
+		if err := booted.Err(); err != nil {
 			t.Error(err)
 		}
-		console := vm.Console()
+		console := booted.Console()
 		for _, part := range []string{"Linux version 6.1.0\n", `\x1b[31mred\x1b[0m \xff` + "\n", "The guest was started.\n"} {
 			if !strings.Contains(console, part) {
 				t.Errorf("the console lacks %q: %q", part, console)
 			}
 		}
-		vm.Kill() // of what has ended is nothing
+		booted.Kill() // of what has ended is nothing
 	})
 }
 
@@ -469,6 +479,10 @@ func TestMounts(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	// As systemd has it for all: what is mounted in one namespace is in others.
+	if err := unix.Mount("", dir, "", unix.MS_SHARED, ""); err != nil {
+		t.Error(err)
+	}
 	before, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {
 		t.Fatal(err)
@@ -627,6 +641,15 @@ func TestKeeper(t *testing.T) {
 	err = v.abandon(t.Context(), err)
 	if want := "glasshouse: make the jail: bind " + gone + ": no such file or directory"; !strings.Contains(err.Error(), want) {
 		t.Errorf("%v lacks %q", err, want)
+	}
+}
+
+// TestNoKeeper: by its name alone nobody is one, and mounts on the host.
+func TestNoKeeper(t *testing.T) {
+	keeper := exec.Command("/proc/self/exe")
+	keeper.Args = []string{keeperName, `{}`}
+	if out, err := keeper.CombinedOutput(); err == nil || !strings.Contains(string(out), "not the first process") {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 

@@ -2,6 +2,7 @@ package firecracker
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,7 +22,7 @@ import (
 const keeperName = "glasshouse-jail"
 
 func init() {
-	if len(os.Args) != 2 || os.Args[0] != keeperName || os.Getpid() != 1 {
+	if len(os.Args) != 2 || os.Args[0] != keeperName {
 		return
 	}
 	code, err := keep(os.Args[1])
@@ -33,6 +34,9 @@ func init() {
 
 // keep is the life of a keeper.
 func keep(order string) (code int, err error) {
+	if os.Getpid() != 1 {
+		return 1, errors.New("it is not the first process of a PID namespace")
+	}
 	var j jail
 	if err := json.Unmarshal([]byte(order), &j); err != nil {
 		return 1, err
