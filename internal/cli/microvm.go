@@ -14,6 +14,7 @@ import (
 	"glasshouse/audit"
 	"glasshouse/backend/microvm"
 	"glasshouse/backend/microvm/engine"
+	"glasshouse/backend/microvm/firecracker"
 	"glasshouse/backend/microvm/image"
 	"glasshouse/backend/microvm/qemu"
 	"glasshouse/backend/microvm/workspace"
@@ -111,17 +112,20 @@ func (a *app) newMachine(cmd *cobra.Command, f *runFlags, env settings, spec *ru
 	if err != nil {
 		state = "" // what the probe of KVM finds is not kept
 	}
-	parts := m.image.Parts
+	boot, sums, err := m.files(f)
+	if err != nil {
+		return nil, err
+	}
+	var vmm engine.Engine = qemu.New(qemu.Config{State: state})
+	if f.backend == "firecracker" {
+		vmm = firecracker.Engine{}
+	}
+	boot.CommandLine = "glasshouse.root=" + m.image.RootFSType + " -- " + guest.Command
+	boot.MemoryMiB, boot.CPUs = int(memory>>20), f.vm.cpus
 	m.Backend = microvm.New(microvm.Config{
-		Engine: qemu.New(qemu.Config{State: state}),
-		Machine: engine.Machine{
-			Kernel: m.image.Path(parts.Kernel), Initramfs: m.image.Path(parts.Initramfs), RootFS: m.image.Path(parts.RootFS),
-			CommandLine: "glasshouse.root=" + m.image.RootFSType + " -- " + guest.Command,
-			MemoryMiB:   int(memory >> 20), CPUs: f.vm.cpus,
-		},
-		Sums: map[string]string{
-			"kernel": parts.Kernel.SHA256, "initramfs": parts.Initramfs.SHA256, "rootfs": parts.RootFS.SHA256,
-		},
+		Engine:    vmm,
+		Machine:   boot,
+		Sums:      sums,
 		Workspace: w,
 		User:      cmp.Or(f.user, m.image.Config.User), Hostname: "glasshouse", Version: version(),
 		Strict: f.strict, WaitTree: f.wait == "tree", KillSurvivors: f.killSurvivors,
@@ -140,6 +144,45 @@ func (a *app) newMachine(cmd *cobra.Command, f *runFlags, env settings, spec *ru
 		spec.Env = overlay(spec.Env, vars)
 	}
 	return m, nil
+}
+
+// files are those that the machine boots from, and the SHA-256 that they were
+// built with; one that the command line names has none.
+func (m *machine) files(f *runFlags) (engine.Machine, map[string]string, error) {
+	parts := m.image.Parts
+	kernel := parts.Kernel
+	if f.backend == "firecracker" {
+		if kernel = parts.KernelELF; kernel == nil {
+			return engine.Machine{}, nil, &hinted{
+				fmt.Errorf("image %s has no kernel that Firecracker can boot", m.image.Dir), "glasshouse image build --kernel with another kernel, or --backend qemu",
+			}
+		}
+	}
+	sums := map[string]string{}
+	pick := func(name, given string, p *image.Part) string {
+		if given != "" {
+			return given
+		}
+		sums[name] = p.SHA256
+		return m.image.Path(p)
+	}
+	return engine.Machine{
+		Kernel: pick("kernel", f.kernel, kernel), Initramfs: pick("initramfs", "", parts.Initramfs), RootFS: pick("rootfs", f.rootfs, parts.RootFS),
+	}, sums, nil
+}
+
+// machineHint is what would help an engine that boots nothing; "" if nothing is
+// known to.
+func machineHint(err error) string {
+	var fc *firecracker.Error
+	var missing *engine.MissingError
+	switch {
+	case errors.As(err, &fc):
+		return fc.Hint
+	case errors.As(err, &missing):
+		return missing.Hint
+	}
+	return ""
 }
 
 // workspace checks the folder that is to be sent, and makes the file for what

@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"glasshouse/backend"
-	"glasshouse/backend/firecracker"
 	"glasshouse/backend/process"
 	"glasshouse/internal/agent"
 	"glasshouse/internal/files"
@@ -142,10 +141,10 @@ glasshouse prune removes old ones. --no-store keeps none.
 	flags.BoolVar(&f.denyIOURing, "deny-io-uring", false, "have programs do without io_uring, which ptrace cannot see")
 	flags.BoolVar(&f.noPressure, "no-backpressure", false, "lose events rather than freeze the command while the recorder catches up")
 	flags.BoolVar(&f.guest, "guest", false, "take on the duties of a guest's first process: mounts, limits, reaping")
-	flags.StringVar(&f.backend, "backend", "process", "run the command as a process, or in a virtual machine: `process|qemu|firecracker`; Firecracker cannot be started yet")
+	flags.StringVar(&f.backend, "backend", "process", "run the command as a process, or in a virtual machine: `process|qemu|firecracker`")
 	f.vm.add(cmd)
-	flags.StringVar(&f.kernel, "kernel", "", "the guest's kernel `FILE` (firecracker)")
-	flags.StringVar(&f.rootfs, "rootfs", "", "the guest's root file system `FILE` (firecracker)")
+	flags.StringVar(&f.kernel, "kernel", "", "boot the kernel in `FILE`, not the image's")
+	flags.StringVar(&f.rootfs, "rootfs", "", "boot with the root file system in `FILE`, of the same type, not the image's")
 	return cmd
 }
 
@@ -261,8 +260,8 @@ func remedied(err error, f *runFlags) error {
 			hint = better + "; or " + hint
 		}
 		return &hinted{err, hint}
-	case errors.Is(err, firecracker.ErrNoPath):
-		return &hinted{err, "--kernel and --rootfs name the guest's files"}
+	case hintOf(err) == "" && machineHint(err) != "":
+		return &hinted{err, machineHint(err)}
 	case f.user != "" && hintOf(err) == "" && errors.Is(err, syscall.EPERM) && os.Geteuid() > 0:
 		return &hinted{err, "only root, or who has CAP_SETUID and CAP_SETGID, runs a command as another user"}
 	}
@@ -322,11 +321,11 @@ func (a *app) spec(cmd *cobra.Command, f *runFlags, argv []string) (runner.Spec,
 	if f.backend == "process" {
 		for _, name := range f.vm.names() {
 			if cmd.Flags().Changed(name) {
-				return bad("--%s needs a virtual machine: --backend qemu", name)
+				return bad("--%s needs a virtual machine: --backend qemu or firecracker", name)
 			}
 		}
 	}
-	if cmd.Flags().Changed("chdir") && f.backend != "qemu" {
+	if cmd.Flags().Changed("chdir") && f.backend == "process" {
 		if info, err := os.Stat(f.chdir); err != nil {
 			return bad("--chdir: %w", err)
 		} else if !info.IsDir() {
@@ -336,16 +335,16 @@ func (a *app) spec(cmd *cobra.Command, f *runFlags, argv []string) (runner.Spec,
 	switch f.backend {
 	case "process":
 		if f.kernel != "" || f.rootfs != "" {
-			return bad("--kernel and --rootfs need --backend firecracker")
+			return bad("--kernel and --rootfs need a virtual machine: --backend qemu or firecracker")
 		}
 		spec.Backend = process.New()
 		if f.guest {
 			spec.Backend = agent.New()
 			spec.Provenance = "guest"
 		}
-	case "qemu":
+	case "qemu", "firecracker":
 		if f.guest {
-			return bad("--guest is for a recorder inside of the guest, not for --backend qemu")
+			return bad("--guest is for a recorder inside of the guest, not for --backend %s", f.backend)
 		}
 		if f.observe == observePtrace {
 			return bad("--observe ptrace: in a virtual machine there is eBPF")
@@ -356,11 +355,6 @@ func (a *app) spec(cmd *cobra.Command, f *runFlags, argv []string) (runner.Spec,
 		}
 		_, err = a.newMachine(cmd, f, env, &spec)
 		return spec, err
-	case "firecracker":
-		if f.guest {
-			return bad("--guest is for a recorder inside of the guest, not for --backend firecracker")
-		}
-		spec.Backend = firecracker.New(firecracker.Config{Kernel: f.kernel, RootFS: f.rootfs})
 	default:
 		return bad("--backend %s: it must be process, qemu or firecracker", printable(f.backend))
 	}

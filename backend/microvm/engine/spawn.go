@@ -3,10 +3,10 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
 )
@@ -14,9 +14,7 @@ import (
 // MissingError is about a program that is not there.
 type MissingError struct{ Program, Hint string }
 
-func (e *MissingError) Error() string {
-	return fmt.Sprintf("%s was not found in PATH (%s)", e.Program, e.Hint)
-}
+func (e *MissingError) Error() string { return e.Program + " was not found in PATH" }
 
 // Process is a VMM that runs as a process of this host. It is a VM.
 type Process struct {
@@ -37,14 +35,24 @@ func Spawn(path string, args []string, l net.Listener) (*Process, error) {
 	p := &Process{cmd: exec.Command(path, args...), listener: l, done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.console, &p.console
 	p.cmd.SysProcAttr = apart()
-	if err := p.cmd.Start(); err != nil {
-		return nil, err
-	}
+	started := make(chan error, 1)
 	go func() {
+		// The kernel ends the VMM with the thread that started it, which must not
+		// end before.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := p.cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
 		p.err = p.cmd.Wait()
 		_ = l.Close()
 		close(p.done)
 	}()
+	if err := <-started; err != nil {
+		return nil, err
+	}
 	return p, nil
 }
 
