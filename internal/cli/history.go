@@ -82,23 +82,24 @@ func (k *keeping) reader() io.Reader {
 	return k.draft
 }
 
-// endKeeping gives the receipt its place, with its signature if it has one, and
-// returns whether it is there. If that fails a line says so, unless one has said
-// that the state folder is of no use. A run that is in the history already, and
-// was recovered after that, stays as it is.
-func (a *app) endKeeping(k *keeping, bundle []byte) bool {
+// end gives the receipt its place, with its signature if it has one.
+func (k *keeping) end(bundle []byte) error {
 	if k == nil {
-		return false
+		return nil
 	}
-	err := k.err
-	if k.draft != nil {
-		err = k.draft.Keep(k.id, bundle)
+	if k.draft == nil {
+		return k.err
 	}
-	if err == nil {
-		return true
-	}
-	if !errors.Is(err, fs.ErrExist) && !(k.early && a.unjournaled) {
+	return k.draft.Keep(k.id, bundle)
+}
+
+// kept returns whether a receipt is in the history, by the error of its end. If
+// that failed a line says so, unless one has said that the state folder is of no
+// use. A run that is in the history already, and was recovered after that, stays
+// as it is.
+func (a *app) kept(k *keeping, err error) bool {
+	if err != nil && !errors.Is(err, fs.ErrExist) && !(k.early && a.unjournaled) {
 		fmt.Fprintf(a.stderr, "glasshouse: the receipt is not kept in the history: %s%s\n", printable(err.Error()), inline(stateRemedy(err)))
 	}
-	return false
+	return k != nil && err == nil
 }

@@ -179,7 +179,7 @@ func (a *app) recoverOne(e journal.Entry, f *recoverFlags, named bool) (string, 
 	}
 	kept := newKeeping(f.noStore, recoveredID(o, rec), rec)
 	err = a.writeReceipt(output, rec, kept, nil)
-	a.endKeeping(kept, nil)
+	a.kept(kept, kept.end(nil))
 	if err != nil {
 		return "", err
 	}

@@ -95,8 +95,9 @@ is an error on stderr and leaves the exit code of the command as it is.
 
 With --sign the receipt is signed (see glasshouse sign and glasshouse verify).
 The key is read before the command starts; without it nothing is run. A bundle
-of an earlier receipt is replaced. What cannot be signed is an error on stderr
-and leaves the exit code as it is.
+of an earlier receipt is replaced, or removed if the signing fails. What cannot
+be signed is an error on stderr and leaves the exit code as it is. A signal that
+comes when the command has ended gives the signing a second more.
 
 While the run goes on, a journal of it is written in the state folder (see
 glasshouse recover), so that a recorder that is killed leaves evidence. It is
@@ -191,6 +192,7 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 	}
 
 	spec.Signals = catchSignals()
+	heard := hear()
 	diagnostics := newDiagnostics(env, a.stderr)
 	spec.Tap = diagnostics.tap()
 	collectors := f.collectors(env, diagnostics)
@@ -227,7 +229,8 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 	kept := newKeeping(f.noStore, runID(spec, rec), rec)
 	sum := signing(key)
 	writeErr := a.writeReceipt(output, rec, kept, sum)
-	signed, signErr := signWritten(key, output, sum, rec, writeErr)
+	signed, signErr := signWritten(key, output, sum, rec, writeErr, heard)
+	keepErr := kept.end(bundleOf(signed))
 	releaseSignals()
 	if runErr != nil {
 		a.report(runErr)
@@ -236,7 +239,7 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 	if writeErr != nil {
 		a.report(writeErr)
 	}
-	inHistory := a.endKeeping(kept, bundleOf(signed))
+	inHistory := a.kept(kept, keepErr)
 	if !f.quiet {
 		fmt.Fprint(a.stderr, summary(rec, f.output, writeErr == nil))
 	}

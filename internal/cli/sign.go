@@ -10,9 +10,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -170,34 +169,88 @@ func bundleOf(signed *attest.Signed) []byte {
 }
 
 // signWritten signs the receipt that a run has just written, by the digest of
-// what was written: the file may be another one by now. A signal ends it. It
-// returns nil where there is no key.
-func signWritten(key *attest.PrivateKey, path string, sum hash.Hash, rec *receipt.Receipt, writeErr error) (*attest.Signed, error) {
+// what was written: the file may be another one by now. Who sends a signal waits
+// no longer than patience says. It returns nil where there is no key. If it fails
+// no bundle is left beside the receipt: it would be an earlier one's.
+func signWritten(key *attest.PrivateKey, path string, sum hash.Hash, rec *receipt.Receipt, writeErr error, heard *hearing) (*attest.Signed, error) {
 	if key == nil {
 		return nil, nil
 	}
 	if writeErr != nil {
 		return nil, errors.New("it could not be written")
 	}
-	heeded := slices.DeleteFunc(slices.Clone(runSignals), signal.Ignored)
-	ctx, stop := signal.NotifyContext(context.Background(), heeded...)
+	bundle := path + attest.Suffix
+	ctx, stop := patience(heard, rec.Timing.EndedAt.Time, signGrace)
 	defer stop()
 	signed, err := attest.Sign(ctx, key, filepath.Base(path), hex.EncodeToString(sum.Sum(nil)), rec)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = files.Replace(bundle, func(w io.Writer) error {
+			_, err := w.Write(signed.Bundle)
+			return err
+		})
 	}
-	err = files.Replace(path+attest.Suffix, func(w io.Writer) error {
-		_, err := w.Write(signed.Bundle)
-		return err
-	})
+	if err != nil {
+		if left := removeBundle(bundle); left != nil {
+			err = fmt.Errorf("%w; and the signature of an earlier one stays: %w", err, left)
+		}
+	}
 	return signed, err
 }
+
+// removeBundle removes a file, or a link to one, if there is any.
+func removeBundle(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && (info.Mode().IsRegular() || info.Mode().Type() == fs.ModeSymlink) {
+		err = os.Remove(path)
+	}
+	return err
+}
+
+// signGrace is how long a signature may still take after a signal: most take
+// less, and the one that ended the command may be heard only now.
+const signGrace = time.Second
+
+// patience is a context that ends some time after the first signal that came
+// later than the command's end, at once with the second.
+func patience(heard *hearing, end time.Time, grace time.Duration) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	go func() {
+		var over <-chan time.Time
+		for {
+			switch n := heard.since(end); {
+			case n > 1:
+				cancel(errImpatient)
+				return
+			case n == 1 && over == nil:
+				over = time.After(grace)
+			}
+			select {
+			case <-heard.more:
+			case <-over:
+				cancel(errImpatient)
+				return
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
+var errImpatient = errors.New("a signal came while the files that the run wrote were read")
 
 // reportSigned says what came of run --sign.
 func (a *app) reportSigned(f *runFlags, signed *attest.Signed, err error) {
 	switch {
 	case err != nil:
-		a.report(fmt.Errorf("the receipt is not signed: %w", err))
+		err := fmt.Errorf("the receipt is not signed: %w", err)
+		if errors.Is(err, errImpatient) {
+			err = &hinted{err, fmt.Sprintf("glasshouse sign %s --key %s signs it", f.output, f.sign)}
+		}
+		a.report(err)
 	case signed != nil && !f.quiet:
 		fmt.Fprintf(a.stderr, "  %-10s %s\n", "signed", vouchesFor(f.output+attest.Suffix, signed))
 	}
