@@ -15,14 +15,14 @@ type Signed struct {
 
 // Sign signs a receipt: name is that of its file, digest the hex SHA-256 of
 // the file's bytes, of which rec was read or which were made of rec. It reads
-// the files that the run wrote, which can take as long as they are large, and
-// ends with the context's error if that ends before.
+// the files that the run wrote, which can take as long as they are large, up to
+// 256 GiB of them, and ends with the context's error if that ends before.
 func Sign(ctx context.Context, key *PrivateKey, name, digest string, rec *receipt.Receipt) (*Signed, error) {
 	s := &Statement{Type: StatementType, PredicateType: PredicateType}
 	s.Subject = append(s.Subject, Subject{receipt.Text(name), Digest{digest}})
 	s.Subject = append(s.Subject, outputs(rec.Artifacts)...)
 	p := claims(rec)
-	if err := addFiles(ctx, s, &p, rec.Filesystem.Files); err != nil {
+	if err := newHasher(ctx).addFiles(s, &p, rec.Filesystem.Files); err != nil {
 		return nil, err
 	}
 	var err error

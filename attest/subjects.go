@@ -9,7 +9,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 
+	"glasshouse/internal/procfs"
 	"glasshouse/receipt"
 )
 
@@ -21,11 +23,41 @@ const (
 	reasonIrregular = "no regular file"
 	reasonElsewhere = "in another mount namespace"
 	reasonName      = "its name is not UTF-8"
+	reasonMapped    = "mapped by a process that can change it"
+	reasonLarge     = "too large to be read"
 )
 
+// maxRead bounds how much of the files that a run wrote is read for a
+// signature, in bytes: a sparse file can have any size.
+const maxRead = 256 << 30
+
+// hasher reads the files that a run wrote.
+type hasher struct {
+	ctx    context.Context
+	left   uint64               // bytes that may still be read
+	mapped func() procfs.Mapped // what processes can change without a trace
+}
+
+func newHasher(ctx context.Context) *hasher {
+	return &hasher{ctx, maxRead, sync.OnceValue(procfs.ReadMapped)}
+}
+
 // addFiles makes subjects of the files that the run wrote, if they still are
-// what they were when it ended, and says why it did not of others.
-func addFiles(ctx context.Context, s *Statement, p *Predicate, files []receipt.FileEntry) error {
+// what they were when it ended, and says why it did not of others. It returns
+// with the context's error when that ends, even if a file system does not answer:
+// then s and p are of no use.
+func (h *hasher) addFiles(s *Statement, p *Predicate, files []receipt.FileEntry) error {
+	done := make(chan error, 1)
+	go func() { done <- h.add(s, p, files) }()
+	select {
+	case err := <-done:
+		return err
+	case <-h.ctx.Done():
+		return context.Cause(h.ctx)
+	}
+}
+
+func (h *hasher) add(s *Statement, p *Predicate, files []receipt.FileEntry) error {
 	names := 0
 	for i := range files {
 		f := &files[i]
@@ -37,7 +69,7 @@ func addFiles(ctx context.Context, s *Statement, p *Predicate, files []receipt.F
 			p.Omitted++
 			continue
 		}
-		digest, reason, err := digestFinal(ctx, f)
+		digest, reason, err := h.final(f)
 		switch {
 		case err != nil:
 			return err
@@ -52,9 +84,9 @@ func addFiles(ctx context.Context, s *Statement, p *Predicate, files []receipt.F
 	return nil
 }
 
-// digestFinal returns the digest of a file, or the reason why there is none.
-// The error is the context's.
-func digestFinal(ctx context.Context, f *receipt.FileEntry) (digest, reason string, err error) {
+// final returns the digest of a file, or the reason why there is none. The
+// error is the context's.
+func (h *hasher) final(f *receipt.FileEntry) (digest, reason string, err error) {
 	switch {
 	case f.Final.Changed:
 		return "", reasonChanged, nil
@@ -80,8 +112,16 @@ func digestFinal(ctx context.Context, f *receipt.FileEntry) (digest, reason stri
 		if digest != "" {
 			break
 		}
-		if digest, err = digestOf(ctx, file); ctx.Err() != nil {
-			return "", "", context.Cause(ctx)
+		// Who had it mapped before can change it, and no clock tells.
+		if isMapped(h.mapped(), file) {
+			return "", reasonMapped, nil
+		}
+		if f.Final.Size > h.left {
+			return "", reasonLarge, nil
+		}
+		h.left -= f.Final.Size
+		if digest, err = digestOf(h.ctx, file, int64(f.Final.Size)); h.ctx.Err() != nil {
+			return "", "", context.Cause(h.ctx)
 		} else if err != nil {
 			return "", whyNot(err), nil
 		}
@@ -106,10 +146,11 @@ func whyNot(err error) string {
 	return fmt.Sprintf("not readable: %v", err)
 }
 
-// digestOf is the hex SHA-256 of what is left of f.
-func digestOf(ctx context.Context, f *os.File) (string, error) {
+// digestOf is the hex SHA-256 of what is left of f, but not of more than size
+// bytes: somebody may write faster than they are read.
+func digestOf(ctx context.Context, f *os.File, size int64) (string, error) {
 	sum := sha256.New()
-	if _, err := io.CopyBuffer(sum, reader{ctx, f}, make([]byte, 256<<10)); err != nil {
+	if _, err := io.CopyBuffer(sum, io.LimitReader(reader{ctx, f}, size), make([]byte, 256<<10)); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 
+	"glasshouse/internal/procfs"
 	"glasshouse/receipt"
 )
 
@@ -25,5 +26,7 @@ func openRegular(path string) (*os.File, error) {
 func isStill(*os.File, *receipt.Final) (bool, error) {
 	return false, errors.New("files cannot be told apart on this system")
 }
+
+func isMapped(procfs.Mapped, *os.File) bool { return false }
 
 func notFolder(error) bool { return false }

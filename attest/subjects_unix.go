@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"glasshouse/internal/procfs"
 	"glasshouse/receipt"
 )
 
@@ -50,6 +51,16 @@ func isStill(f *os.File, final *receipt.Final) (bool, error) {
 	}
 	changed := time.Unix(st.Ctim.Unix())
 	return uint64(st.Ino) == final.Inode && uint64(st.Size) == final.Size && changed.Equal(final.ChangedAt.Time), nil
+}
+
+// isMapped tells whether a process has mapped f so that it can change it.
+func isMapped(m procfs.Mapped, f *os.File) bool {
+	var st unix.Stat_t
+	if unix.Fstat(int(f.Fd()), &st) != nil {
+		return false // whoever reads it will find out
+	}
+	dev := uint64(st.Dev)
+	return m.Has(f.Name(), unix.Major(dev), unix.Minor(dev), uint64(st.Ino))
 }
 
 // notFolder: a part of the path that was a folder is none any more.

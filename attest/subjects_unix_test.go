@@ -178,13 +178,13 @@ func TestFileChangesWhileItIsRead(t *testing.T) {
 			t.Error(err)
 		}
 	}}
-	digest, reason, err := digestFinal(ctx, &entry)
+	digest, reason, err := newHasher(ctx).final(&entry)
 	if digest != "" || reason != reasonLater || err != nil || n > 0 {
 		t.Errorf("%q, %q, %v; %d", digest, reason, err, n)
 	}
 }
 
-// A sparse file of a terabyte would take an hour to read.
+// A sparse file of 200 GiB takes minutes to read.
 func TestSigningEnds(t *testing.T) {
 	path := t.TempDir() + "/large"
 	f, err := os.Create(path)
@@ -192,7 +192,7 @@ func TestSigningEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if err := f.Truncate(1 << 40); err != nil {
+	if err := f.Truncate(200 << 30); err != nil {
 		t.Fatal(err)
 	}
 	rec := &receipt.Receipt{Filesystem: receipt.Filesystem{Files: []receipt.FileEntry{written(t, path)}}}
@@ -205,6 +205,77 @@ func TestSigningEnds(t *testing.T) {
 	}
 	if took := time.Since(began); took > 20*time.Second {
 		t.Error(took)
+	}
+}
+
+// A file system need not answer at all.
+func TestSigningDoesNotWaitForAFile(t *testing.T) {
+	entry := write(t, t.TempDir()+"/file", "text")
+	never := make(chan struct{})
+	defer close(never)
+	ctx, cancel := context.WithCancel(context.Background())
+	n := 1 // the first look at the context: before the first read
+	stuck := during{ctx, &n, func() { cancel(); <-never }}
+	s := new(Statement)
+	done := make(chan error)
+	go func() { done <- newHasher(stuck).addFiles(s, new(Predicate), []receipt.FileEntry{entry}) }()
+	select {
+	case err := <-done:
+		if !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("it waits")
+	}
+}
+
+// What does not fit into the bound is no subject, and what stands behind it is.
+func TestLargeFiles(t *testing.T) {
+	dir := t.TempDir()
+	sparse := func(name string, size int64) receipt.FileEntry {
+		write(t, dir+name, "")
+		if err := os.Truncate(dir+name, size); err != nil {
+			t.Fatal(err)
+		}
+		return written(t, dir+name)
+	}
+	run := signFiles(t, write(t, dir+"/a", "a"), sparse("/b", 1<<40), write(t, dir+"/c", "c"))
+	s, p := run.statement(t)
+	if n := len(s.Subject); n != 5 || s.Subject[3].Name != dir+"/a" || s.Subject[4].Name != dir+"/c" {
+		t.Errorf("the subjects are %v", s.Subject)
+	}
+	if got := fmt.Sprint(p["excluded"]); got != "[map[path:"+dir+"/b reason:too large to be read]]" {
+		t.Error(got)
+	}
+	// All of them together count.
+	h := newHasher(context.Background())
+	h.left = 10
+	var reasons []string
+	for _, size := range []int64{4, 7, 6, 1, 0} {
+		f := sparse("/d", size)
+		digest, reason, err := h.final(&f)
+		if (digest == "") != (reason != "") || err != nil {
+			t.Errorf("%d: %q, %q, %v", size, digest, reason, err)
+		}
+		reasons = append(reasons, reason)
+	}
+	if want := []string{"", reasonLarge, "", reasonLarge, ""}; !slices.Equal(reasons, want) {
+		t.Errorf("%q", reasons)
+	}
+}
+
+// Nothing is read beyond the size that a file had: it may grow faster than it is
+// read.
+func TestGrowingFile(t *testing.T) {
+	path := t.TempDir() + "/file"
+	write(t, path, "text and more")
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if got, err := digestOf(context.Background(), f, 4); got != sha("text") || err != nil {
+		t.Errorf("%s, %v", got, err)
 	}
 }
 

@@ -16,9 +16,15 @@ func (v *verification) files(failed string) error {
 		return nil
 	}
 	list := v.statement.Subject[1+len(outputs(v.receipt.Artifacts)):]
+	sizes := make(map[string]int64, len(list))
+	for i := range v.receipt.Filesystem.Files {
+		if f := &v.receipt.Filesystem.Files[i]; f.Final != nil {
+			sizes[f.Path] = int64(f.Final.Size)
+		}
+	}
 	bad := 0
 	for _, s := range list {
-		problem, err := v.file(s)
+		problem, err := v.file(s, sizes[s.Name])
 		if err != nil {
 			return err
 		}
@@ -39,13 +45,20 @@ func (v *verification) files(failed string) error {
 }
 
 // file says what is wrong with one; the error is the context's.
-func (v *verification) file(s Subject) (problem string, err error) {
+func (v *verification) file(s Subject, size int64) (problem string, err error) {
 	f, err := openRegular(s.Name)
 	if err != nil {
 		return whyNot(err), nil
 	}
 	defer f.Close()
-	digest, err := digestOf(v.ctx, f)
+	info, err := f.Stat()
+	if err != nil {
+		return whyNot(err), nil
+	}
+	if info.Size() != size {
+		return fmt.Sprintf("changed: it has %d bytes, and had %d", info.Size(), size), nil
+	}
+	digest, err := digestOf(v.ctx, f, size)
 	switch {
 	case v.ctx.Err() != nil:
 		return "", context.Cause(v.ctx)

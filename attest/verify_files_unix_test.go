@@ -22,6 +22,7 @@ func TestVerifyFiles(t *testing.T) {
 		{"changed", "changed: its SHA-256 is " + sha("TEXT") + ", the signed one is " + sha("text"), func(path string) error {
 			return os.WriteFile(path, []byte("TEXT"), 0)
 		}},
+		{"longer", "changed: it has 1099511627776 bytes, and had 4", func(path string) error { return os.Truncate(path, 1<<40) }},
 		{"gone", "gone", os.Remove},
 		{"link", "no regular file", func(path string) error {
 			return errors.Join(os.Rename(path, path+".old"), os.Symlink(path+".old", path))
