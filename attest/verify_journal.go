@@ -24,7 +24,11 @@ func (v *verification) journal() error {
 		}
 	}
 	if path == "" {
-		v.report.add("journal", Skip, "none was kept here")
+		text := "no state folder to look for one in"
+		if v.State != "" {
+			text = "none that names this receipt is kept below " + v.State + "; --journal names one elsewhere"
+		}
+		v.report.add("journal", Skip, text)
 		return nil
 	}
 	f, err := os.Open(path)

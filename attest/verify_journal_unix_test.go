@@ -61,9 +61,10 @@ func TestVerifyJournal(t *testing.T) {
 			t.Errorf("%s: %s, want %q", name, got, want)
 		}
 	}
-	check("no state folder", Options{State: state}, "skip none was kept here")
+	check("no state", Options{}, "skip no state folder to look for one in")
+	check("no state folder", Options{State: state}, "skip none that names this receipt is kept below "+state+"; ")
 	other := keep(t, state, &foreign)
-	check("another run's", Options{State: state}, "skip none was kept here")
+	check("another run's", Options{State: state}, "skip none that names this receipt is kept below "+state)
 	check("another run's, by name", Options{Journal: other}, "fail "+other+": it is of another receipt: that has the SHA-256 "+sha("another"))
 	check("without an end", Options{Journal: keep(t, state, nil)}, ": it has no closing record, so nothing ties it to a receipt")
 	check("that says something else", Options{Journal: keep(t, state, &liar)}, ": its closing record does not say what the receipt says")

@@ -34,8 +34,9 @@ Each check is a line: what was compared, or what is wrong. The exit code is 0 if
 all hold, else 1. Checked are the signature, the types of what was signed, the
 digest of the receipt, what the signed statement says of it, whom it vouches
 for, and the receipt for contradictions; with --files the files that the run
-wrote, by their digests, on this machine; and the run's journal if it was kept
-(run --keep-journal), in the state folder or where --journal says.
+wrote, by their digests, on this machine; and the run's journal (run
+--keep-journal), if one that names the receipt is in the state folder of who
+verifies, or where --journal says.
 
 With --json the result is {verified, checks}, and a check {check, status,
 detail}; status is ok, fail, or skip for what was not looked at.`,
