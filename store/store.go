@@ -45,9 +45,6 @@ func (s *Store) Path(id string) string { return filepath.Join(s.folder(), id+suf
 // BundlePath is where its signature is kept.
 func (s *Store) BundlePath(id string) string { return s.Path(id) + bundleSuffix }
 
-// lockPath is of the lock that is held while a receipt is put into the history.
-func (s *Store) lockPath() string { return filepath.Join(s.folder(), "lock") }
-
 // idLayout is the start in UTC; a hyphen and 8 hex digits follow.
 const idLayout = "20060102-150405"
 
@@ -117,11 +114,14 @@ func (d *Draft) Keep(id string, bundle []byte) error {
 		return fmt.Errorf("%q is no ID of a receipt", id)
 	}
 	// Whoever takes the ID has to put two files there.
-	l, err := locked(d.store.lockPath())
+	folder, err := os.Open(d.store.folder())
 	if err != nil {
 		return err
 	}
-	defer l.Close()
+	defer folder.Close()
+	if err := lock(folder); err != nil {
+		return fmt.Errorf("lock %s: %w", folder.Name(), err)
+	}
 	path := d.store.Path(id)
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return &fs.PathError{Op: "keep", Path: path, Err: fs.ErrExist}
