@@ -63,6 +63,9 @@ func Build(ctx context.Context, o Options) (*Built, error) {
 	if err := mayReplace(dir); err != nil {
 		return nil, err
 	}
+	if root, ok := strings.CutPrefix(o.RootFS, "dir:"); ok && inside(dir, root) {
+		return nil, &Error{fmt.Errorf("%s is in %s: the image would be a part of itself", dir, root), "name another folder with --output"}
+	}
 	w, err := newWorkshop(dir)
 	if err != nil {
 		return nil, fmt.Errorf("build the image: %w", err)
@@ -302,6 +305,22 @@ func readFile(name string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return data, nil
+}
+
+// inside says whether a place, which need not be there yet, is in a folder.
+func inside(place, dir string) bool {
+	parent, err := filepath.EvalSymlinks(filepath.Dir(place))
+	if err != nil {
+		return false
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return false
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return false
+	}
+	rel, err := filepath.Rel(dir, parent)
+	return err == nil && filepath.IsLocal(rel)
 }
 
 // mayReplace refuses a folder that holds anything but an image: what somebody

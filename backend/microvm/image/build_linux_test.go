@@ -209,6 +209,15 @@ func TestBuildErrors(t *testing.T) {
 		{"root leads out", `"../x" leads out of the root`, "", func(o *Options) {
 			write(t, strings.TrimPrefix(o.RootFS, "tar:"), makeTar(file("../x", "")))
 		}},
+		{"in itself", "would be a part of itself", "--output", func(o *Options) { o.RootFS = "dir:" + filepath.Dir(o.Dir) }},
+		{"deep in itself", "would be a part of itself", "--output", func(o *Options) { o.RootFS = "dir:/" }},
+		{"in itself by a link", "would be a part of itself", "--output", func(o *Options) {
+			link := filepath.Join(t.TempDir(), "link")
+			if err := os.Symlink(filepath.Dir(o.Dir), link); err != nil {
+				t.Fatal(err)
+			}
+			o.RootFS = "dir:" + link
+		}},
 		{"no place for it", "no such file or directory", "", func(o *Options) { o.Dir = filepath.Join(t.TempDir(), "a/b") }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
