@@ -75,7 +75,8 @@ func Open(ctx context.Context, dir, arch string, suites ...string) (*Archive, er
 func (a *Archive) run(ctx context.Context, dir, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, append(a.options, args...)...)
 	cmd.Dir = dir
-	out, err := command.Output(cmd)
+	// Its options would be most of what an error says.
+	out, err := command.OutputAs(name+" "+strings.Join(args, " "), cmd)
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}

@@ -181,7 +181,7 @@ func (b *builder) makeKernel(ctx context.Context) error {
 	}
 	b.made.KernelRelease = image.release
 	b.Say(fmt.Sprintf("kernel %s, from %s", image.release, b.kernel.source))
-	if b.made.Parts.Kernel, err = b.write(kernelName, data); err != nil {
+	if b.made.Parts.Kernel, err = b.write(ctx, kernelName, data); err != nil {
 		return err
 	}
 	switch inner, err := image.elf(); {
@@ -190,19 +190,16 @@ func (b *builder) makeKernel(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("%s: unpack the kernel: %w", file, err)
 	default:
-		if b.made.Parts.KernelELF, err = b.write(kernelELFName, inner); err != nil {
+		if b.made.Parts.KernelELF, err = b.write(ctx, kernelELFName, inner); err != nil {
 			return err
 		}
-	}
-	if err := context.Cause(ctx); err != nil {
-		return err
 	}
 
 	order, err := b.drivers(dir, image.release)
 	if err != nil {
 		return err
 	}
-	b.made.Parts.Initramfs, err = b.part(initramfsName, func(f *os.File) error { return writeInitramfs(f, b.init, order) })
+	b.made.Parts.Initramfs, err = b.part(ctx, initramfsName, func(f *os.File) error { return writeInitramfs(f, b.init, order) })
 	return err
 }
 
@@ -247,7 +244,7 @@ func (b *builder) makeRootFS(ctx context.Context) error {
 	for _, what := range slices.Sorted(maps.Keys(b.rootfs.said)) {
 		b.Say(fmt.Sprintf("left out: %d %s", b.rootfs.said[what], what))
 	}
-	b.made.Parts.RootFS, err = b.part(rootfsName, func(f *os.File) error { return writeExt4(ctx, f, t, read, b.RootFSSize) })
+	b.made.Parts.RootFS, err = b.part(ctx, rootfsName, func(f *os.File) error { return writeExt4(ctx, f, t, read, b.RootFSSize) })
 	b.made.Config, b.made.Sources.RootFS = b.rootfs.config, b.rootfs.source
 	return err
 }
@@ -258,7 +255,7 @@ func (b *builder) finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := b.write(manifestName, append(text, '\n')); err != nil {
+	if _, err := b.write(ctx, manifestName, append(text, '\n')); err != nil {
 		return err
 	}
 	if err := context.Cause(ctx); err != nil {
@@ -270,12 +267,12 @@ func (b *builder) finish(ctx context.Context) error {
 	return nil
 }
 
-func (b *builder) write(name string, content []byte) (*Part, error) {
-	return b.part(name, func(f *os.File) error { _, err := f.Write(content); return err })
+func (b *builder) write(ctx context.Context, name string, content []byte) (*Part, error) {
+	return b.part(ctx, name, func(f *os.File) error { _, err := f.Write(content); return err })
 }
 
 // part makes a file of the image.
-func (b *builder) part(name string, fill func(*os.File) error) (*Part, error) {
+func (b *builder) part(ctx context.Context, name string, fill func(*os.File) error) (*Part, error) {
 	f, err := os.OpenFile(filepath.Join(b.dir, name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
@@ -287,7 +284,7 @@ func (b *builder) part(name string, fill func(*os.File) error) (*Part, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
-	sum, size, err := digestOf(context.Background(), f)
+	sum, size, err := digestOf(ctx, f)
 	if err == nil {
 		err = f.Sync()
 	}
