@@ -6,8 +6,9 @@
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# Static: in a microVM it is the first process, where no library is.
 build: ## ./glasshouse
-	go build -o glasshouse ./cmd/glasshouse
+	CGO_ENABLED=0 go build -o glasshouse ./cmd/glasshouse
 
 # Results are not cached: many tests ask the kernel, which Go's cache does not know.
 # What watches commands is tested once with eBPF and once with ptrace.
