@@ -85,7 +85,7 @@ func TestModes(t *testing.T) {
 		n++
 		return err
 	})
-	if err != nil || n != 8 {
+	if err != nil || n != 7 {
 		t.Errorf("%d files and folders, %v", n, err)
 	}
 	// A folder that others can write to is not used.
