@@ -1,14 +1,15 @@
 # The embedded BPF objects are committed: only "generate" needs clang.
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-vm bench generate lint check clean
+.PHONY: help build test test-microvm test-vm bench generate lint check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# Static: in a microVM it is the first process, where no library is.
+# Static: in a microVM it is the first process, where no library is. Without the
+# tables of debuggers, which a guest would have to unpack as well.
 build: ## ./glasshouse
-	CGO_ENABLED=0 go build -o glasshouse ./cmd/glasshouse
+	CGO_ENABLED=0 go build -ldflags='-s -w' -o glasshouse ./cmd/glasshouse
 
 # Results are not cached: many tests ask the kernel, which Go's cache does not know.
 # What watches commands is tested once with eBPF and once with ptrace.
@@ -18,6 +19,9 @@ test: ## all tests that this machine can run; as root those of the probes too
 	go test -count=1 $(TESTFLAGS) ./...
 	GLASSHOUSE_TEST_OBSERVE=ptrace go test -count=1 $(TESTFLAGS) -skip "$$(cat test/vm/ebpf-alone)" ./test/truth ./test/adversary
 	GLASSHOUSE_TEST_OBSERVE=ptrace go test -count=1 $(TESTFLAGS) -run '$(started)' ./cmd/glasshouse
+
+test-microvm: ## commands in microVMs, with an image that this builds
+	scripts/test-microvm.sh $(TESTFLAGS)
 
 test-vm: ## the tests of the probes on several kernels, in virtual machines
 	@go run ./test/vm -kernels '$(KERNELS)' -suites '$(SUITES)' -run '$(TEST)' -skip '$(SKIP)' $(VMFLAGS)

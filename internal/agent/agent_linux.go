@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -40,6 +41,10 @@ func Main(version string) {
 	// The terminal's signals are the command's. Nobody is to ignore them here: a
 	// command would inherit that.
 	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGPIPE)
+	// The machine's memory is this process's alone until the command runs: what is
+	// left behind by then need not be looked for.
+	usual := debug.SetGCPercent(400)
+	time.AfterFunc(3*time.Second, func() { debug.SetGCPercent(usual) })
 	err := live(version)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "glasshouse:", err)

@@ -157,6 +157,8 @@ func (m *machine) files(f *runFlags) (engine.Machine, map[string]string, error) 
 				fmt.Errorf("image %s has no kernel that Firecracker can boot", m.image.Dir), "glasshouse image build --kernel with another kernel, or --backend qemu",
 			}
 		}
+	} else if elf := parts.KernelELF; elf != nil && qemu.BootsELF(m.image.Path(elf)) {
+		kernel = elf
 	}
 	sums := map[string]string{}
 	pick := func(name, given string, p *image.Part) string {

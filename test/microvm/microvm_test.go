@@ -3,7 +3,7 @@
 // Package microvm tests the built binary with real virtual machines: what a
 // command finds there, what its receipt says, and what is left when a machine
 // comes to a bad end. It needs QEMU and an image, which GLASSHOUSE_TEST_IMAGE
-// names: scripts/test-microvm.sh makes one and runs the tests.
+// names: make test-microvm builds one and runs the tests.
 package microvm
 
 import (
@@ -11,6 +11,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"glasshouse/receipt"
@@ -35,7 +37,7 @@ func TestMain(m *testing.M) {
 	os.Exit(func() int {
 		image = os.Getenv("GLASSHOUSE_TEST_IMAGE")
 		if image == "" {
-			fmt.Println("GLASSHOUSE_TEST_IMAGE names no image: make test-vm builds one and runs these tests")
+			fmt.Println("GLASSHOUSE_TEST_IMAGE names no image: make test-microvm builds one and runs these tests")
 			return 0
 		}
 		dir, err := os.MkdirTemp("", "glasshouse-microvm-")
@@ -360,25 +362,108 @@ func TestKilledMonitor(t *testing.T) {
 	if _, err := io.ReadFull(out, make([]byte, 6)); err != nil {
 		t.Fatal(err)
 	}
-	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", cmd.Process.Pid, cmd.Process.Pid))
-	if err != nil {
-		t.Skip(err)
-	}
 	killed := false
-	for _, field := range strings.Fields(string(children)) {
-		line, _ := os.ReadFile("/proc/" + field + "/cmdline")
-		var pid int
-		if _, err := fmt.Sscan(field, &pid); err == nil && bytes.Contains(line, []byte("qemu")) {
-			killed = unix.Kill(pid, unix.SIGKILL) == nil
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", cmd.Process.Pid))
+	for _, list := range lists {
+		children, _ := os.ReadFile(list)
+		for _, field := range strings.Fields(string(children)) {
+			line, _ := os.ReadFile("/proc/" + field + "/cmdline")
+			var pid int
+			if _, err := fmt.Sscan(field, &pid); err == nil && bytes.Contains(line, []byte("qemu")) {
+				killed = unix.Kill(pid, unix.SIGKILL) == nil
+			}
 		}
+	}
+	if !killed {
+		_ = cmd.Process.Kill()
+		t.Fatal("no monitor was found")
 	}
 	_, _ = io.ReadAll(out)
 	_ = cmd.Wait()
 	r := read(t, dir)
-	if !killed || cmd.ProcessState.ExitCode() != 1 || !strings.Contains(failure(r), "the virtual machine's monitor ended: signal: killed") || r.Observation.Complete {
-		t.Errorf("killed %v, %v, %q", killed, cmd.ProcessState, failure(r))
+	if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(failure(r), "the virtual machine's monitor ended: signal: killed") || r.Observation.Complete {
+		t.Errorf("%v, %q", cmd.ProcessState, failure(r))
 	}
 	nothingLeft(t)
+}
+
+// The demo reads like that of the process backend: each kind of thing that its
+// confession has, which comes back with the workspace, is in the receipt.
+func TestDemo(t *testing.T) {
+	dir := t.TempDir()
+	demo, err := os.ReadFile("../../demo/sneaky.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "sneaky.py"), demo, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, "", []string{"--workspace", dir, "--apply"}, "python3", "sneaky.py", "--confess", "confession.json")
+	if r.code != 0 || !r.Execution.VM.Workspace.Applied {
+		t.Fatalf("%d, %s, %+v", r.code, r.stderr, r.Execution.VM)
+	}
+	complete(t, r.Receipt)
+	data, err := os.ReadFile(filepath.Join(dir, "confession.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c struct {
+		Root                   string
+		Written, Deleted, Read []string
+		Renamed                []struct{ From, To string }
+		Created                []struct{ Path string }
+		Children               []struct{ PID int32 }
+		Attempts               []struct{ Dst, Protocol, Result string }
+		Listens                []struct{ Addr, Protocol string }
+	}
+	if err := json.Unmarshal(data, &c); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range c.Created {
+		c.Written = append(c.Written, m.Path)
+	}
+	for _, m := range c.Renamed {
+		c.Written, c.Deleted = append(c.Written, m.To), append(c.Deleted, m.From)
+	}
+	same(t, "writes", c.Written, r.Filesystem.Writes)
+	same(t, "deletes", c.Deleted, r.Filesystem.Deletes)
+	var attempts, told []string
+	for _, a := range c.Attempts {
+		attempts = append(attempts, a.Dst+" "+a.Protocol+" "+a.Result)
+	}
+	for _, a := range r.Network.Attempts {
+		told = append(told, a.Dst+" "+a.Protocol+" "+a.Result)
+	}
+	same(t, "attempts", attempts, told)
+	var listens, toldListens []string
+	for _, l := range c.Listens {
+		listens = append(listens, l.Addr+" "+l.Protocol)
+	}
+	for _, l := range r.Network.Listens {
+		toldListens = append(toldListens, l.Addr+" "+l.Protocol)
+	}
+	same(t, "listens", listens, toldListens)
+	for _, path := range c.Read {
+		if !slices.Contains(r.Filesystem.Reads, path) {
+			t.Errorf("%s was read", path)
+		}
+	}
+	for _, child := range c.Children {
+		if !slices.ContainsFunc(r.ProcessTree, func(p receipt.Process) bool { return p.PID == child.PID }) {
+			t.Errorf("process %d is not told of", child.PID)
+		}
+	}
+}
+
+// same compares two lists as sets.
+func same(t *testing.T, what string, want, got []string) {
+	t.Helper()
+	want, got = slices.Clone(want), slices.Clone(got)
+	slices.Sort(want)
+	slices.Sort(got)
+	if diff := cmp.Diff(slices.Compact(want), slices.Compact(got)); diff != "" {
+		t.Errorf("%s (-confessed +receipt):\n%s", what, diff)
+	}
 }
 
 func TestWorkspace(t *testing.T) {
