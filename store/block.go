@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
@@ -284,11 +285,11 @@ func search(g *Glob, last uint64, found *set, read func(part int) ([]byte, error
 	if err != nil {
 		return err
 	}
-	sound := true
+	sound, few := true, names.few()
 	sound = numbers(lists).each(func(receipt uint64, list numbers) bool {
 		if receipt > last {
 			sound = false
-		} else if !found.has(receipt) {
+		} else if !found.has(receipt) && list.mayHold(few) {
 			fits, ok := list.holds(&dirs, &names)
 			if fits {
 				found.add(receipt)
@@ -301,6 +302,31 @@ func search(g *Glob, last uint64, found *set, read func(part int) ([]byte, error
 		return errCorrupt
 	}
 	return nil
+}
+
+// few are the numbers that fit, as a list has them; nil if they are many.
+func (c *choice) few() (list [][]byte) {
+	if c.all || c.ends != nil {
+		return nil
+	}
+	for i, word := range c.set {
+		for ; word != 0; word &= word - 1 {
+			if len(list) == maxFew {
+				return nil
+			}
+			list = append(list, binary.AppendUvarint(nil, uint64(i)*64+uint64(bits.TrailingZeros64(word))))
+		}
+	}
+	return list
+}
+
+// maxFew is how many numbers are looked for sooner than a list is taken apart.
+const maxFew = 32
+
+// mayHold tells whether it is worth the while to look into a list: the bytes of
+// one of few numbers are in it. They may be there by chance.
+func (n numbers) mayHold(few [][]byte) bool {
+	return few == nil || slices.ContainsFunc(few, func(number []byte) bool { return bytes.Contains(n, number) })
 }
 
 // holds tells whether a receipt's list has a path of a folder and a name that
