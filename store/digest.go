@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"glasshouse/receipt"
+	"glasshouse/receipt/address"
 )
 
 // maxCommand bounds what the index keeps of a command, in bytes.
@@ -153,8 +153,8 @@ func (d *digest) network(dec *jsontext.Decoder) error {
 
 // address tells of a peer with its port, and without.
 func (d *digest) address(addr string) error {
-	if p, err := netip.ParseAddrPort(addr); err == nil {
-		if err := d.host(p.Addr().String()); err != nil {
+	if at := address.Parse(addr); at.IP.IsValid() {
+		if err := d.host(at.IP.String()); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"glasshouse/receipt"
+	"glasshouse/receipt/insight"
 	"glasshouse/receipt/tree"
 )
 
@@ -103,8 +104,8 @@ func listsOf(r *receipt.Receipt) *lists {
 }
 
 func (l *lists) addProcesses(r *receipt.Receipt) {
-	t := timesOf(r)
-	l.Start, l.Length = receipt.At(t.start), int64(t.length)
+	t := insight.SpanOf(r)
+	l.Start, l.Length = receipt.At(t.Start), int64(t.Length)
 	order, parents := tree.Order(r.ProcessTree), tree.Parents(r.ProcessTree)
 	l.Processes = make([]process, len(order))
 	rows := make([]int, len(order)) // of each process
@@ -119,18 +120,18 @@ func (l *lists) addProcesses(r *receipt.Receipt) {
 		}
 		row := process{
 			PID: p.PID, PPID: p.PPID, Parent: parent, Exe: printable(p.Exe), Argv: printables(p.Argv),
-			WorkingDir: printable(p.WorkingDir), Start: int64(t.at(p.StartedAt)), UID: p.UID, GID: p.GID,
+			WorkingDir: printable(p.WorkingDir), Start: int64(t.At(p.StartedAt)), UID: p.UID, GID: p.GID,
 			ExitCode: p.ExitCode, Signal: printablePtr(p.Signal), Truncated: p.ArgvTruncated,
 			CPUTimeMS: p.CPUTimeMS, MaxRSSKB: p.MaxRSSKB, Execs: []exec{},
 		}
 		if p.EndedAt != nil {
-			end := max(row.Start, int64(t.at(*p.EndedAt)))
+			end := max(row.Start, int64(t.At(*p.EndedAt)))
 			row.End = &end
 		}
 		for j, e := range p.Execs {
 			x := exec{
 				Requested: printable(e.Requested), Interpreter: printablePtr(e.Interpreter),
-				At: int64(t.at(e.At)), Truncated: e.ArgvTruncated,
+				At: int64(t.At(e.At)), Truncated: e.ArgvTruncated,
 			}
 			if j < len(p.Execs)-1 || !sameImage(p, &e) {
 				exe, dir := printable(e.Exe), printable(e.WorkingDir)

@@ -4,52 +4,7 @@ import (
 	"cmp"
 	"container/heap"
 	"slices"
-	"time"
-
-	"glasshouse/receipt"
 )
-
-// times is the time from the first to the last that the receipt knows.
-type times struct {
-	start  time.Time
-	length time.Duration
-}
-
-// timesOf takes a zero time for one that is not known.
-func timesOf(r *receipt.Receipt) times {
-	var first, last time.Time
-	add := func(t receipt.Time) {
-		if t.IsZero() {
-			return
-		}
-		if first.IsZero() || t.Before(first) {
-			first = t.Time
-		}
-		if t.After(last) {
-			last = t.Time
-		}
-	}
-	add(r.Timing.StartedAt)
-	add(r.Timing.EndedAt)
-	for i := range r.ProcessTree {
-		p := &r.ProcessTree[i]
-		add(p.StartedAt)
-		if p.EndedAt != nil {
-			add(*p.EndedAt)
-		}
-		for _, e := range p.Execs {
-			add(e.At)
-		}
-	}
-	return times{first, last.Sub(first)}
-}
-
-func (t times) at(at receipt.Time) time.Duration {
-	if at.IsZero() {
-		return 0
-	}
-	return at.Sub(t.start)
-}
 
 // assignLanes gives each process the first lane that is free when it starts,
 // and returns how many lanes that took: as many as there were processes at

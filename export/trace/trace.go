@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"glasshouse/receipt"
+	"glasshouse/receipt/insight"
 )
 
 // Write writes r as one JSON object, a line an event. Times are µs, to the
@@ -31,7 +32,7 @@ func Write(w io.Writer, r *receipt.Receipt) error {
 	if err := out.begin(r); err != nil {
 		return err
 	}
-	span := spanOf(r)
+	span := insight.SpanOf(r)
 	ids := newNumbers(r)
 	if err := out.run(r, span, ids.free()); err != nil {
 		return err
@@ -155,14 +156,14 @@ type pathArgs struct {
 	Path string `json:"path"`
 }
 
-func (o *writer) run(r *receipt.Receipt, s span, id int64) error {
+func (o *writer) run(r *receipt.Receipt, s insight.Span, id int64) error {
 	if err := o.names(id, "command", "command", 0); err != nil {
 		return err
 	}
-	from := s.at(r.Timing.StartedAt)
-	to := s.length
+	from := s.At(r.Timing.StartedAt)
+	to := s.Length
 	if !r.Timing.EndedAt.IsZero() {
-		to = max(from, s.at(r.Timing.EndedAt))
+		to = max(from, s.At(r.Timing.EndedAt))
 	}
 	name := clip(strings.Join(r.Command.Argv, " "))
 	if name == "" {
@@ -179,7 +180,7 @@ func (o *writer) run(r *receipt.Receipt, s span, id int64) error {
 		if f.Final == nil || f.Final.LastWrite.IsZero() {
 			continue
 		}
-		at := micros(s.at(f.Final.LastWrite))
+		at := micros(s.At(f.Final.LastWrite))
 		e := event{Name: "last write", Cat: "file", Phase: instant, Scope: "t", At: &at, PID: id, TID: id, Args: pathArgs{f.Path}}
 		if err := o.put(e); err != nil {
 			return err
@@ -210,7 +211,7 @@ type imageArgs struct {
 	Truncated   bool     `json:"argv_truncated,omitempty"`
 }
 
-func (o *writer) process(p *receipt.Process, s span, id int64, index int) error {
+func (o *writer) process(p *receipt.Process, s insight.Span, id int64, index int) error {
 	name := base(p.Exe)
 	if id != int64(p.PID) {
 		name = fmt.Sprintf("%s (pid %d)", name, p.PID)
@@ -218,10 +219,10 @@ func (o *writer) process(p *receipt.Process, s span, id int64, index int) error 
 	if err := o.names(id, name, name, index+1); err != nil {
 		return err
 	}
-	from := s.at(p.StartedAt)
-	to := s.length
+	from := s.At(p.StartedAt)
+	to := s.Length
 	if p.EndedAt != nil {
-		to = max(from, s.at(*p.EndedAt))
+		to = max(from, s.At(*p.EndedAt))
 	}
 	args := processArgs{p.PID, p.PPID, p.UID, p.GID, p.ExitCode, p.Signal, p.StartedAt, p.EndedAt, p.CPUTimeMS, p.MaxRSSKB}
 	if err := o.slice(fmt.Sprintf("process %d: %s", p.PID, ending(p)), "process", id, from, to, args); err != nil {
@@ -229,10 +230,10 @@ func (o *writer) process(p *receipt.Process, s span, id int64, index int) error 
 	}
 	for i, e := range p.Execs {
 		// Slices of a track have to nest, whatever a receipt says.
-		from = min(max(from, s.at(e.At)), to)
+		from = min(max(from, s.At(e.At)), to)
 		end := to
 		if i+1 < len(p.Execs) {
-			end = min(max(from, s.at(p.Execs[i+1].At)), to)
+			end = min(max(from, s.At(p.Execs[i+1].At)), to)
 		}
 		args := imageArgs{e.Exe, e.Argv, e.WorkingDir, e.Requested, e.Interpreter, e.ArgvTruncated}
 		if err := o.slice(base(e.Exe), "exec", id, from, end, args); err != nil {

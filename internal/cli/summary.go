@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"glasshouse/receipt"
+	"glasshouse/receipt/address"
 )
 
 const (
@@ -93,7 +94,7 @@ func names(list []string) string {
 func hosts(rec *receipt.Receipt) []string {
 	var list []string
 	for _, at := range rec.Network.Attempts {
-		if strings.HasPrefix(at.Dst, "unix:") {
+		if address.Parse(at.Dst).Unix {
 			continue
 		}
 		if text := at.Dst + " " + at.Result; !slices.Contains(list, text) {

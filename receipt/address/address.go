@@ -27,5 +27,16 @@ func Parse(s string) Address {
 	return Address{}
 }
 
+// WithPort is the address with another text in the place of the port.
+func (a Address) WithPort(port string) string {
+	if a.IP.Is6() {
+		return "[" + a.IP.String() + "]:" + port
+	}
+	return a.IP.String() + ":" + port
+}
+
+// Abstract says whether it is a unix socket's without a file.
+func (a Address) Abstract() bool { return strings.HasPrefix(a.Path, "@") }
+
 // Local says whether the address is one of the machine itself.
-func (a Address) Local() bool { return a.Unix || a.IP.IsLoopback() }
+func (a Address) Local() bool { return a.Unix || a.IP.Unmap().IsLoopback() }

@@ -112,6 +112,11 @@ func TestClasses(t *testing.T) {
 		{"by another", func(rec *receipt.Receipt) {
 			rec.ProcessTree[2].PPID = 101
 		}, []string{"ran /bin/rm|rm g|/bin/cat|"}, []string{"ran /bin/rm|rm g|/bin/sh|"}},
+		{"by one who had the number of another that had ended", func(rec *receipt.Receipt) {
+			end := receipt.At(rec.ProcessTree[2].StartedAt.Add(-1))
+			rec.ProcessTree[1].EndedAt = &end
+			rec.ProcessTree[2].PPID = 101
+		}, []string{"ran /bin/rm|rm g||"}, []string{"ran /bin/rm|rm g|/bin/sh|"}},
 		{"in another folder", func(rec *receipt.Receipt) {
 			rec.ProcessTree[2].Execs[0].WorkingDir = "/etc"
 		}, []string{"ran /bin/rm|rm g|/bin/sh|/etc"}, []string{"ran /bin/rm|rm g|/bin/sh|"}},

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"glasshouse/receipt"
+	"glasshouse/receipt/tree"
 )
 
 // factsOf is what a receipt says that its run did, each fact perhaps more than
@@ -102,31 +103,23 @@ func (l *lister) processes(rec *receipt.Receipt) {
 
 // creators are, for each process, the image that its parent had when it forked
 // it; "" for a parent that is not in the tree.
-func creators(tree []receipt.Process) []string {
-	byPID := make(map[int32][]int, len(tree)) // by start, as the tree is
-	for i := range tree {
-		byPID[tree[i].PID] = append(byPID[tree[i].PID], i)
-	}
-	images := make([]string, len(tree))
-	for i := range tree {
-		child := &tree[i]
-		same := byPID[child.PPID]
-		n := sort.Search(len(same), func(j int) bool {
-			return tree[same[j]].StartTime >= child.StartTime
-		})
-		if n == 0 {
+func creators(list []receipt.Process) []string {
+	parents := tree.Parents(list)
+	images := make([]string, len(list))
+	for _, i := range tree.Order(list) { // a parent comes before its children
+		parent := parents[i]
+		if parent == tree.None {
 			continue
 		}
-		parent := same[n-1]
-		execs := tree[parent].Execs
-		n = sort.Search(len(execs), func(j int) bool {
-			return execs[j].At.After(child.StartedAt.Time)
+		execs := list[parent].Execs
+		n := sort.Search(len(execs), func(j int) bool {
+			return execs[j].At.After(list[i].StartedAt.Time)
 		})
 		switch {
 		case n > 0:
 			images[i] = execs[n-1].Exe
 		case len(execs) == 0:
-			images[i] = tree[parent].Exe
+			images[i] = list[parent].Exe
 		default:
 			images[i] = images[parent]
 		}

@@ -1,12 +1,12 @@
 package compare
 
 import (
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
 
 	"glasshouse/receipt"
+	"glasshouse/receipt/address"
 )
 
 // What a name is normalised to.
@@ -104,60 +104,48 @@ const (
 // dst is the peer of an attempt. One that was found by name goes by that name:
 // a name leads to another address tomorrow.
 func (s *scene) dst(a *receipt.Attempt) string {
-	if strings.HasPrefix(a.Dst, "unix:") {
+	addr := address.Parse(a.Dst)
+	if addr.Unix {
 		return unixAddr(a.Dst)
 	}
-	addr, err := netip.ParseAddrPort(a.Dst)
-	if err != nil {
+	if !addr.IP.IsValid() {
 		return a.Dst
 	}
 	if a.Host != nil {
-		return *a.Host + ":" + strconv.Itoa(int(addr.Port()))
+		return *a.Host + ":" + strconv.Itoa(int(addr.Port))
 	}
 	// A port of the run's own, or on this machine one where nobody was.
-	local := addr.Addr().IsLoopback()
-	if ephemeral(addr.Port()) && (s.listens[a.Dst] || local && (a.Result == "refused" || s.listensAnywhere(addr))) {
-		return withPort(addr)
+	if ephemeral(addr.Port) && (s.listens[a.Dst] || addr.Local() && (a.Result == "refused" || s.listensAnywhere(addr.Port))) {
+		return addr.WithPort(portMark)
 	}
 	return a.Dst
 }
 
 // listensAnywhere tells whether the run listens on a port of all addresses.
-func (s *scene) listensAnywhere(addr netip.AddrPort) bool {
-	port := strconv.Itoa(int(addr.Port()))
+func (s *scene) listensAnywhere(number uint16) bool {
+	port := strconv.Itoa(int(number))
 	return s.listens["0.0.0.0:"+port] || s.listens["[::]:"+port]
 }
 
 // own is an address of the run's own.
-func (s *scene) own(a string) string {
-	if strings.HasPrefix(a, "unix:") {
-		return unixAddr(a)
-	}
-	if addr, err := netip.ParseAddrPort(a); err == nil && ephemeral(addr.Port()) {
-		return withPort(addr)
-	}
-	return a
-}
+func (s *scene) own(a string) string { return unported(a, ephemeral) }
 
 // client is the address of who called, whose port is hardly ever chosen.
 func (s *scene) client(a string) string {
-	if strings.HasPrefix(a, "unix:") {
+	return unported(a, func(port uint16) bool { return port >= 1024 })
+}
+
+func unported(a string, volatile func(port uint16) bool) string {
+	switch addr := address.Parse(a); {
+	case addr.Unix:
 		return unixAddr(a)
-	}
-	if addr, err := netip.ParseAddrPort(a); err == nil && addr.Port() >= 1024 {
-		return withPort(addr)
+	case addr.IP.IsValid() && volatile(addr.Port):
+		return addr.WithPort(portMark)
 	}
 	return a
 }
 
 func ephemeral(port uint16) bool { return port >= firstEphemeral && port <= lastEphemeral }
-
-func withPort(addr netip.AddrPort) string {
-	if addr.Addr().Is6() {
-		return "[" + addr.Addr().String() + "]:" + portMark
-	}
-	return addr.Addr().String() + ":" + portMark
-}
 
 // unixAddr normalises a name that the kernel made up: @ and five hex digits.
 func unixAddr(a string) string {

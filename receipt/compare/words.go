@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"glasshouse/receipt"
+	"glasshouse/receipt/address"
 )
 
 // words are names that a run made up, and what each is shown as.
@@ -84,7 +85,7 @@ func bornIn(rec *receipt.Receipt, s *scene) map[string]birth {
 	}
 	for _, l := range rec.Network.Listens {
 		// An abstract name is gone when its socket is.
-		if strings.HasPrefix(l.Addr, "unix:@") {
+		if address.Parse(l.Addr).Abstract() {
 			born[unixAddr(l.Addr)] = gone
 		}
 	}

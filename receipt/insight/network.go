@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"glasshouse/receipt"
+	"glasshouse/receipt/address"
 )
 
 // Scope is how far away an address is.
@@ -133,9 +133,9 @@ func listenersOf(n *receipt.Network) []Listener {
 		// Who listens on 0.0.0.0:80 is called at another address. Where no
 		// such listener is known either, it stands for itself.
 		addr := a.Addr
-		if at, err := netip.ParseAddrPort(a.Addr); err == nil && listeners[key{addr, a.Protocol}] == nil {
+		if at := address.Parse(a.Addr); at.IP.IsValid() && listeners[key{addr, a.Protocol}] == nil {
 			for _, any := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
-				if wild := netip.AddrPortFrom(any, at.Port()).String(); listeners[key{wild, a.Protocol}] != nil {
+				if wild := netip.AddrPortFrom(any, at.Port).String(); listeners[key{wild, a.Protocol}] != nil {
 					addr = wild
 				}
 			}
@@ -184,16 +184,14 @@ func set(list []string) []string {
 
 // scopeOf is an address of a receipt without its port, and how far it is.
 func scopeOf(dst string) (string, Scope) {
-	if strings.HasPrefix(dst, "unix:") {
+	at := address.Parse(dst)
+	switch {
+	case at.Unix:
 		return dst, Local
-	}
-	at, err := netip.ParseAddrPort(dst)
-	if err != nil {
+	case !at.IP.IsValid():
 		return dst, Remote
+	case at.Local():
+		return at.IP.String(), Loopback
 	}
-	addr := at.Addr()
-	if addr.Unmap().IsLoopback() {
-		return addr.String(), Loopback
-	}
-	return addr.String(), Remote
+	return at.IP.String(), Remote
 }
