@@ -12,9 +12,10 @@ type Written struct {
 }
 
 // Written are the first files by path, limit of them at most, that may still be
-// where the run wrote them. Whether they are, and are regular files, the events
-// do not tell. Files of other mount namespaces are not among them.
-func (a *Aggregator) Written(limit int) []Written {
+// where the run wrote them, and how many more there are. Whether they are, and
+// are regular files, the events do not tell. Files of other mount namespaces are
+// not among them.
+func (a *Aggregator) Written(limit int) (list []Written, more int) {
 	var files []*file
 	a.files.files.all.each(func(f *file) {
 		// What was opened for writing, and no more, was never changed.
@@ -25,7 +26,7 @@ func (a *Aggregator) Written(limit int) []Written {
 	sortByPath(files, func(f **file) string { return (*f).path }, func(a, b **file) int { return 0 })
 	linked, ledTo := a.files.linkedAt(), a.files.ledElsewhere()
 	moved := a.files.movedNames()
-	list := make([]Written, min(len(files), limit))
+	list = make([]Written, min(len(files), limit))
 	for i := range list {
 		f := files[i]
 		at := max(f.changedAt, linked[f.path])
@@ -35,7 +36,7 @@ func (a *Aggregator) Written(limit int) []Written {
 		}
 		list[i] = Written{f.path, at, max(at, ledTo), inode, a.files.shared[f] != nil}
 	}
-	return list
+	return list, len(files) - len(list)
 }
 
 // movedNames are the names that the run took from something, or gave it, by a

@@ -35,8 +35,17 @@ func TestWritten(t *testing.T) {
 		{Path: "/w/mapped", At: 84, Latest: 84, Mapped: true},
 		{Path: "/w/moved", At: 70, Latest: 70},
 	}
-	check(t, "written", a.Written(100), want)
-	check(t, "the first of them", a.Written(2), want[:2])
+	check(t, "written", allWritten(t, a), want)
+	list, more := a.Written(2)
+	check(t, "the first of them", list, want[:2])
+	check(t, "those left out", more, 3)
+}
+
+func allWritten(t *testing.T, a *Aggregator) []Written {
+	t.Helper()
+	list, more := a.Written(100)
+	check(t, "those left out", more, 0)
+	return list
 }
 
 // Which file it was that the run changed is known as long as it is certain.
@@ -66,7 +75,7 @@ func TestWrittenInode(t *testing.T) {
 		a.Add(e)
 	}
 	got := map[string]uint64{}
-	for _, w := range a.Written(100) {
+	for _, w := range allWritten(t, a) {
 		got[w.Path] = w.Inode
 	}
 	check(t, "inodes", got, map[string]uint64{
@@ -82,7 +91,7 @@ func TestWrittenLate(t *testing.T) {
 	a.Add(&FileIO{Header: by(root, 20), ID: 1, Path: Path{Name: "/w/a"}, Kind: KindFile, Written: 7})
 	a.Add(&FileIO{Header: by(root, 30), ID: 2, Path: Path{Name: "/w/b"}, Kind: KindFile, Read: 7})
 	a.Add(&Repeat{ID: 2, Count: 2, Bytes: 14})
-	check(t, "written", a.Written(100), []Written{{Path: "/w/a", At: 55, Latest: 55}})
+	check(t, "written", allWritten(t, a), []Written{{Path: "/w/a", At: 55, Latest: 55}})
 }
 
 // A change by a name that may have led to any file may have been of any.
@@ -92,5 +101,5 @@ func TestWrittenThroughLinks(t *testing.T) {
 	a.Add(&Open{Header: by(root, 30), Path: Path{Name: "/w/b"}, Mode: OpenMode{Write: true, Created: true}, Kind: KindFile})
 	a.Add(&FileOp{Header: by(root, 20), Op: "chmod", Path: in("/w", "link")})
 	a.Add(&FileOp{Header: by(root, 40), Op: "chmod", Path: in("/w", "b")})
-	check(t, "written", a.Written(100), []Written{{Path: "/w/a", At: 10, Latest: 20}, {Path: "/w/b", At: 40, Latest: 40}})
+	check(t, "written", allWritten(t, a), []Written{{Path: "/w/a", At: 10, Latest: 20}, {Path: "/w/b", At: 40, Latest: 40}})
 }

@@ -2,9 +2,11 @@ package runner
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
 	"glasshouse/audit"
+	"glasshouse/internal/procfs"
 	"glasshouse/receipt"
 )
 
@@ -22,16 +24,32 @@ func (r *run) finals(rec *receipt.Receipt) {
 	if rec.Execution.Isolation != "none" {
 		return // its paths are not this machine's
 	}
-	written := r.aggregator.Written(finalLimit)
+	written, more := r.aggregator.Written(finalLimit)
 	if len(written) == 0 {
 		return
+	}
+	if more > 0 {
+		r.gaps = append(r.gaps, receipt.Gap{
+			Kind: receipt.GapFinal, Count: uint64(more),
+			Detail: fmt.Sprintf("written paths beyond the first %d: what stood there when the recording had ended was not looked at", finalLimit),
+		})
+	}
+	// Those who outlived the run are all that can still have what it mapped, but
+	// for those that it handed a descriptor to.
+	var alive []int
+	for _, s := range rec.Observation.Survivors {
+		alive = append(alive, int(s.PID))
 	}
 	found := make(chan []*receipt.Final, 1)
 	drift := (bootTime().Sub(r.boot)).Abs()
 	go func() {
 		list := make([]*receipt.Final, len(written))
+		mapped := sync.OnceValue(func() procfs.Mapped { return procfs.MappedBy(alive) })
 		for i, w := range written {
 			list[i] = r.final(w, drift)
+			if f := list[i]; f != nil && w.Mapped && isMapped(mapped(), w.Path) {
+				f.Changed = true
+			}
 		}
 		found <- list
 	}()

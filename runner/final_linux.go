@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"glasshouse/internal/procfs"
 	"glasshouse/receipt"
 )
 
@@ -26,6 +27,12 @@ func lookAt(path string) (f *receipt.Final, sameInode, ok bool) {
 	}
 	f = &receipt.Final{Inode: st.Ino, Size: uint64(st.Size), ChangedAt: receipt.At(changed)}
 	return f, int64(fs.Type) != unix.OVERLAYFS_SUPER_MAGIC, true
+}
+
+// isMapped tells whether the file at path is one of those.
+func isMapped(m procfs.Mapped, path string) bool {
+	var st unix.Stat_t
+	return unix.Lstat(path, &st) == nil && m.Has(path, unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino)
 }
 
 // pseudo tells the file systems whose files are switches: see

@@ -31,13 +31,22 @@ func (m Mapped) Has(path string, major, minor uint32, inode uint64) bool {
 // ReadMapped looks at all processes whose maps this one may read: with the
 // rights of root at all. Where there is no /proc it finds none.
 func ReadMapped() Mapped {
-	m := Mapped{map[file]bool{}, map[string]bool{}}
 	entries, _ := os.ReadDir("/proc")
+	var pids []int
 	for _, e := range entries {
-		if _, err := strconv.ParseUint(e.Name(), 10, 31); err != nil {
-			continue
+		if pid, err := strconv.ParseUint(e.Name(), 10, 31); err == nil {
+			pids = append(pids, int(pid))
 		}
-		dir := filepath.Join("/proc", e.Name())
+	}
+	return MappedBy(pids)
+}
+
+// MappedBy looks at these processes.
+func MappedBy(pids []int) Mapped {
+	m := Mapped{map[file]bool{}, map[string]bool{}}
+	for _, pid := range pids {
+		name := strconv.Itoa(pid)
+		dir := filepath.Join("/proc", name)
 		if m.readFile(dir) {
 			continue
 		}
@@ -45,7 +54,7 @@ func ReadMapped() Mapped {
 		// in the others.
 		threads, _ := os.ReadDir(filepath.Join(dir, "task"))
 		for _, t := range threads {
-			if t.Name() != e.Name() && m.readFile(filepath.Join(dir, "task", t.Name())) {
+			if t.Name() != name && m.readFile(filepath.Join(dir, "task", t.Name())) {
 				break
 			}
 		}

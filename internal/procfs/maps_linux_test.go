@@ -20,7 +20,13 @@ func TestReadMapped(t *testing.T) {
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		t.Fatal(err)
 	}
-	has := func() bool { return ReadMapped().Has("", unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino) }
+	has := func() bool {
+		all := ReadMapped().Has("", unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino)
+		if one := MappedBy([]int{os.Getpid()}).Has("", unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino); one != all {
+			t.Errorf("%t of this process, %t of all", one, all)
+		}
+		return all || MappedBy([]int{1}).Has("", unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino)
+	}
 	if err := f.Truncate(4096); err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,9 @@
 package truth
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -75,6 +77,28 @@ func init() {
 		check(unix.Munmap(mem))
 
 		_ = open(unix.AT_FDCWD, "opened", unix.O_WRONLY) // and no more
+	}
+	workloads["finals-mapped"] = func([]string) {
+		check(exec.Command(self, workload("finals-mapping")[1:]...).Start())
+		await("mapped-now")
+	}
+	workloads["finals-mapping"] = func([]string) {
+		for i, prot := range []int{unix.PROT_READ | unix.PROT_WRITE, unix.PROT_READ} {
+			name := []string{"writable", "readable"}[i]
+			put(name, "text")
+			fd := open(unix.AT_FDCWD, name, unix.O_RDWR)
+			_, err := unix.Mmap(fd, 0, 4, prot, unix.MAP_SHARED)
+			check(err)
+			check(unix.Close(fd))
+		}
+		put("mapped-now", "")
+		time.Sleep(time.Minute) // the test does not let it
+	}
+	workloads["finals-many"] = func([]string) {
+		for i := range 1030 {
+			put(fmt.Sprintf("%04d", i), "")
+		}
+		check(os.Remove("0000"))
 	}
 	workloads["finals-by-link"] = func([]string) {
 		put("aim", "")
@@ -163,5 +187,43 @@ func TestFinalsOfNoFiles(t *testing.T) {
 		if f.Final != nil {
 			t.Errorf("%s: %+v", f.Path, *f.Final)
 		}
+	}
+}
+
+// What a survivor still has mapped it can change, and no clock tells.
+func TestFinalsMapped(t *testing.T) {
+	dir := tempDir(t)
+	r := record(t, workload("finals-mapped"), in(dir))
+	for _, s := range r.Observation.Survivors {
+		defer unix.Kill(int(s.PID), unix.SIGKILL)
+	}
+	complete(t, r)
+	for name, want := range map[string]bool{"writable": true, "readable": false, "mapped-now": false} {
+		if f := file(t, r, dir+"/"+name).Final; f == nil || f.Changed != want {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+}
+
+// Where more was written than is looked at, the receipt says of how much
+// nothing is known.
+func TestFinalsOfMany(t *testing.T) {
+	dir := tempDir(t)
+	r := record(t, workload("finals-many"), in(dir))
+	complete(t, r)
+	known := 0
+	for _, f := range r.Filesystem.Files {
+		if strings.HasPrefix(f.Path, dir+"/") && f.Final != nil {
+			known++
+		}
+	}
+	var gaps []receipt.Gap
+	for _, g := range r.Observation.Gaps {
+		if g.Kind == receipt.GapFinal {
+			gaps = append(gaps, g)
+		}
+	}
+	if known != 1024 || len(gaps) != 1 || gaps[0].Count != 1029-1024 {
+		t.Errorf("%d are known, and %+v", known, gaps)
 	}
 }
