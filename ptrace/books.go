@@ -25,6 +25,7 @@ type books struct {
 	blind        uint64 // calls of processes that could not be looked into
 	strict       uint64 // calls for seccomp's strict mode
 	addresses    uint64 // that could not be read
+	unasked      uint64 // of a process of the run: see tracer.served
 }
 
 func (b *books) count(name string, denied bool) {
@@ -64,6 +65,7 @@ func (b *books) summary() audit.Summary {
 		}
 	}
 	gap(receipt.GapRaced, "reads and writes whose descriptor another thread could have exchanged before it was looked at", b.exchangeable)
+	gap(receipt.GapServed, "a process of the run served a file system, which can only be asked while that is not held: whether an open made a file, what a script's interpreter is, and where a unix socket's name leads, was not looked up", b.unasked)
 	gap(receipt.GapAnswered, "seccomp filters were installed: calls that these answer in the kernel's place are not seen", b.filters)
 	gap(receipt.GapIOUring, "rings were set up: what is done through them cannot be seen from here", b.rings)
 	gap(receipt.GapPtrace, "calls of processes that a tracer without root's rights may not look into, for they asked not to be dumped or their program cannot be read: only counted", b.blind)

@@ -138,12 +138,16 @@ func (t *tracer) enter(th *thread) bool {
 	switch c.name {
 	case "umount", "umount2", "open_tree", "open_tree_attr", "fsmount", "pivot_root", "move_mount":
 		t.detaching = true
+	case "mount":
+		t.mounts(th, c.args[2])
+	case "fsopen":
+		t.mounts(th, c.args[0])
 	case "clone", "clone3":
 		t.entersClone(th, c)
 		return false
 	}
 	if t.roots && c.Op != audit.OpMove {
-		th.look()
+		t.situate(th)
 	}
 	if c.Path[0] != 0 {
 		t.readNames(th, c)
@@ -184,7 +188,7 @@ func (t *tracer) keep(th *thread, c *call) {
 	}
 	c.earlyFD = fd
 	if c.Op == audit.OpMove && c.Payload != calls.PayloadNone { // it is short, and there are many
-		c.early.stat, _ = statOf(fdPath(th.tid, fd), 0) // zero if it is none
+		c.early.stat, _ = t.statOf(fdPath(th.tid, fd), 0) // zero if it is none
 	} else {
 		c.early = t.file(th.tid, fd)
 	}
@@ -208,9 +212,9 @@ func (t *tracer) unpack(th *thread, c *call) bool {
 	if !ok {
 		return false
 	}
-	args, whole := c.abi.words(th.tid, c.args[1], 6)
+	args, whole := t.words(c.abi, th.tid, c.args[1], 6)
 	if !whole { // those of some are fewer, and may end with their page
-		args, _ = c.abi.words(th.tid, c.args[1], 3)
+		args, _ = t.words(c.abi, th.tid, c.args[1], 3)
 		args = append(args, 0, 0, 0)
 	}
 	copy(c.args[:], args)
@@ -340,7 +344,7 @@ func (t *tracer) leavesOther(th *thread, c *call, result int64) {
 	switch c.name {
 	case "unshare", "setns", "chroot":
 		t.roots = true
-		th.look()
+		t.situate(th)
 		t.userNamespaces = t.userNamespaces || c.name != "chroot"
 	case "io_uring_setup":
 		t.books.rings++
@@ -386,7 +390,7 @@ func (t *tracer) entersClone(th *thread, c *call) {
 		return
 	}
 	var flags [8]byte // the first of struct clone_args
-	if memory(th.tid, c.args[0], flags[:]) < len(flags) && forced(th.tid, c.args[0], flags[:]) < len(flags) {
+	if t.memory(th.tid, c.args[0], flags[:]) < len(flags) && t.forced(th.tid, c.args[0], flags[:]) < len(flags) {
 		return
 	}
 	t.roots = t.roots || flags[2]&(unix.CLONE_NEWNS>>16) != 0
@@ -399,9 +403,9 @@ func (t *tracer) entersClone(th *thread, c *call) {
 }
 
 // uint32At reads a number; 0 if it cannot be read.
-func uint32At(tid int, at uint64) uint32 {
+func (t *tracer) uint32At(tid int, at uint64) uint32 {
 	var b [4]byte
-	if memory(tid, at, b[:]) < len(b) && forced(tid, at, b[:]) < len(b) {
+	if t.memory(tid, at, b[:]) < len(b) && t.forced(tid, at, b[:]) < len(b) {
 		return 0
 	}
 	return binary.LittleEndian.Uint32(b[:])

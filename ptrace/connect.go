@@ -113,7 +113,7 @@ func (t *tracer) connected(th *thread, c *call, result int64) {
 
 // pendingAt is the socket behind a descriptor, if an attempt of it is under way.
 func (t *tracer) pendingAt(th *thread, fd int) (id uint64, ok bool) {
-	st, err := statOf(fdPath(th.tid, fd), 0)
+	st, err := t.statOf(fdPath(th.tid, fd), 0)
 	if err != nil {
 		return 0, false
 	}
@@ -143,7 +143,7 @@ func (t *tracer) askedError(th *thread, c *call) {
 	if !ok {
 		return
 	}
-	if errno := uint32At(th.tid, c.args[3]); errno != 0 && errno < 4096 {
+	if errno := t.uint32At(th.tid, c.args[3]); errno != 0 && errno < 4096 {
 		t.settled(th.process, th.tid, id, -int32(errno))
 	} else {
 		t.look(th, id, fd)

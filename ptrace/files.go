@@ -51,9 +51,9 @@ func (t *tracer) readNames(th *thread, c *call) {
 }
 
 func (t *tracer) nameAt(th *thread, at uint64, n *name) (s []byte, whole bool) {
-	s, whole = text(th.tid, at, t.buf[:], memory)
+	s, whole = text(th.tid, at, t.buf[:], t.memory)
 	if !whole && len(s) < len(t.buf) {
-		s, whole = text(th.tid, at, t.buf[:], forced)
+		s, whole = text(th.tid, at, t.buf[:], t.forced)
 		n.forced = whole || len(s) == len(t.buf)
 	}
 	return s, whole
@@ -99,11 +99,30 @@ func (t *tracer) settle(th *thread, c *call) {
 		} else if n.link != "" && th.process.tablesShared() {
 			n.raced = t.folder(n.link) != n.base
 		}
-		if n.flags&audit.SegShared != 0 && n.flags&(audit.SegUnreadable|audit.SegCut) == 0 {
+		if n.flags&audit.SegUnreadable != 0 && t.served {
+			t.readLate(th, c, i)
+		} else if n.flags&audit.SegShared != 0 && n.flags&(audit.SegUnreadable|audit.SegCut) == 0 {
 			if now, whole := t.nameAt(th, c.arg(c.Path[i]), n); !whole || !bytes.Equal(now, n.text) {
 				n.flags |= audit.SegRaced
 			}
 		}
+	}
+}
+
+// readLate takes a name at the exit, which was still to come at the entry: the
+// kernel has read it since then.
+func (t *tracer) readLate(th *thread, c *call, i int) {
+	n := &c.names[i]
+	s, whole := text(th.tid, c.arg(c.Path[i]), t.buf[:], t.memory)
+	if !whole {
+		return
+	}
+	n.text, n.flags = bytes.Clone(s), n.flags&^audit.SegUnreadable
+	if n.flags&audit.SegShared != 0 {
+		n.flags |= audit.SegLate
+	}
+	if c.BaseEarly != 0 {
+		t.findBase(th, c, i)
 	}
 }
 
@@ -147,12 +166,12 @@ func (t *tracer) putName(th *thread, i int, n *name) {
 }
 
 // openFlags are those that an open was called with.
-func openFlags(tid int, c *call) uint32 {
+func (t *tracer) openFlags(tid int, c *call) uint32 {
 	switch {
 	case c.name == "creat":
 		return unix.O_CREAT | unix.O_WRONLY | unix.O_TRUNC
 	case c.FlagsAt != 0: // struct open_how
-		return uint32At(tid, c.arg(c.Flags))
+		return t.uint32At(tid, c.arg(c.Flags))
 	case c.name == "open_by_handle_at":
 		return uint32(c.args[2])
 	}
@@ -161,19 +180,20 @@ func openFlags(tid int, c *call) uint32 {
 
 // entersOpen looks whether there is a file where the call may make one.
 func (t *tracer) entersOpen(th *thread, c *call) {
-	flags := openFlags(th.tid, c)
+	flags := t.openFlags(th.tid, c)
 	if c.FlagsAt != 0 { // struct open_how: flags, mode, resolve; of one size everywhere
-		how, ok := native.words(th.tid, c.arg(c.Flags), 3)
+		how, ok := t.words(native, th.tid, c.arg(c.Flags), 3)
 		c.inRoot = ok && how[2]&unix.RESOLVE_IN_ROOT != 0
 	}
-	if flags&unix.O_CREAT == 0 || len(c.names[0].text) == 0 {
-		return
-	}
-	if flags&unix.O_EXCL != 0 {
+	switch {
+	case flags&unix.O_CREAT == 0:
+	case flags&unix.O_EXCL != 0:
 		c.fresh = true // or it fails
-		return
+	case t.served:
+		t.books.unasked++
+	case len(c.names[0].text) > 0:
+		c.fresh = t.absent(th, c)
 	}
-	c.fresh = t.absent(th, c)
 }
 
 // absent tells whether there is nothing where an open looks.
@@ -183,7 +203,7 @@ func (t *tracer) absent(th *thread, c *call) bool {
 			return err == unix.ENOENT
 		}
 	}
-	_, err := statOf(t.reach(th, c, 0), 0)
+	_, err := t.statOf(t.reach(th, c, 0), 0)
 	return err == unix.ENOENT
 }
 
@@ -260,7 +280,10 @@ func (t *tracer) leavesOpen(th *thread, c *call, result int64) {
 		}
 		return
 	}
-	p, flags := th.process, openFlags(th.tid, c)
+	p, flags := th.process, t.openFlags(th.tid, c)
+	if t.served && c.Path[0] != 0 && c.names[0].flags&audit.SegUnreadable != 0 {
+		t.readLate(th, c, 0)
+	}
 	f := t.file(th.tid, int(result))
 	t.begin(th, audit.RecordOpen, audit.OpOpen)
 	if !f.ok {
@@ -315,7 +338,7 @@ func (t *tracer) agrees(th *thread, c *call, at place) bool {
 	}
 	text := th.ownProc(string(n.text))
 	target := audit.Target{Base: audit.Path{Name: n.base.name, Root: th.root}, Requested: text}
-	return target.Name() == at.name || sameTarget(t.reach(th, c, 0), at.name)
+	return target.Name() == at.name || !t.served && t.sameTarget(t.reach(th, c, 0), at.name)
 }
 
 // leavesNamed tells of a call on names, or on the file behind a descriptor.
@@ -345,7 +368,7 @@ func (t *tracer) leavesNamed(th *thread, c *call, result int64) {
 	}
 	flags := uint32(c.arg(c.Flags))
 	if c.Op == audit.OpOpen {
-		flags = openFlags(th.tid, c)
+		flags = t.openFlags(th.tid, c)
 	}
 	if result >= 0 && (c.Op == audit.OpRename || c.Op == audit.OpUnlink) {
 		t.renames++
@@ -421,7 +444,7 @@ func (t *tracer) movedOne(th *thread, c *call, fd int, result int64, written boo
 	var f file
 	link := fdPath(th.tid, fd)
 	var err error
-	if f.stat, err = statOf(link, 0); err != nil {
+	if f.stat, err = t.statOf(link, 0); err != nil {
 		if f = c.early; fd != c.earlyFD { // closed meanwhile
 			return
 		}
@@ -431,6 +454,7 @@ func (t *tracer) movedOne(th *thread, c *call, fd int, result int64, written boo
 		t.exchangedOver(th, c, fd, result, written)
 		return
 	}
+	t.served = t.served || kind == unix.S_IFCHR && f.rdev == devFuse // mounted by somebody else
 	if result <= 0 || kind != unix.S_IFREG && kind != unix.S_IFBLK && kind != unix.S_IFCHR {
 		return
 	}
@@ -472,7 +496,7 @@ func (t *tracer) movedOne(th *thread, c *call, fd int, result int64, written boo
 func (t *tracer) mapped(th *thread, c *call, result int64) {
 	args := c.args
 	if c.abi == compat && c.name == "mmap" { // struct mmap_arg_struct
-		words, ok := c.abi.words(th.tid, c.args[0], 6)
+		words, ok := t.words(c.abi, th.tid, c.args[0], 6)
 		if !ok {
 			return
 		}
@@ -504,7 +528,7 @@ func (t *tracer) mapped(th *thread, c *call, result int64) {
 	}
 	if flags&unix.MAP_SHARED != 0 {
 		// The link's own mode tells what the descriptor is open for.
-		if link, err := statOf(fdPath(th.tid, fd), unix.AT_SYMLINK_NOFOLLOW); err == nil && link.mode&0o200 != 0 {
+		if link, err := t.statOf(fdPath(th.tid, fd), unix.AT_SYMLINK_NOFOLLOW); err == nil && link.mode&0o200 != 0 {
 			what |= audit.MappedShared
 			p.mapsShared = true // not for reading alone: every program of the C library maps some cache so
 		}
@@ -558,7 +582,7 @@ func (t *tracer) argvAt(th *thread, c *call, at uint64) (argv []byte, flags uint
 		if at == 0 || t.noArgv {
 			return argv, flags
 		}
-		p, ok := c.abi.words(th.tid, at+i*size, 1)
+		p, ok := t.words(c.abi, th.tid, at+i*size, 1)
 		if !ok {
 			return argv, flags | audit.SegUnreadable
 		}
@@ -568,7 +592,7 @@ func (t *tracer) argvAt(th *thread, c *call, at uint64) (argv []byte, flags uint
 		if i == failedArgs || len(argv) > failedBytes {
 			break
 		}
-		s, whole := text(th.tid, p[0], t.buf[:], memory)
+		s, whole := text(th.tid, p[0], t.buf[:], t.memory)
 		argv = append(append(argv, s...), 0)
 		if !whole {
 			flags |= audit.SegCut

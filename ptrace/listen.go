@@ -14,7 +14,7 @@ func (t *tracer) leavesSocket(th *thread, c *call, result int64) {
 	if result < 0 {
 		return
 	}
-	if st, err := statOf(fdPath(th.tid, int(result)), 0); err == nil {
+	if st, err := t.statOf(fdPath(th.tid, int(result)), 0); err == nil {
 		t.made(st.ino, c.args[0], c.args[1], c.args[2])
 	}
 	s, ok := t.borrow(th, int(result))

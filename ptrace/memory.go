@@ -10,8 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// memory reads that of a thread. It returns how many bytes could be read.
-func memory(tid int, at uint64, to []byte) int {
+// memory reads that of a thread. It returns how many bytes could be read: of pages
+// that are still to come from a process of the run, none.
+func (t *tracer) memory(tid int, at uint64, to []byte) int {
+	to = t.present(tid, at, to)
 	if len(to) == 0 || at == 0 {
 		return 0
 	}
@@ -24,12 +26,16 @@ func memory(tid int, at uint64, to []byte) int {
 	if err != unix.EPERM && err != unix.ENOSYS {
 		return 0
 	}
-	return forced(tid, at, to) // a container may refuse that call and not this file
+	return t.forced(tid, at, to) // a container may refuse that call and not this file
 }
 
 // forced reads also what a mapping does not let be read: some can be all the same,
 // by the machine and so by the kernel, such as those for writing alone.
-func forced(tid int, at uint64, to []byte) int {
+func (t *tracer) forced(tid int, at uint64, to []byte) int {
+	to = t.present(tid, at, to)
+	if len(to) == 0 {
+		return 0
+	}
 	f, err := os.Open(procPath(tid, "mem"))
 	if err != nil {
 		return 0
@@ -39,8 +45,33 @@ func forced(tid int, at uint64, to []byte) int {
 	return n
 }
 
-// reader is memory or forced.
+// reader is tracer.memory or tracer.forced.
 type reader func(tid int, at uint64, to []byte) int
+
+// present is as much of to as may be read without a process of the run having to
+// give it: if one serves a file system, what lies in pages that the thread has. That
+// is bit 63 of /proc/TID/pagemap, Documentation/admin-guide/mm/pagemap.rst. Those that
+// are swapped out, bit 62, come from nobody of the run.
+func (t *tracer) present(tid int, at uint64, to []byte) []byte {
+	if !t.served || len(to) == 0 {
+		return to
+	}
+	fd, err := unix.Open(procPath(tid, "pagemap"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	page := uint64(os.Getpagesize())
+	for done := uint64(0); done < uint64(len(to)); {
+		var entry [8]byte
+		n, err := unix.Pread(fd, entry[:], int64((at+done)/page*8))
+		if err != nil || n < len(entry) || binary.NativeEndian.Uint64(entry[:])>>62 == 0 {
+			return to[:done]
+		}
+		done += page - (at+done)%page
+	}
+	return to
+}
 
 const pageSize = 4096 // no page is smaller
 
@@ -64,10 +95,10 @@ func text(tid int, at uint64, buf []byte, read reader) (s []byte, whole bool) {
 }
 
 // words reads numbers of the ABI's width.
-func (a *abi) words(tid int, at uint64, n int) ([]uint64, bool) {
+func (t *tracer) words(a *abi, tid int, at uint64, n int) ([]uint64, bool) {
 	size := a.word()
 	data := make([]byte, n*size)
-	if memory(tid, at, data) < len(data) && forced(tid, at, data) < len(data) {
+	if t.memory(tid, at, data) < len(data) && t.forced(tid, at, data) < len(data) {
 		return make([]uint64, n), false
 	}
 	words := make([]uint64, n)

@@ -17,7 +17,7 @@ type msghdr struct {
 }
 
 func (t *tracer) message(th *thread, c *call, at uint64) (msghdr, bool) {
-	words, ok := c.abi.words(th.tid, at, 6)
+	words, ok := t.words(c.abi, th.tid, at, 6)
 	if !ok {
 		return msghdr{}, false
 	}
@@ -87,7 +87,7 @@ func (t *tracer) exchangedOver(th *thread, c *call, fd int, result int64, out bo
 	if !out {
 		addr = address{}
 		if c.Op == audit.OpRecvfrom && c.args[4] != 0 {
-			addr = t.address(th, c.args[4], uint64(uint32At(th.tid, c.args[5])))
+			addr = t.address(th, c.args[4], uint64(t.uint32At(th.tid, c.args[5])))
 		} else if c.Op == audit.OpRecvmsg {
 			addr = t.address(th, m.name, m.nameLen)
 		}
@@ -113,7 +113,7 @@ func (t *tracer) exchangedMany(th *thread, c *call, s *socket, result int64, out
 		if !ok {
 			return
 		}
-		n := uint32At(th.tid, one+at)
+		n := t.uint32At(th.tid, one+at)
 		t.exchangedOne(th, c, s, int64(n), out, flags, t.address(th, m.name, m.nameLen), m, 0)
 	}
 	if result > messagesMax {
@@ -166,7 +166,7 @@ func (t *tracer) room(th *thread, c *call, m msghdr, size uint64) uint64 {
 	}
 	var room uint64
 	for i := range min(m.count, 1024) {
-		v, ok := c.abi.words(th.tid, m.vec+i*uint64(2*c.abi.word()), 2)
+		v, ok := t.words(c.abi, th.tid, m.vec+i*uint64(2*c.abi.word()), 2)
 		if !ok {
 			break
 		}
@@ -232,15 +232,15 @@ func (t *tracer) tellDNS(th *thread, c *call, s *socket, result int64, out bool,
 	data := make([]byte, 0, min(result, dnsMax))
 	if m.count == 0 && m.vec != 0 {
 		data = data[:cap(data)]
-		data = data[:memory(th.tid, m.vec, data)]
+		data = data[:t.memory(th.tid, m.vec, data)]
 	}
 	for i := range min(m.count, 1024) {
-		v, ok := c.abi.words(th.tid, m.vec+i*uint64(2*c.abi.word()), 2)
+		v, ok := t.words(c.abi, th.tid, m.vec+i*uint64(2*c.abi.word()), 2)
 		if !ok || len(data) == cap(data) {
 			break
 		}
 		part := data[len(data):min(cap(data), len(data)+int(min(v[1], dnsMax)))]
-		data = data[:len(data)+memory(th.tid, v[0], part)]
+		data = data[:len(data)+t.memory(th.tid, v[0], part)]
 	}
 	op := audit.OpRecvfrom
 	if out {
@@ -258,7 +258,7 @@ func (t *tracer) tellDNS(th *thread, c *call, s *socket, result int64, out bool,
 func (t *tracer) lookForDescriptors(th *thread, c *call, m msghdr) {
 	word := c.abi.word()
 	data := make([]byte, min(m.controlLen, 4096))
-	data = data[:memory(th.tid, m.control, data)]
+	data = data[:t.memory(th.tid, m.control, data)]
 	for len(data) >= word+8 {
 		size := uint64(binary.LittleEndian.Uint32(data))
 		level, kind := binary.LittleEndian.Uint32(data[word:]), binary.LittleEndian.Uint32(data[word+4:])

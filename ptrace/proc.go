@@ -32,12 +32,12 @@ func (t *tracer) shares(maker, made, what int) bool {
 		return n == 0
 	}
 	// A container's filter may refuse that.
-	flags, ok := cloneFlags(maker)
+	flags, ok := t.cloneFlags(maker)
 	return !ok || flags&map[int]uint64{kcmpVM: unix.CLONE_VM, kcmpFiles: unix.CLONE_FILES, kcmpFS: unix.CLONE_FS}[what] != 0
 }
 
 // cloneFlags are those of the call that a thread is in, which makes a process.
-func cloneFlags(tid int) (uint64, bool) {
+func (t *tracer) cloneFlags(tid int) (uint64, bool) {
 	var r registers
 	if r.get(tid) != nil {
 		return 0, false
@@ -51,7 +51,7 @@ func cloneFlags(tid int) (uint64, bool) {
 	case "vfork":
 		return unix.CLONE_VM, true
 	case "clone3":
-		words, ok := native.words(tid, first, 1)
+		words, ok := t.words(native, tid, first, 1)
 		return words[0], ok
 	}
 	return 0, false
@@ -156,30 +156,42 @@ func (t *tracer) readPlace(link string) place {
 		}
 		return place{name: name, detached: true}
 	}
-	if rest, ok := strings.CutSuffix(name, " (deleted)"); ok && !sameFile(name, link) {
-		if (strings.HasPrefix(rest, "/memfd:") || rest == "/secretmem") && !onRoot(link) {
+	if rest, ok := strings.CutSuffix(name, " (deleted)"); ok && (t.served || !t.sameFile(name, link)) {
+		if (strings.HasPrefix(rest, "/memfd:") || rest == "/secretmem") && !t.onRoot(link) {
 			return place{name: rest[1:], detached: true}
 		}
 		return place{name: rest, deleted: true}
 	}
 	// A tree that is no longer mounted has paths like any other.
-	if t.detaching && !sameFile(name, link) && !sameFile(rootOf(link)+name, link) {
+	if t.detaching && !t.served && !t.sameFile(name, link) && !t.sameFile(rootOf(link)+name, link) {
 		return place{name: name, cut: true}
 	}
 	return place{name: name}
 }
 
+// Who opens this device serves a file system: Documentation/admin-guide/devices.txt.
+var devFuse = unix.Mkdev(10, 229)
+
+// mounts notes that a file system is mounted whose type has its name at that address.
+func (t *tracer) mounts(th *thread, at uint64) {
+	kind, whole := text(th.tid, at, t.buf[:64], t.memory)
+	if !whole {
+		kind, _ = text(th.tid, at, t.buf[:64], t.forced)
+	}
+	t.served = t.served || bytes.HasPrefix(kind, []byte("fuse"))
+}
+
 // sameFile tells whether a path leads to the file behind a link.
-func sameFile(path, link string) bool {
-	a, err := statOf(path, unix.AT_SYMLINK_NOFOLLOW)
-	b, err2 := statOf(link, 0)
+func (t *tracer) sameFile(path, link string) bool {
+	a, err := t.statOf(path, unix.AT_SYMLINK_NOFOLLOW)
+	b, err2 := t.statOf(link, 0)
 	return err == nil && err2 == nil && same(a, b)
 }
 
 // sameTarget tells whether two paths lead to one file.
-func sameTarget(a, b string) bool {
-	x, err := statOf(a, 0)
-	y, err2 := statOf(b, 0)
+func (t *tracer) sameTarget(a, b string) bool {
+	x, err := t.statOf(a, 0)
+	y, err2 := t.statOf(b, 0)
 	return err == nil && err2 == nil && same(x, y)
 }
 
@@ -190,9 +202,9 @@ func rootOf(link string) string {
 }
 
 // onRoot tells whether the file behind a link is in the file system of the root.
-func onRoot(link string) bool {
-	a, err := statOf("/", 0)
-	b, err2 := statOf(link, 0)
+func (t *tracer) onRoot(link string) bool {
+	a, err := t.statOf("/", 0)
+	b, err2 := t.statOf(link, 0)
 	return err == nil && err2 == nil && a.dev == b.dev
 }
 
@@ -207,7 +219,7 @@ func (t *tracer) file(tid, fd int) file {
 	var f file
 	link := fdPath(tid, fd)
 	var err error
-	if f.stat, err = statOf(link, 0); err != nil {
+	if f.stat, err = t.statOf(link, 0); err != nil {
 		return f
 	}
 	f.place = t.readPlace(link)
@@ -218,10 +230,10 @@ func (t *tracer) file(tid, fd int) file {
 // folder is the path of a folder that names are relative to.
 func (t *tracer) folder(link string) place { return t.readPlace(link) }
 
-// look finds out what namespace and root folder a thread has.
-func (th *thread) look() {
+// situate finds out what namespace and root folder a thread has.
+func (t *tracer) situate(th *thread) {
 	th.root = "/"
-	th.otherNS = !sameTarget("/proc/self/ns/mnt", procPath(th.tid, "ns/mnt"))
+	th.otherNS = !t.sameTarget("/proc/self/ns/mnt", procPath(th.tid, "ns/mnt")) // served by the kernel
 	var buf [pathMax]byte
 	if n, err := unix.Readlink(procPath(th.tid, "root"), buf[:]); err == nil && n > 0 {
 		th.root = string(buf[:n])

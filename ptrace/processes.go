@@ -141,7 +141,7 @@ func (t *tracer) requestedExec(th *thread) []byte {
 	if at == 0 {
 		return nil
 	}
-	s, _ := text(tid, at, t.buf[:], memory)
+	s, _ := text(tid, at, t.buf[:], t.memory)
 	return bytes.Clone(s)
 }
 
@@ -151,14 +151,18 @@ func (t *tracer) interpreter(th *thread, requested []byte, exe place) []byte {
 	if len(requested) == 0 {
 		return nil
 	}
+	if t.served {
+		t.books.unasked++
+		return nil
+	}
 	path := string(requested)
 	if path[0] != '/' {
 		path = procPath(th.tid, "cwd") + "/" + path
 	} else if th.root != "/" || th.otherNS {
 		path = procPath(th.tid, "root") + path
 	}
-	a, err := statOf(path, 0)
-	b, err2 := statOf(procPath(th.tid, "exe"), 0)
+	a, err := t.statOf(path, 0)
+	b, err2 := t.statOf(procPath(th.tid, "exe"), 0)
 	if err != nil || err2 != nil || same(a, b) {
 		return nil
 	}

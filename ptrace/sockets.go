@@ -37,9 +37,9 @@ func (t *tracer) address(th *thread, at, size uint64) address {
 		return a
 	}
 	a.len = min(int(int32(size)), len(a.data))
-	if memory(th.tid, at, a.data[:a.len]) < a.len {
+	if t.memory(th.tid, at, a.data[:a.len]) < a.len {
 		a.forced = true
-		if forced(th.tid, at, a.data[:a.len]) < a.len {
+		if t.forced(th.tid, at, a.data[:a.len]) < a.len {
 			return address{flags: audit.SegUnreadable}
 		}
 	}
@@ -80,7 +80,7 @@ func (t *tracer) socketOf(th *thread, c *call, fd int) (s socket, raced, ok bool
 		s, ok = t.borrow(th, fd)
 		return s, false, ok
 	}
-	st, err := statOf(fdPath(th.tid, fd), 0)
+	st, err := t.statOf(fdPath(th.tid, fd), 0)
 	raced = err != nil || st.ino != c.sock.id
 	s, c.sock = c.sock, socket{}
 	return s, raced, true
@@ -90,7 +90,7 @@ func (t *tracer) socketOf(th *thread, c *call, fd int) (s socket, raced, ok bool
 // is not ok nothing is left open.
 func (t *tracer) borrow(th *thread, fd int) (socket, bool) {
 	s := socket{fd: -1}
-	link, err := statOf(fdPath(th.tid, fd), 0)
+	link, err := t.statOf(fdPath(th.tid, fd), 0)
 	if err != nil || link.kind() != unix.S_IFSOCK {
 		return s, false
 	}
@@ -99,7 +99,7 @@ func (t *tracer) borrow(th *thread, fd int) (socket, bool) {
 	var st unix.Stat_t
 	if err == nil && unix.Fstat(s.fd, &st) == nil && st.Ino != link.ino {
 		// Another thread has put it there only just now, or it is of another table.
-		if now, again := statOf(fdPath(th.tid, fd), 0); again == nil && now.inode == link.inode {
+		if now, again := t.statOf(fdPath(th.tid, fd), 0); again == nil && now.inode == link.inode {
 			_ = unix.Close(s.fd)
 			err = unix.EBADF
 		}

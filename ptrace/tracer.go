@@ -46,6 +46,9 @@ type tracer struct {
 	noThreadFDs bool
 	// detaching: somebody may work in a tree that is no longer mounted.
 	detaching bool
+	// served: a process of the run may serve a file system. What it would have to be
+	// asked for is not asked: it stands still while the tracer looks.
+	served bool
 
 	books    books
 	rec      audit.Record
@@ -261,7 +264,7 @@ func (t *tracer) seize(o order) error {
 	th := &thread{tid: o.Seize, process: p, swallow: unix.SIGCONT}
 	t.threads[o.Seize] = th
 	p.id = audit.ProcessID{PID: int32(o.Seize), Start: t.startOf(o.Seize)}
-	th.look()
+	t.situate(th)
 	p.uid, p.gid = t.owner(o.Seize)
 	t.books.count("execve", false)
 	t.tellFork(p, th.tid)
@@ -352,7 +355,7 @@ func (t *tracer) forked(th *thread, event int) {
 	}
 	child := &thread{tid: tid, process: p, root: th.root, otherNS: th.otherNS}
 	if t.roots {
-		child.look()
+		t.situate(child)
 	}
 	t.threads[tid] = child
 	if first, ok := t.early[tid]; ok {
@@ -545,7 +548,7 @@ func (t *tracer) takeIn(tid int, maker audit.ProcessID) {
 		t.tellFork(p, int(maker.PID))
 	}
 	th := &thread{tid: tid, process: p}
-	th.look()
+	t.situate(th)
 	t.threads[tid] = th
 	t.stopped(th, first.status)
 }

@@ -26,7 +26,7 @@ func (t *tracer) putUnix(th *thread, i int, a *address) bool {
 	// tracer has seen, if it was bound in this run.
 	at, ok := t.bindings[string(name)]
 	if !ok && name[0] == '/' {
-		at, ok = place{name: resolved(string(name))}, true
+		at, ok = place{name: t.resolved(string(name))}, true
 	}
 	if ok {
 		t.putPlace(th, i, at)
@@ -36,7 +36,11 @@ func (t *tracer) putUnix(th *thread, i int, a *address) bool {
 
 // resolved is the path of a name as far as its folder goes: a socket's own name
 // is never followed.
-func resolved(name string) string {
+func (t *tracer) resolved(name string) string {
+	if t.served {
+		t.books.unasked++
+		return name
+	}
 	dir, err := filepath.EvalSymlinks(filepath.Dir(name))
 	if err != nil {
 		return name
@@ -54,6 +58,10 @@ func (t *tracer) binding(th *thread, a *address) {
 	const most = 1 << 12
 	if t.bindings == nil || len(t.bindings) >= most {
 		t.bindings = map[string]place{}
+	}
+	if t.served {
+		t.books.unasked++
+		return
 	}
 	dir := filepath.Dir(string(name))
 	fd, err := unix.Open(t.reachName(th, dir), unix.O_PATH|unix.O_CLOEXEC, 0)

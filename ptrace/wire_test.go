@@ -82,16 +82,16 @@ func TestText(t *testing.T) {
 	buf := make([]byte, pathMax)
 	for _, n := range []int{0, 1, 255, 256, 257, 4000, 4095} {
 		page[100+n] = 0
-		s, whole := text(os.Getpid(), at(100), buf, memory)
+		s, whole := text(os.Getpid(), at(100), buf, (&tracer{}).memory)
 		if len(s) != n || !whole {
 			t.Errorf("%d bytes: %d, %v", n, len(s), whole)
 		}
 		page[100+n] = 'x'
 	}
-	if s, whole := text(os.Getpid(), at(100), buf, memory); whole || len(s) != len(buf) {
+	if s, whole := text(os.Getpid(), at(100), buf, (&tracer{}).memory); whole || len(s) != len(buf) {
 		t.Errorf("without an end: %d bytes, %v", len(s), whole)
 	}
-	if s, whole := text(os.Getpid(), 8, buf, memory); whole || len(s) != 0 {
+	if s, whole := text(os.Getpid(), 8, buf, (&tracer{}).memory); whole || len(s) != 0 {
 		t.Errorf("nowhere: %q, %v", s, whole)
 	}
 }
@@ -176,5 +176,39 @@ func TestUnavailable(t *testing.T) {
 	}
 	if out := unavailable(io.ErrUnexpectedEOF).(*audit.UnavailableError); out.Hint != "" {
 		t.Errorf("the hint %q, of what is not known", out.Hint)
+	}
+}
+
+// What is still to come from whoever serves a mapping is read by neither way, and
+// what is there by the same ways as ever.
+func TestPresent(t *testing.T) {
+	size := os.Getpagesize()
+	pages, err := unix.Mmap(-1, 0, 2*size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(pages)
+	copy(pages[size-4:], "name")
+	at := uint64(uintptr(unsafe.Pointer(&pages[size-4])))
+	buf := make([]byte, 8)
+	check := func(what string, got, want int) {
+		t.Helper()
+		if got != want {
+			t.Errorf("%s: %d bytes, want %d", what, got, want)
+		}
+	}
+	served, not := &tracer{served: true}, &tracer{}
+	check("memory, the second page to come", served.memory(os.Getpid(), at, buf), 4)
+	check("forced, the second page to come", served.forced(os.Getpid(), at, buf), 4)
+	check("all of it to come", len(served.present(os.Getpid(), at+4, buf)), 0)
+	check("nobody serves", not.memory(os.Getpid(), at, buf), 8)
+	pages[size] = 0
+	check("memory, both there", served.memory(os.Getpid(), at, buf), 8)
+	if err := unix.Mprotect(pages, unix.PROT_WRITE); err != nil {
+		t.Fatal(err)
+	}
+	check("forced, for writing alone", served.forced(os.Getpid(), at, buf), 8)
+	if string(buf[:4]) != "name" {
+		t.Errorf("%q", buf)
 	}
 }

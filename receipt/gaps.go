@@ -38,5 +38,6 @@ const (
 	GapFallback         = "fallback"          // why a better way to observe was not taken
 	GapPtrace           = "ptrace"            // what the command could not do because it was traced
 	GapSyscalls         = "syscalls"          // calls that were not counted
+	GapServed           = "served"            // what was not looked up, since a process of the run might have had to answer
 	GapRedaction        = "redaction"         // secrets that were taken out without a commitment
 )
