@@ -487,7 +487,7 @@ func (b *Backend) exitSeen() *channel.Exited {
 
 // kill has the run end, and then the machine.
 func (b *Backend) kill(cause error) {
-	_ = b.control.Send(&channel.ToGuest{Kill: &channel.Kill{Reason: cause.Error()}})
+	go b.tell(channel.ToGuest{Kill: &channel.Kill{Reason: cause.Error()}})
 	select {
 	case <-b.finished:
 		return
@@ -502,6 +502,9 @@ func (b *Backend) kill(cause error) {
 		<-b.finished
 	}
 }
+
+// tell sends what the guest may be gone for, or so stuck that it takes nothing.
+func (b *Backend) tell(m channel.ToGuest) { _ = b.control.Send(&m) }
 
 // PID is the number of the root process in the guest; 0 before it is there.
 func (b *Backend) PID() int {
@@ -547,7 +550,7 @@ func (b *Backend) finish(ctx context.Context) {
 		}
 		b.streams.drain(b.finishedStreams(ctx))
 		b.folder.received(b.finishedStreams(ctx), b.result)
-		_ = b.control.Send(&channel.ToGuest{Ack: &channel.Ack{}}) // it may be gone
+		go b.tell(channel.ToGuest{Ack: &channel.Ack{}})
 		select {
 		case <-b.vm.Done():
 		case <-time.After(b.limits.powerOff):
