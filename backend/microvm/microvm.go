@@ -600,7 +600,21 @@ func (b *Backend) Cleanup(ctx context.Context) error {
 		b.finish(ctx)
 	}
 	b.end()
-	return nil
+	return b.afterwards()
+}
+
+// afterwards is what went wrong in the guest's run once the command had ended,
+// such as the killing of what it left. What Wait has told is not told again.
+func (b *Backend) afterwards() error {
+	select {
+	case <-b.finished:
+	default:
+		return nil // it was ended before it could tell
+	}
+	if b.result == nil || b.result.Error == "" || b.result.Error == b.exit.Error {
+		return nil
+	}
+	return errors.New(b.result.Error)
 }
 
 // Report is what the host itself knows of the machine.

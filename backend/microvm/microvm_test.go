@@ -389,6 +389,43 @@ func TestKill(t *testing.T) {
 	}
 }
 
+// What went wrong in the guest behind the command's end is told, once.
+func TestAfterwards(t *testing.T) {
+	for said, want := range map[string]string{"": "", "as Wait said": "", "a process could not be killed": "a process could not be killed"} {
+		b := newTest(t, &fake{guest: func(g *guest) {
+			_ = g.start() && g.say(channel.ToHost{Exited: &channel.Exited{Code: 3, Error: "as Wait said"}})
+			g.end(channel.Result{Error: said})
+		}})
+		if err := start(t, b, backend.Command{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Wait(t.Context()); err == nil || err.Error() != "as Wait said" {
+			t.Error(err)
+		}
+		if err := b.Cleanup(t.Context()); (err == nil) != (want == "") || err != nil && err.Error() != want {
+			t.Errorf("%q: %v", said, err)
+		}
+	}
+}
+
+// A guest may say much, but not without end.
+func TestTooMuch(t *testing.T) {
+	for name, r := range map[string]channel.Result{
+		"gaps":   {Gaps: make([]audit.Gap, 5000)},
+		"duties": {Duties: make([]channel.Duty, 65)},
+		"hooks":  {Summary: audit.Summary{Hooks: make([]audit.Hook, 300)}},
+		"calls":  {Summary: audit.Summary{Syscalls: make([]audit.SyscallCount, 5000)}},
+	} {
+		if r.Check() == nil {
+			t.Errorf("%s: all of it is taken", name)
+		}
+	}
+	r := channel.Result{Gaps: []audit.Gap{{Kind: "k", Detail: strings.Repeat("x", 1<<20)}}}
+	if err := r.Check(); err != nil || len(r.Gaps[0].Detail) > 5000 {
+		t.Errorf("%v, %d bytes", err, len(r.Gaps[0].Detail))
+	}
+}
+
 // The files of a machine are compared with what was built.
 func TestSums(t *testing.T) {
 	kernel := filepath.Join(t.TempDir(), "kernel")

@@ -235,7 +235,7 @@ func (s *session) run(ctx context.Context) (*channel.ToHost, error) {
 		return nil, err
 	}
 	sent, ferr := f.close()
-	result := &channel.Result{Summary: f.summary, Records: sent, CPUTime: time.Duration(rec.Resources.CPUTimeMS) * time.Millisecond}
+	result := &channel.Result{Summary: f.summary, Records: sent}
 	if ferr != nil {
 		result.Summary.Doubts = append(result.Summary.Doubts, ferr.Error())
 	}

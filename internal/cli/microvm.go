@@ -241,7 +241,7 @@ func (m *machine) conclude(rec *receipt.Receipt) error {
 		return nil
 	}
 	vm := &receipt.VM{
-		Monitor: r.Engine.Path, MonitorVersion: r.Engine.Version, Accelerator: r.Engine.Accelerator,
+		Monitor: receipt.Text(r.Engine.Path), MonitorVersion: receipt.Text(r.Engine.Version), Accelerator: r.Engine.Accelerator,
 		BootMS: r.Boot.Milliseconds(), BytesToGuest: r.Sent, BytesFromGuest: r.Received, Image: []receipt.Part{},
 	}
 	if r.End != "" {

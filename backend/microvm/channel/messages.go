@@ -73,7 +73,6 @@ type Exited struct {
 type Result struct {
 	Summary audit.Summary `json:"summary"`
 	Records uint64        `json:"records"` // that were sent
-	CPUTime time.Duration `json:"cpu_ns"`  // of the run's cgroup
 	Gaps    []audit.Gap   `json:"gaps"`    // what the recorder inside could not see
 	Duties  []Duty        `json:"duties"`
 	// What the stream of changes cannot say of the workspace.
@@ -190,9 +189,13 @@ func (e *Exited) Check() error {
 	return nil
 }
 
+// What an honest guest stays far below.
 const (
-	dutyLimit = 64
-	gapLimit  = 4096
+	dutyLimit    = 64
+	gapLimit     = 4096
+	hookLimit    = 256
+	syscallLimit = 4096
+	lossLimit    = 64
 )
 
 // Check says what no recording can have come to.
@@ -202,8 +205,19 @@ func (r *Result) Check() error {
 		return fmt.Errorf("%d duties", len(r.Duties))
 	case len(r.Gaps)+len(r.Summary.Gaps) > gapLimit:
 		return fmt.Errorf("%d gaps", len(r.Gaps)+len(r.Summary.Gaps))
-	case r.CPUTime < 0 || r.Summary.Held < 0:
+	case len(r.Summary.Hooks) > hookLimit:
+		return fmt.Errorf("%d hooks", len(r.Summary.Hooks))
+	case len(r.Summary.Syscalls) > syscallLimit:
+		return fmt.Errorf("%d system calls", len(r.Summary.Syscalls))
+	case len(r.Summary.Lost) > lossLimit:
+		return fmt.Errorf("%d reasons for losses", len(r.Summary.Lost))
+	case r.Summary.Held < 0:
 		return errors.New("less than no time")
+	}
+	for _, gaps := range [][]audit.Gap{r.Gaps, r.Summary.Gaps} {
+		for i := range gaps {
+			gaps[i].Kind, gaps[i].Detail = printable(gaps[i].Kind), printable(gaps[i].Detail)
+		}
 	}
 	for i := range r.Duties {
 		d := &r.Duties[i]
