@@ -41,7 +41,7 @@ func (r *run) finals(rec *receipt.Receipt) {
 		alive = append(alive, int(s.PID))
 	}
 	found := make(chan []*receipt.Final, 1)
-	drift := (bootTime().Sub(r.boot)).Abs()
+	drift := (BootTime().Sub(r.boot)).Abs()
 	go func() {
 		list := make([]*receipt.Final, len(written))
 		mapped := sync.OnceValue(func() procfs.Mapped { return procfs.MappedBy(alive) })

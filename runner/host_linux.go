@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bootTime is when this machine booted, by its wall clock as it is set now.
+// BootTime is when this machine booted, by its wall clock as it is set now.
 // Events are stamped in CLOCK_BOOTTIME, which counts suspended time too.
-func bootTime() time.Time {
+func BootTime() time.Time {
 	var ts unix.Timespec
 	now := time.Now()
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {

@@ -44,7 +44,7 @@ func Run(ctx context.Context, spec Spec) (*receipt.Receipt, error) {
 		spec:       spec,
 		aggregator: audit.NewAggregator(),
 		terminal:   terminalState(),
-		boot:       bootTime(),
+		boot:       BootTime(),
 		started:    time.Now(),
 		exit:       backend.Exit{Code: failureCode},
 	}

@@ -313,7 +313,7 @@ func (r *reporting) Prepare(ctx context.Context, cmd backend.Command) error {
 
 func (r *reporting) Start(ctx context.Context) error {
 	s := r.session
-	ready := &channel.Ready{BootTime: bootTime(), Mode: "ebpf", Exe: []byte(r.Executable()), WorkingDir: []byte(r.dir)}
+	ready := &channel.Ready{BootTime: runner.BootTime(), Mode: "ebpf", Exe: []byte(r.Executable()), WorkingDir: []byte(r.dir)}
 	if s.unobserved != "" || !s.spec.Observe {
 		ready.Mode, ready.Reason = "none", s.unobserved
 	}
@@ -353,16 +353,6 @@ func (r *reporting) Wait(ctx context.Context) (backend.Exit, error) {
 		err = errors.Join(err, serr)
 	}
 	return exit, err
-}
-
-// bootTime is when this machine booted, by its clock as it is set now.
-func bootTime() time.Time {
-	var ts unix.Timespec
-	now := time.Now()
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		return now
-	}
-	return now.Add(-time.Duration(ts.Nano()))
 }
 
 // forwarding hands on to the host what the collector records, as it records it.

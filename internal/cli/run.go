@@ -66,8 +66,14 @@ Where eBPF is not allowed, as in most containers and for plain users, the
 command is watched with ptrace. The receipt is the same, but programs cannot
 trace one another, setuid programs give no rights unless root traces, io_uring
 is not seen into, and calls that no list needs are not counted; the summary says
-why. --observe chooses. If the recorder of a traced command is killed the command goes on
-unrecorded, or ends, as --on-recorder-death says.
+why. --observe chooses. If the recorder of a traced command is killed the
+command goes on unrecorded, or ends, as --on-recorder-death says.
+
+With --backend qemu or firecracker the command runs in a fresh virtual machine
+(see glasshouse image build), without a network, and glasshouse records in
+there. --chdir, --user and the environment are the machine's; --workspace takes
+a folder along, and what became of it is kept beside the receipt or, with
+--apply, done to the folder.
 
 Without the right to observe in any way (see glasshouse doctor) the command
 runs all the same: the receipt says why nothing was observed, and so does a line
@@ -113,6 +119,7 @@ glasshouse prune removes old ones. --no-store keeps none.
   sudo glasshouse run -o build.json --timeout 10m --kill-survivors -- make
   sudo glasshouse run --user invoking --chdir src -- npm test
   glasshouse run --observe ptrace --on-recorder-death kill -- ./agent-tool
+  glasshouse run --backend qemu --workspace . --apply -- python3 tool.py
   glasshouse run -q -o - -- curl -s https://example.org | jq .network.attempts`,
 		Args: runArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {

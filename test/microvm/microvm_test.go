@@ -204,7 +204,7 @@ func TestNotStarted(t *testing.T) {
 	}{
 		{nil, "/bin/nope", "fork/exec /bin/nope: no such file or directory"},
 		{[]string{"--chdir", "/nope"}, "true", "chdir /nope: no such file or directory"},
-		{[]string{"--user", "nobody:nope"}, "true", `--user: "nobody:nope": unknown group nope`},
+		{[]string{"--user", "nobody:nope"}, "true", `--user: "nobody:nope": group: unknown group nope`},
 	} {
 		r := run(t, "", c.flags, c.argv)
 		if r.code != 1 || failure(r.Receipt) != c.want {
@@ -262,6 +262,52 @@ func TestTimeout(t *testing.T) {
 			t.Errorf("%v has not ended", p.Argv)
 		}
 	}
+}
+
+// What outlives the command is waited for, or killed, or left to the machine's
+// end, and may print until then.
+func TestSurvivors(t *testing.T) {
+	const script = "(sleep 2; echo late) & echo early; exit 3"
+	for _, c := range []struct {
+		name   string
+		flags  []string
+		stdout string
+		alive  int // at the end
+	}{
+		{"wait", []string{"--wait", "tree"}, "early\nlate\n", 0},
+		{"kill", []string{"--kill-survivors"}, "early\n", 0},
+		{"leave", nil, "early\n", 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := run(t, "", c.flags, "sh", "-c", script)
+			if r.code != 3 || r.stdout != c.stdout || failure(r.Receipt) != "" {
+				t.Errorf("%d, %q, %q", r.code, r.stdout, failure(r.Receipt))
+			}
+			complete(t, r.Receipt)
+			alive := 0
+			for _, p := range r.ProcessTree {
+				if p.EndedAt == nil {
+					alive++
+				}
+			}
+			if alive != c.alive || len(r.Observation.Survivors) != c.alive {
+				t.Errorf("%d have not ended, survivors %+v", alive, r.Observation.Survivors)
+			}
+		})
+	}
+}
+
+// A run that is not to be observed says so, a strict one runs where all is seen.
+func TestObserve(t *testing.T) {
+	r := run(t, "", []string{"--observe", "none"}, "sh", "-c", "exit 3")
+	if r.code != 3 || r.Observation.Mode != "none" || r.Observation.Complete || len(r.ProcessTree) != 0 {
+		t.Errorf("%d, %+v", r.code, r.Observation)
+	}
+	r = run(t, "", []string{"--strict"}, "sh", "-c", "exit 3")
+	if r.code != 3 {
+		t.Errorf("%d, %q", r.code, failure(r.Receipt))
+	}
+	complete(t, r.Receipt)
 }
 
 // A lot of output arrives whole, at a bearable pace.
