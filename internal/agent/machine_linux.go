@@ -175,3 +175,13 @@ func dialVsock() (io.ReadWriteCloser, error) {
 	}
 	return os.NewFile(uintptr(fd), "vsock"), nil
 }
+
+// parameter is the value of a kernel parameter; "" if it is not given.
+func parameter(cmdline, name string) string {
+	for _, word := range strings.Fields(cmdline) {
+		if v, ok := strings.CutPrefix(word, name+"="); ok {
+			return v
+		}
+	}
+	return ""
+}

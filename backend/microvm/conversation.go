@@ -1,0 +1,149 @@
+package microvm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"glasshouse/audit"
+	"glasshouse/backend/microvm/channel"
+)
+
+// greet brings the guest to where only the command is missing.
+func (b *Backend) greet(ctx context.Context) error {
+	// A guest that says nothing is ended, which ends every read from it.
+	stop := b.within(ctx, b.limits.boot, "the machine's recorder has not called within %s")
+	control, err := b.conn.Accept(channel.Control)
+	if err == nil {
+		b.control = channel.NewMessages(control)
+		var m channel.ToHost
+		if err = b.control.Receive(&m); err == nil {
+			b.hello, err = expect(&m, m.Hello, "a greeting")
+		}
+	}
+	if why := stop(); why != nil {
+		return why
+	}
+	if err != nil {
+		return err
+	}
+	b.booted = time.Since(b.launch)
+	if err := b.hello.Check(audit.Layout(), b.cfg.Version); err != nil {
+		return err
+	}
+	b.events.pageSize = b.hello.PageSize
+
+	stop = b.within(ctx, b.limits.ready, "the machine's recorder was not ready within %s")
+	b.ready, err = b.instruct()
+	if why := stop(); why != nil {
+		return why
+	}
+	return err
+}
+
+// instruct says what is to be run, takes the streams, and waits until the guest
+// is ready.
+func (b *Backend) instruct() (*channel.Ready, error) {
+	if err := b.control.Send(&channel.ToGuest{Spec: b.spec()}); err != nil {
+		return nil, err
+	}
+	if err := b.streams.accept(b.conn, b.cmd); err != nil {
+		return nil, err
+	}
+	records, err := b.conn.Accept(channel.Records)
+	if err != nil {
+		return nil, err
+	}
+	b.events.stream = records
+	if err := b.folder.send(b.conn, b.cfg.Workspace); err != nil {
+		return nil, err
+	}
+	var m channel.ToHost
+	if err := b.control.Receive(&m); err != nil {
+		return nil, err
+	}
+	ready, err := expect(&m, m.Ready, "to be ready")
+	if err == nil {
+		err = b.folder.sent()
+	} else {
+		err = b.folder.cause(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ready, ready.Check()
+}
+
+func (b *Backend) spec() *channel.Spec {
+	c := &b.cfg
+	s := &channel.Spec{
+		Argv: toBytes(b.cmd.Argv), Dir: []byte(b.cmd.Dir), Env: toBytes(b.cmd.Env), User: c.User,
+		Now: time.Now(), Hostname: c.Hostname, Stdin: b.cmd.Stdin != nil,
+		Terminal: b.streams.terminal.spec(), Joined: b.streams.joined,
+		Strict: c.Strict, WaitTree: c.WaitTree, KillSurvivors: c.KillSurvivors,
+		Workspace: c.Workspace.Guest,
+		Observe:   c.Observe, CaptureArgv: c.CaptureArgv, NoBrake: c.NoBrake, RingSize: c.RingSize,
+	}
+	return s
+}
+
+func toBytes(list []string) [][]byte {
+	out := make([][]byte, len(list))
+	for i, s := range list {
+		out[i] = []byte(s)
+	}
+	return out
+}
+
+// expect is the part of a message that was to come. A guest that failed says why.
+func expect[T any](m *channel.ToHost, part *T, what string) (*T, error) {
+	switch {
+	case m.Failed != nil:
+		return nil, &failure{m.Failed.Reason}
+	case part == nil:
+		return nil, fmt.Errorf("the guest was to send %s, and sent something else", what)
+	}
+	return part, nil
+}
+
+// receive takes what the guest says from Ready on, to the end.
+func (b *Backend) receive() {
+	defer close(b.finished)
+	lost := func(err error) { b.lost = b.explain(context.Background(), err) }
+	for {
+		var m channel.ToHost
+		if err := b.control.Receive(&m); err != nil {
+			lost(err)
+			return
+		}
+		switch {
+		case m.Started != nil && b.start == nil && m.Started.PID > 0:
+			b.start = m.Started
+			close(b.started)
+		case m.Exited != nil && b.start != nil && b.exit == nil:
+			if err := m.Exited.Check(); err != nil {
+				lost(err)
+				return
+			}
+			b.exit = m.Exited
+			close(b.exited)
+		case m.Result != nil && b.exit != nil:
+			if err := m.Result.Check(); err != nil {
+				lost(err)
+				return
+			}
+			b.result = m.Result
+			return
+		case m.Failed != nil:
+			b.lost = &failure{m.Failed.Reason}
+			return
+		default:
+			lost(errors.New("a message of the guest's that may not stand where it does"))
+			return
+		}
+	}
+}
+
+// tell sends what the guest may be gone for, or so stuck that it takes nothing.
+func (b *Backend) tell(m channel.ToGuest) { _ = b.control.Send(&m) }

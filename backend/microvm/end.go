@@ -1,0 +1,180 @@
+package microvm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"glasshouse/backend/microvm/channel"
+)
+
+// failure is an error that says everything: what the recorder in the guest said
+// of a command that it could not run, as it would have said it here, or that
+// there was nothing from it for too long.
+type failure struct{ reason string }
+
+func (f *failure) Error() string { return f.reason }
+
+// within ends the machine if the returned function is not called in time, or ctx
+// is done. That function says which.
+func (b *Backend) within(ctx context.Context, limit time.Duration, format string) (stop func() error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, &failure{fmt.Sprintf(format, limit)})
+	after := context.AfterFunc(ctx, b.vm.Kill)
+	return func() error {
+		defer cancel()
+		if after() {
+			return nil
+		}
+		return context.Cause(ctx)
+	}
+}
+
+// explain adds to an error what the machine's end, if it has ended, has to say.
+func (b *Backend) explain(ctx context.Context, err error) error {
+	if context.Cause(ctx) != nil {
+		return context.Cause(ctx)
+	}
+	var said *failure
+	if errors.As(err, &said) || b.vm == nil {
+		return err
+	}
+	// What ends a connection is mostly the machine's own end, right behind it.
+	select {
+	case <-b.vm.Done():
+	case <-time.After(time.Second):
+		return err
+	}
+	return b.vmEnd(err)
+}
+
+// vmEnd says how the machine ended, in the words of its kernel if it had some.
+func (b *Backend) vmEnd(err error) error {
+	text := "the virtual machine ended by itself"
+	if how := b.vm.Err(); how != nil {
+		text = fmt.Sprintf("the virtual machine's monitor ended: %v", how)
+	}
+	if last := lastWords(b.vm.Console()); last != "" {
+		text += ": " + last
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		text += fmt.Sprintf(" (%v)", err)
+	}
+	return errors.New(text)
+}
+
+// lastWords is the line of a console that says why the machine ended: that of a
+// panic if there is one, else the last.
+func lastWords(console string) string {
+	lines := strings.Split(strings.TrimSpace(console), "\n")
+	for _, sign := range []string{"Kernel panic", "Out of memory", "glasshouse:"} {
+		for _, line := range lines {
+			if at := strings.Index(line, sign); at >= 0 {
+				return strings.TrimSpace(line[at:])
+			}
+		}
+	}
+	return strings.TrimSpace(lines[len(lines)-1])
+}
+
+// kill has the run end, and then the machine.
+func (b *Backend) kill(cause error) {
+	go b.tell(channel.ToGuest{Kill: &channel.Kill{Reason: cause.Error()}})
+	select {
+	case <-b.finished:
+		return
+	case <-b.exited:
+	case <-time.After(b.limits.kill):
+		b.vm.Kill()
+	}
+	select {
+	case <-b.finished:
+	case <-time.After(b.limits.kill):
+		b.vm.Kill()
+		<-b.finished
+	}
+}
+
+// finish waits for the guest's account, and lets the guest go.
+func (b *Backend) finish(ctx context.Context) {
+	select {
+	case <-b.finished:
+	case <-ctx.Done():
+		b.vm.Kill()
+		<-b.finished
+	}
+	b.ending.Do(func() {
+		if b.vm == nil || b.control == nil {
+			return
+		}
+		b.streams.drain(b.finishedStreams(ctx))
+		b.folder.received(b.finishedStreams(ctx), b.result)
+		go b.tell(channel.ToGuest{Ack: &channel.Ack{}})
+		select {
+		case <-b.vm.Done():
+		case <-time.After(b.limits.powerOff):
+			b.vm.Kill()
+		}
+	})
+}
+
+// closedNow is a channel that is closed.
+var closedNow = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+func (b *Backend) finishedStreams(ctx context.Context) <-chan struct{} {
+	if b.result == nil {
+		return closedNow
+	}
+	return ctx.Done()
+}
+
+// end ends the machine, whatever it is doing, and removes its folder. mu is held.
+func (b *Backend) end() {
+	b.state = closed
+	b.streams.terminal.giveBack()
+	if b.conn != nil {
+		_ = b.conn.Close()
+	}
+	if b.vm != nil {
+		b.vm.Kill()
+		<-b.vm.Done()
+	}
+	if b.dir != "" {
+		_ = os.RemoveAll(b.dir)
+	}
+}
+
+// Cleanup ends the machine and removes what was made for it.
+func (b *Backend) Cleanup(ctx context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.state == closed {
+		return nil
+	}
+	if b.state == running && b.exitSeen() != nil {
+		b.finish(ctx)
+	}
+	b.end()
+	return b.afterwards()
+}
+
+// afterwards is what went wrong in the guest's run once the command had ended,
+// such as the killing of what it left. What Wait has told is not told again.
+func (b *Backend) afterwards() error {
+	select {
+	case <-b.finished:
+	default:
+		return nil // it was ended before it could tell
+	}
+	if b.result == nil || b.result.Error == "" || b.result.Error == b.exit.Error {
+		return nil
+	}
+	return errors.New(b.result.Error)
+}

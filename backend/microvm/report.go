@@ -1,0 +1,67 @@
+package microvm
+
+import (
+	"io"
+	"sync/atomic"
+	"time"
+
+	"glasshouse/backend/microvm/channel"
+	"glasshouse/backend/microvm/engine"
+)
+
+// Report is what the host itself knows of the machine.
+type Report struct {
+	Engine         engine.Facts
+	Boot           time.Duration // until its recorder called
+	Sent, Received uint64        // bytes on the channel
+	End            string        // how the VMM ended; "" is exit code 0
+	Image          []Part
+	Duties         []channel.Duty // as the guest says
+	Workspace      *WorkspaceReport
+}
+
+// Report tells of a machine that has ended; nil if none was booted.
+func (b *Backend) Report() *Report {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.vm == nil {
+		return nil
+	}
+	r := &Report{Engine: b.vm.Facts(), Boot: b.booted}
+	if b.image.group.Wait() == nil {
+		r.Image = b.image.parts
+	}
+	if b.counted != nil {
+		r.Sent, r.Received = b.counted.written.Load(), b.counted.read.Load()
+	}
+	select {
+	case <-b.vm.Done():
+		if err := b.vm.Err(); err != nil {
+			r.End = err.Error()
+		}
+	default:
+	}
+	if b.result != nil {
+		r.Duties = b.result.Duties
+	}
+	r.Workspace = b.folder.report
+	return r
+}
+
+// countedConn counts what goes over the channel.
+type countedConn struct {
+	io.ReadWriteCloser
+	read, written atomic.Uint64
+}
+
+func (c *countedConn) Read(p []byte) (int, error) {
+	n, err := c.ReadWriteCloser.Read(p)
+	c.read.Add(uint64(n))
+	return n, err
+}
+
+func (c *countedConn) Write(p []byte) (int, error) {
+	n, err := c.ReadWriteCloser.Write(p)
+	c.written.Add(uint64(n))
+	return n, err
+}
