@@ -114,6 +114,8 @@ func (f *folder) received(enough <-chan struct{}, result *channel.Result) {
 		f.report.Err = f.err
 	case result == nil:
 		f.report.Err = errors.New("what became of the workspace was not said to be all")
+	case result.WorkspaceError != "":
+		f.report.Err = fmt.Errorf("what became of the workspace is not all known: %s", result.WorkspaceError)
 	default:
 		f.report.Diff = *f.diff
 		deleted := make([]string, len(result.Deleted))

@@ -426,6 +426,58 @@ func TestTooMuch(t *testing.T) {
 	}
 }
 
+// A workspace that is not all told of is neither kept nor applied; what was
+// recorded is there all the same.
+func TestWorkspaceTold(t *testing.T) {
+	for name, c := range map[string]struct {
+		tar    string
+		result channel.Result
+		want   string // "" is no error
+	}{
+		"whole":    {strings.Repeat("\x00", 1024), channel.Result{Deleted: [][]byte{[]byte("f")}}, ""},
+		"not all":  {strings.Repeat("\x00", 1024), channel.Result{WorkspaceError: "f: input/output error"}, "what became of the workspace is not all known: f: input/output error"},
+		"nonsense": {strings.Repeat("x", 600), channel.Result{}, "what comes back of the workspace: "},
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "f"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b := newTest(t, &fake{guest: func(g *guest) {
+			if !g.call() || !g.take() {
+				return
+			}
+			in, _ := g.conn.Open(channel.Workspace)
+			changes, _ := g.conn.Open(channel.Changes)
+			_, _ = io.Copy(io.Discard, in)
+			_ = g.say(channel.ToHost{Ready: &channel.Ready{BootTime: time.Unix(1e9, 0), Mode: "ebpf"}}) && g.hear().Start != nil &&
+				g.say(channel.ToHost{Started: &channel.Started{PID: 42}}) && g.say(channel.ToHost{Exited: &channel.Exited{}})
+			_, _ = io.WriteString(changes, c.tar)
+			_ = changes.Close()
+			g.end(c.result)
+		}})
+		b.cfg.Workspace = Workspace{Dir: dir, Guest: "/workspace", Keep: io.Discard, Limit: 1 << 20}
+		if err := start(t, b, backend.Command{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Wait(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if s, err := b.Collector().Stop(t.Context()); err != nil || len(s.Doubts) > 0 {
+			t.Errorf("%s: %+v, %v", name, s, err)
+		}
+		w := b.Report().Workspace
+		switch {
+		case w == nil:
+			t.Errorf("%s: nothing is told", name)
+		case c.want == "" && (w.Err != nil || len(w.Deleted) != 1):
+			t.Errorf("%s: %+v", name, w)
+		case c.want != "" && (w.Err == nil || !strings.HasPrefix(w.Err.Error(), c.want)):
+			t.Errorf("%s: %v", name, w.Err)
+		}
+		_ = b.Cleanup(t.Context())
+	}
+}
+
 // The files of a machine are compared with what was built.
 func TestSums(t *testing.T) {
 	kernel := filepath.Join(t.TempDir(), "kernel")

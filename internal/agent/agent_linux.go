@@ -248,20 +248,25 @@ func (s *session) run(ctx context.Context) (*channel.ToHost, error) {
 		result.Error = err.Error()
 	}
 	if folder != nil {
-		diff, err := folder.Changes(changes)
-		_ = changes.Close()
-		for _, name := range diff.Deleted {
-			result.Deleted = append(result.Deleted, []byte(name))
-		}
-		for _, r := range diff.Refused {
-			result.Refused = append(result.Refused, channel.Refused{Path: []byte(r.Path), Reason: r.Reason})
-		}
-		if err != nil {
-			return nil, fmt.Errorf("look through the workspace: %w", err)
-		}
+		bringBack(folder, changes, result)
 	}
 	st.close()
 	return &channel.ToHost{Result: result}, nil
+}
+
+// bringBack sends what became of the workspace. That it could not is no reason to
+// lose what was recorded.
+func bringBack(folder *workspace.Snapshot, to io.WriteCloser, result *channel.Result) {
+	diff, err := folder.Changes(to)
+	if err = errors.Join(err, to.Close()); err != nil {
+		result.WorkspaceError = err.Error()
+	}
+	for _, name := range diff.Deleted {
+		result.Deleted = append(result.Deleted, []byte(name))
+	}
+	for _, r := range diff.Refused {
+		result.Refused = append(result.Refused, channel.Refused{Path: []byte(r.Path), Reason: r.Reason})
+	}
 }
 
 func duty(d receipt.Duty) channel.Duty {

@@ -76,9 +76,10 @@ type Result struct {
 	Gaps    []audit.Gap   `json:"gaps"`    // what the recorder inside could not see
 	Duties  []Duty        `json:"duties"`
 	// What the stream of changes cannot say of the workspace.
-	Deleted [][]byte  `json:"deleted"`
-	Refused []Refused `json:"refused"`
-	Error   string    `json:"error"` // of the run as a whole
+	Deleted        [][]byte  `json:"deleted"`
+	Refused        []Refused `json:"refused"`
+	WorkspaceError string    `json:"workspace_error"` // why it could not all be told; "" if it could
+	Error          string    `json:"error"`           // of the run as a whole
 }
 
 // Refused is something in the workspace that cannot come back.
@@ -226,6 +227,6 @@ func (r *Result) Check() error {
 	for i := range r.Refused {
 		r.Refused[i].Reason = printable(r.Refused[i].Reason)
 	}
-	r.Error = printable(r.Error)
+	r.Error, r.WorkspaceError = printable(r.Error), printable(r.WorkspaceError)
 	return nil
 }
