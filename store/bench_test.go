@@ -78,7 +78,7 @@ func BenchmarkFind(b *testing.B) {
 		}
 		b.Run(kind+" index", func(b *testing.B) {
 			for range b.N {
-				if err := os.RemoveAll(s.indexPath()); err != nil {
+				if err := os.RemoveAll(filepath.Dir(s.indexPath())); err != nil {
 					b.Fatal(err)
 				}
 				query(b, s, Query{Limit: 1})

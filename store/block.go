@@ -27,6 +27,10 @@ type block struct {
 	lists       []byte
 }
 
+func (b block) list() [parts][]byte {
+	return [parts][]byte{namesPart: b.names, dirsPart: b.dirs, listsPart: b.lists}
+}
+
 // maxBlock is where a block is full: bytes of each part. One more list may go
 // beyond it, of maxList paths.
 const (
@@ -255,33 +259,39 @@ func (c *choice) index() {
 	}
 }
 
+// source is where a search reads the parts of a block.
+type source interface {
+	size(part int) int // in bytes
+	part(part int) ([]byte, error)
+}
+
 // search adds the receipts to found that have a path in a block which fits;
 // last is the greatest number of a receipt. It reads no part that it does not
-// need.
-func search(g *Glob, last uint64, found *set, read func(part int) ([]byte, error)) error {
+// need, and the shorter dictionary first: if nothing in it fits, nothing does.
+func search(g *Glob, last uint64, found *set, from source) error {
 	dirLiteral, nameLiteral := g.literals()
 	names, dirs := choice{all: g.anyName()}, choice{all: g.anyDir()}
-	if !names.all {
-		text, err := read(namesPart)
+	order := [2]int{namesPart, dirsPart}
+	if from.size(dirsPart) < from.size(namesPart) {
+		order = [2]int{dirsPart, namesPart}
+	}
+	for _, part := range order {
+		c, literal, match := &names, nameLiteral, g.matchName
+		if part == dirsPart {
+			c, literal, match = &dirs, dirLiteral, g.matchDir
+		}
+		if c.all {
+			continue
+		}
+		text, err := from.part(part)
 		if err != nil {
 			return err
 		}
-		names = choose(text, nameLiteral, g.matchName)
-	}
-	if names.none() {
-		return nil
-	}
-	if !dirs.all {
-		text, err := read(dirsPart)
-		if err != nil {
-			return err
+		if *c = choose(text, literal, match); c.none() {
+			return nil
 		}
-		dirs = choose(text, dirLiteral, g.matchDir)
 	}
-	if dirs.none() {
-		return nil
-	}
-	lists, err := read(listsPart)
+	lists, err := from.part(listsPart)
 	if err != nil {
 		return err
 	}

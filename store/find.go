@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,13 +44,13 @@ func (s *Store) Find(ctx context.Context, q Query) (Found, error) {
 			return err
 		}
 		defer tx.Rollback()
-		found, err = find(ctx, tx, q)
+		found, err = find(ctx, tx, s.blockFiles(), q)
 		return err
 	})
 	return found, err
 }
 
-func find(ctx context.Context, tx *sql.Tx, q Query) (found Found, err error) {
+func find(ctx context.Context, tx *sql.Tx, dir blockFiles, q Query) (found Found, err error) {
 	var where []string
 	var args []any
 	and := func(condition string, values ...any) {
@@ -78,7 +77,7 @@ func find(ctx context.Context, tx *sql.Tx, q Query) (found Found, err error) {
 		and("number IN (SELECT receipt FROM hosts WHERE host = ? UNION SELECT receipt FROM hosts WHERE host GLOB ?)", host, host)
 	}
 	if q.Path != nil {
-		numbers, err := findPath(ctx, tx, q.Path)
+		numbers, err := findPath(ctx, tx, dir, q.Path)
 		if err != nil {
 			return found, err
 		}
@@ -125,8 +124,8 @@ func (f *Found) read(ctx context.Context, tx *sql.Tx, query string, args ...any)
 
 // findPath looks through all blocks, on all cores: a search costs about the
 // same whatever the pattern is. There is none that an index could not help.
-func findPath(ctx context.Context, tx *sql.Tx, g *Glob) (set, error) {
-	blocks, err := blockNumbers(ctx, tx)
+func findPath(ctx context.Context, tx *sql.Tx, dir blockFiles, g *Glob) (set, error) {
+	blocks, err := extents(ctx, tx)
 	if err != nil {
 		return nil, err
 	}
@@ -135,25 +134,23 @@ func findPath(ctx context.Context, tx *sql.Tx, g *Glob) (set, error) {
 		return nil, err
 	}
 	var (
-		group   errgroup.Group
-		next    atomic.Int64
-		reading sync.Mutex // one at a time asks the database
-		found   = make([]set, min(runtime.GOMAXPROCS(0), len(blocks)))
+		group errgroup.Group
+		next  atomic.Int64
+		found = make([]set, min(runtime.GOMAXPROCS(0), len(blocks)))
 	)
 	for i := range found {
 		group.Go(func() error {
-			r := blockReader{ctx: ctx, tx: tx}
+			r := blockReader{dir: dir}
+			defer r.close()
 			for {
 				n := next.Add(1) - 1
 				if n >= int64(len(blocks)) {
 					return nil
 				}
-				err := search(g, last, &found[i], func(part int) ([]byte, error) {
-					reading.Lock()
-					defer reading.Unlock()
-					return r.part(blocks[n], part)
-				})
-				if err != nil {
+				if err := r.open(blocks[n]); err != nil {
+					return err
+				}
+				if err := search(g, last, &found[i], &r); err != nil {
 					return err
 				}
 			}

@@ -69,7 +69,7 @@ func TestHostileFolder(t *testing.T) {
 func TestModes(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "state", "glasshouse")
 	s := New(state)
-	if err := s.Add(id(1), bytes.NewReader(encodedOnce(t, nil)), []byte("bundle")); err != nil {
+	if err := s.Add(id(1), bytes.NewReader(encodedOnce(t, rich)), []byte("bundle")); err != nil {
 		t.Fatal(err)
 	}
 	query(t, s, Query{})
@@ -85,7 +85,7 @@ func TestModes(t *testing.T) {
 		n++
 		return err
 	})
-	if err != nil || n != 7 {
+	if err != nil || n != 9 {
 		t.Errorf("%d files and folders, %v", n, err)
 	}
 	// A folder that others can write to is not used.

@@ -19,7 +19,7 @@ import (
 
 // schemaVersion changes with the schema, or with what is taken from a receipt.
 // An index of another version is made anew.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // A receipt's row holds what it was made from, id, size, mtime and signed, then
 // what can be asked for, and what is answered, in one column: thousands of rows
@@ -46,13 +46,12 @@ CREATE TABLE hosts (
 	receipt INTEGER NOT NULL,
 	PRIMARY KEY (host, receipt)
 ) WITHOUT ROWID;
--- Each part of a block, in pieces: see block.go and pieces.go.
+-- The sizes of a block's parts: see block.go and blockfile.go.
 CREATE TABLE blocks (
-	number INTEGER NOT NULL,
-	part   INTEGER NOT NULL,
-	piece  INTEGER NOT NULL,
-	data   BLOB    NOT NULL,
-	PRIMARY KEY (number, part, piece)
+	number INTEGER PRIMARY KEY AUTOINCREMENT,
+	names  INTEGER NOT NULL,
+	dirs   INTEGER NOT NULL,
+	lists  INTEGER NOT NULL
 );
 -- The mtime of the folder when all in it was indexed; none if it may not be.
 CREATE TABLE folder (mtime INTEGER NOT NULL);
@@ -80,7 +79,7 @@ func (s *Store) withIndex(ctx context.Context, use func(*sql.DB) error) error {
 		if !useless(err) || attempt == 9 {
 			return err
 		}
-		if err := makeIndex(ctx, s.indexPath()); err != nil && !useless(err) {
+		if err := s.makeIndex(ctx); err != nil && !useless(err) {
 			return fmt.Errorf("make the index %s: %w", s.indexPath(), err)
 		}
 	}
@@ -152,9 +151,10 @@ func useless(err error) bool {
 }
 
 // makeIndex puts an empty index in the place of any other.
-func makeIndex(ctx context.Context, path string) error {
+func (s *Store) makeIndex(ctx context.Context) error {
+	path := s.indexPath()
 	// SQLite would take an old journal for one of the new file.
-	for _, name := range []string{path, path + "-journal"} {
+	for _, name := range []string{path, path + "-journal", string(s.blockFiles())} {
 		if err := os.RemoveAll(name); err != nil {
 			return err
 		}

@@ -280,7 +280,7 @@ func TestIndexRebuilt(t *testing.T) {
 	}
 	for _, statement := range []string{
 		"DROP TABLE hosts", "DROP TABLE blocks", "UPDATE receipts SET entry = 'x'",
-		"UPDATE blocks SET data = X'FFFFFF' WHERE part = 2", "DROP INDEX receipts_started",
+		"UPDATE blocks SET names = names + 1", "UPDATE blocks SET lists = -1", "UPDATE blocks SET dirs = 1 << 40", "DROP INDEX receipts_started",
 	} {
 		db, err := openDB(context.Background(), s.indexPath())
 		if err != nil {
@@ -295,10 +295,76 @@ func TestIndexRebuilt(t *testing.T) {
 		q.Host = ""
 		check(statement)
 	}
-	if err := os.Remove(s.indexPath()); err != nil {
+	for name, damage := range map[string]func(path string) error{
+		"removed":     os.Remove,
+		"cut":         func(path string) error { return os.Truncate(path, 100) },
+		"longer":      func(path string) error { return appendTo(path, "x") },
+		"a folder":    func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) },
+		"other lists": func(path string) error { return endWith(path, "\xff\xff\xff") },
+	} {
+		blocks := blockNames(t, s)
+		if len(blocks) != 1 {
+			t.Fatalf("blocks: %q", blocks)
+		}
+		if err := damage(blocks[0]); err != nil {
+			t.Fatal(err)
+		}
+		check("block " + name)
+	}
+	for _, path := range []string{s.indexPath(), string(s.blockFiles())} {
+		if err := os.RemoveAll(path); err != nil {
+			t.Fatal(err)
+		}
+		check("removed " + path)
+	}
+}
+
+// blockNames are the files of the blocks.
+func blockNames(t *testing.T, s *Store) []string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(string(s.blockFiles()), "*"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	check("removed")
+	return names
+}
+
+func appendTo(path, text string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
+}
+
+func endWith(path, text string) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(data[:len(data)-len(text)], text...), 0o600)
+}
+
+// Blocks that nobody tells of any more do not stay: neither those that another
+// took the place of, nor those of a writer that was killed.
+func TestBlocksGo(t *testing.T) {
+	s := New(t.TempDir())
+	for n := range 4 {
+		add(t, s, id(n), made(n, rich))
+		if n == 2 {
+			if err := os.WriteFile(s.blockFiles().name(99), []byte("half"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		query(t, s, Query{})
+		if blocks := blockNames(t, s); len(blocks) != 1 {
+			t.Errorf("blocks: %q", blocks)
+		}
+		if got := query(t, s, Query{Path: glob(t, "/reads")}).Entries; len(got) != n+1 {
+			t.Errorf("%d found, want %d", len(got), n+1)
+		}
+	}
 }
 
 // What cannot be read is listed, and told of where it was not searched.
@@ -417,9 +483,16 @@ func TestPrune(t *testing.T) {
 		t.Errorf("left: %q", names)
 	}
 	// Nothing is left of it in the index, not even in what is free there.
-	index, err := os.ReadFile(s.indexPath())
-	if err != nil || bytes.Contains(index, []byte("secret-1")) || !bytes.Contains(index, []byte("secret-3")) {
-		t.Errorf("the index knows what was removed, or not what was kept: %v", err)
+	var index []byte
+	for _, path := range append(blockNames(t, s), s.indexPath()) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		index = append(index, data...)
+	}
+	if bytes.Contains(index, []byte("secret-1")) || !bytes.Contains(index, []byte("secret-3")) {
+		t.Error("the index knows what was removed, or not what was kept")
 	}
 	if p := prune(Keep{Newest: 100}, false); len(p.Removed) != 0 || p.Kept != 4 {
 		t.Errorf("%+v", p)
@@ -537,7 +610,7 @@ func TestSearchCost(t *testing.T) {
 		}
 		defer db.Close()
 		var size, blocks int
-		if err := db.QueryRow("SELECT sum(length(data)), count(DISTINCT number) FROM blocks").Scan(&size, &blocks); err != nil {
+		if err := db.QueryRow("SELECT sum(names + dirs + lists), count(*) FROM blocks").Scan(&size, &blocks); err != nil {
 			t.Fatal(err)
 		}
 		if each := size / (receipts * filesEach); each > most {

@@ -73,7 +73,7 @@ func (s *Store) updateSome(ctx context.Context, db *sql.DB) (done bool, err erro
 	if len(gone) == 0 && len(fresh) == 0 && !rested {
 		return true, nil
 	}
-	err = write(ctx, db, func(w *writer) error {
+	err = s.write(ctx, db, func(w *writer) error {
 		if err := w.remove(gone); err != nil {
 			return err
 		}
@@ -133,17 +133,18 @@ func (s *Store) compare(ctx context.Context, db *sql.DB) (gone set, fresh []file
 type writer struct {
 	ctx  context.Context
 	tx   *sql.Tx
+	dir  blockFiles
 	last uint64   // number of a receipt
 	b    *builder // of the block that is not full yet; nil before the first path
 }
 
-func write(ctx context.Context, db *sql.DB, change func(*writer) error) error {
+func (s *Store) write(ctx context.Context, db *sql.DB, change func(*writer) error) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback()
-	w := &writer{ctx: ctx, tx: tx}
+	w := &writer{ctx: ctx, tx: tx, dir: s.blockFiles()}
 	if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(number), 0) FROM receipts").Scan(&w.last); err != nil {
 		return err
 	}
@@ -153,7 +154,14 @@ func write(ctx context.Context, db *sql.DB, change func(*writer) error) error {
 	if err := w.flush(); err != nil {
 		return err
 	}
-	return tx.Commit()
+	told, err := extents(ctx, tx)
+	if err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	return w.dir.sweep(told)
 }
 
 func (w *writer) exec(query string, args ...any) error {
@@ -252,22 +260,19 @@ func (w *writer) path(receipt uint64, path string) error {
 // resume goes on with the last block, if that has room.
 func (w *writer) resume() error {
 	w.b = newBuilder()
-	blocks, err := blockNumbers(w.ctx, w.tx)
+	blocks, err := extents(w.ctx, w.tx)
 	if err != nil || len(blocks) == 0 {
 		return err
 	}
-	number := blocks[len(blocks)-1]
-	b, err := w.readBlock(number)
+	last := blocks[len(blocks)-1]
+	r := blockReader{dir: w.dir}
+	defer r.close()
+	b, err := r.block(last)
 	if err != nil || b.full() {
 		return err
 	}
 	w.b = resume(b)
-	return w.exec("DELETE FROM blocks WHERE number = ?", number)
-}
-
-func (w *writer) readBlock(number int64) (block, error) {
-	r := blockReader{ctx: w.ctx, tx: w.tx}
-	return r.block(number)
+	return w.exec("DELETE FROM blocks WHERE number = ?", last.number)
 }
 
 // flush writes the block.
@@ -280,20 +285,15 @@ func (w *writer) flush() error {
 	if len(b.lists) == 0 {
 		return nil
 	}
-	var number int64
-	if err := w.tx.QueryRowContext(w.ctx, "SELECT coalesce(max(number), 0) + 1 FROM blocks").Scan(&number); err != nil {
+	row, err := w.tx.ExecContext(w.ctx, "INSERT INTO blocks (names, dirs, lists) VALUES (?, ?, ?)", len(b.names), len(b.dirs), len(b.lists))
+	if err != nil {
 		return err
 	}
-	for part, data := range [][]byte{namesPart: b.names, dirsPart: b.dirs, listsPart: b.lists} {
-		piece := 0
-		for chunk := range slices.Chunk(data, pieceSize) {
-			if err := w.exec("INSERT INTO blocks VALUES (?, ?, ?, ?)", number, part, piece, chunk); err != nil {
-				return err
-			}
-			piece++
-		}
+	number, err := row.LastInsertId()
+	if err != nil {
+		return err
 	}
-	return nil
+	return w.dir.write(number, &b)
 }
 
 // remove takes receipts out of the index. Blocks that told of them are
@@ -314,13 +314,15 @@ func (w *writer) remove(gone set) error {
 			return err
 		}
 	}
-	blocks, err := blockNumbers(w.ctx, w.tx)
+	blocks, err := extents(w.ctx, w.tx)
 	if err != nil {
 		return err
 	}
 	w.b = newBuilder()
-	for _, number := range blocks {
-		b, err := w.readBlock(number)
+	r := blockReader{dir: w.dir}
+	defer r.close()
+	for _, e := range blocks {
+		b, err := r.block(e)
 		if err != nil {
 			return err
 		}
@@ -329,7 +331,7 @@ func (w *writer) remove(gone set) error {
 		} else if !tells {
 			continue
 		}
-		if err := w.exec("DELETE FROM blocks WHERE number = ?", number); err != nil {
+		if err := w.exec("DELETE FROM blocks WHERE number = ?", e.number); err != nil {
 			return err
 		}
 		if err := w.without(&b, gone); err != nil {
