@@ -84,7 +84,7 @@ func BenchmarkFind(b *testing.B) {
 				query(b, s, Query{Limit: 1})
 			}
 		})
-		for _, pattern := range []string{"/home/user/deep/777/secret.txt", "/usr/lib/**", "/tmp/build-9e3779b1/**", "secret.txt", "*fff.o", "/home/**/*0777*", "**"} {
+		for _, pattern := range []string{"/home/user/deep/777/secret.txt", "/usr/lib/**", "/tmp/build-9e3779b1/**", "secret.txt", "*fff.o", "/home/**/*0777*", "*.o", "**"} {
 			b.Run(kind+" "+strings.ReplaceAll(pattern, "/", "|"), func(b *testing.B) {
 				g, err := ParseGlob(pattern)
 				if err != nil {

@@ -76,6 +76,7 @@ func find(ctx context.Context, tx *sql.Tx, dir blockFiles, q Query) (found Found
 		host := strings.ToLower(q.Host)
 		and("number IN (SELECT receipt FROM hosts WHERE host = ? UNION SELECT receipt FROM hosts WHERE host GLOB ?)", host, host)
 	}
+	wanted := func(uint64) bool { return true }
 	if q.Path != nil {
 		numbers, err := findPath(ctx, tx, dir, q.Path)
 		if err != nil {
@@ -83,44 +84,48 @@ func find(ctx context.Context, tx *sql.Tx, dir blockFiles, q Query) (found Found
 		}
 		list := numbers.numbers()
 		found.Entries = make([]Entry, 0, len(list)) // large ones: not to be moved as it grows
-		text, err := json.Marshal(list)
-		if err != nil {
-			return found, err
+		if len(list) <= maxAsked {
+			text, err := json.Marshal(list)
+			if err != nil {
+				return found, err
+			}
+			and("number IN (SELECT value FROM json_each(?))", string(text))
+		} else {
+			wanted = numbers.has
 		}
-		and("number IN (SELECT value FROM json_each(?))", string(text))
 	}
 	// By the index on the start nothing is sorted, and a limit ends it early.
-	query := "SELECT entry FROM receipts INDEXED BY receipts_started"
+	query := "SELECT number, entry FROM receipts INDEXED BY receipts_started"
 	if len(where) > 0 {
 		query += " WHERE " + strings.Join(where, " AND ")
 	}
 	query += " ORDER BY started DESC, id DESC"
-	if q.Limit > 0 {
-		query += " LIMIT ?"
-		args = append(args, q.Limit)
-	}
-	return found, found.read(ctx, tx, query, args...)
-}
-
-func (f *Found) read(ctx context.Context, tx *sql.Tx, query string, args ...any) error {
 	rows, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
-		return err
+		return found, err
 	}
 	defer rows.Close()
-	for rows.Next() {
+	for (q.Limit == 0 || len(found.Entries) < q.Limit) && rows.Next() {
+		var number uint64
 		var text sql.RawBytes
-		if err := rows.Scan(&text); err != nil {
-			return err
+		if err := rows.Scan(&number, &text); err != nil {
+			return found, err
+		}
+		if !wanted(number) {
+			continue
 		}
 		e, err := unpack(string(text))
 		if err != nil {
-			return err
+			return found, err
 		}
-		f.Entries = append(f.Entries, e)
+		found.Entries = append(found.Entries, e)
 	}
-	return rows.Err()
+	return found, rows.Err()
 }
+
+// maxAsked is how many receipts are asked for by number. To have SQLite look
+// for more takes longer than to go through all.
+const maxAsked = 1000
 
 // findPath looks through all blocks, on all cores: a search costs about the
 // same whatever the pattern is. There is none that an index could not help.
