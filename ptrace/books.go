@@ -22,6 +22,7 @@ type books struct {
 	rings        uint64
 	filters      uint64
 	exchangeable uint64
+	repeatable   uint64 // connections that a further connect could tell anew
 	blind        uint64 // calls of processes that could not be looked into
 	strict       uint64 // calls for seccomp's strict mode
 	addresses    uint64 // that could not be read
@@ -65,6 +66,7 @@ func (b *books) summary() audit.Summary {
 		}
 	}
 	gap(receipt.GapRaced, "reads and writes whose descriptor another thread could have exchanged before it was looked at", b.exchangeable)
+	gap(receipt.GapRaced, "connections that were made while nobody waited: a further connect of the same socket would be told as another attempt", b.repeatable)
 	gap(receipt.GapServed, "a process of the run served a file system, which can only be asked while that is not held: whether an open made a file, what a script's interpreter is, and where a unix socket's name leads, was not looked up", b.unasked)
 	gap(receipt.GapAnswered, "seccomp filters were installed: calls that these answer in the kernel's place are not seen", b.filters)
 	gap(receipt.GapIOUring, "rings were set up: what is done through them cannot be seen from here", b.rings)

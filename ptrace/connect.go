@@ -16,12 +16,16 @@ type attempts struct {
 }
 
 // sawDone notes that the next connect of a socket may only say what has been told.
-func (a *attempts) sawDone(id uint64) {
-	const most = 1 << 12
+// It returns how many of these notes there was no more room for: sockets are not
+// seen to be closed.
+func (a *attempts) sawDone(id uint64) (forgotten int) {
+	const most = 1 << 14
 	if a.done == nil || len(a.done) >= most {
+		forgotten = len(a.done)
 		a.done = map[uint64]bool{}
 	}
 	a.done[id] = true
+	return forgotten
 }
 
 // lookedAt is how many attempts are looked at for each call, on average: of one that
@@ -188,6 +192,6 @@ func (t *tracer) look(th *thread, id uint64, fd int) {
 	case unknown, synSent, synRecv, closed:
 	default:
 		t.settled(th.process, th.tid, id, 0)
-		th.process.attempts.sawDone(id)
+		t.books.repeatable += uint64(th.process.attempts.sawDone(id))
 	}
 }

@@ -184,7 +184,10 @@ func (h *held) install(filter []bpf.RawInstruction) (noNewPrivs bool, err error)
 		data = binary.LittleEndian.AppendUint32(data, i.K)
 	}
 	was := make([]byte, len(data))
-	if _, err := unix.PtracePeekData(h.pid, uintptr(prog), was); err != nil {
+	if _, err := unix.PtracePeekData(h.pid, uintptr(prog), was); errors.Is(err, unix.EIO) {
+		return false, errors.New("the command's program can be run but not read, so its user may not look into the process: " +
+			"run it as root, or unobserved with --observe none")
+	} else if err != nil {
 		return false, fmt.Errorf("read the command's stack: %w", err)
 	}
 	if _, err := unix.PtracePokeData(h.pid, uintptr(prog), data); err != nil {

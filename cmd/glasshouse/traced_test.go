@@ -415,6 +415,49 @@ func TestTracedSetuid(t *testing.T) {
 	}
 }
 
+// A program that its user may run but not read cannot be traced by that user. It
+// does not begin then, and the receipt says what to do.
+func TestTracedUnreadable(t *testing.T) {
+	testrecorded.NeedRoot(t)
+	dir := t.TempDir()
+	for d := dir; d != "/" && d != os.TempDir(); d = filepath.Dir(d) {
+		if err := os.Chmod(d, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path, err := exec.LookPath("touch")
+	if err != nil {
+		t.Fatal(err)
+	}
+	touch, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "touch"), touch, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	run := func(observe string) (string, *receipt.Receipt) {
+		cmd := exec.Command("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", binary,
+			"run", "--no-store", "--no-journal", "--observe", observe, "-o", observe+".json", "--", "./touch", observe+".made")
+		cmd.Dir = dir
+		out, _ := cmd.CombinedOutput()
+		return string(out), readReceipt(t, filepath.Join(dir, observe+".json"))
+	}
+	const remedy = "run it as root, or unobserved with --observe none"
+	out, r := run("ptrace")
+	if !strings.Contains(out, remedy) || r.Outcome.Error == nil || !strings.Contains(*r.Outcome.Error, remedy) || r.Outcome.ExitCode == 0 {
+		t.Errorf("%s\n%+v", out, r.Outcome)
+	}
+	if out, r := run("none"); r.Outcome.ExitCode != 0 || r.Outcome.Error != nil {
+		t.Errorf("%s\n%+v", out, r.Outcome)
+	}
+	for name, want := range map[string]bool{"ptrace.made": false, "none.made": true} {
+		if _, err := os.Stat(filepath.Join(dir, name)); (err == nil) != want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // Where /proc shows other processes than the tracer's, or is gone in the middle of
 // the run, nothing is made of what it shows.
 func TestTracedForeignProc(t *testing.T) {
