@@ -100,12 +100,23 @@ func (t *fileTable) rename(e *FileOp) bool {
 		}
 	}
 	if whole {
-		t.renames[fileRename{from, to}] = struct{}{}
+		kernel := e.Path.Found && e.To.Found
+		t.renamed(fileRename{from, to}, kernel)
 		if e.Exchange {
-			t.renames[fileRename{to, from}] = struct{}{}
+			t.renamed(fileRename{to, from}, kernel)
 		}
 	}
 	return whole
+}
+
+func (t *fileTable) renamed(r fileRename, kernel bool) {
+	shown := t.renames[r]
+	if kernel {
+		shown.kernel = true
+	} else {
+		shown.lexical = true
+	}
+	t.renames[r] = shown
 }
 
 // named is the file of a name that the run passed, or of an open file.

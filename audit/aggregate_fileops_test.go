@@ -159,3 +159,28 @@ func TestUnreported(t *testing.T) {
 		t.Errorf("%+v", fs)
 	}
 }
+
+// What the kernel found is what it was done to, whatever it was called.
+func TestFound(t *testing.T) {
+	found := func(path, requested string) Target {
+		return Target{Base: Path{Name: path}, Requested: requested, Found: true}
+	}
+	r := fold(t,
+		&FileOp{Op: "mkdir", Path: found("/real/dir", "way/dir")},
+		&FileOp{Op: "link", Path: found("/real/a", "way/a"), To: found("/real/b", "../b")},
+		&FileOp{Op: "rename", Path: found("/real/a", "way/a"), To: found("/real/b", "way/b")},
+		&FileOp{Op: "rename", Path: in("/real", "b"), To: in("/real", "c")},
+		&FileOp{Op: "rename", Path: found("/real/b", "way/b"), To: found("/real/c", "way/c")},
+		&FileOp{Op: "unlink", Path: found("/real/c", "way/c")},
+	)
+	check(t, "created", r.Filesystem.Created, []receipt.Created{
+		{Path: "/real/b", Kind: "hardlink", Target: ptr("/real/a"), Source: "kernel"},
+		{Path: "/real/dir", Kind: "dir", Source: "kernel"},
+	})
+	check(t, "renames", r.Filesystem.Renames, []receipt.Rename{
+		{From: "/real/a", To: "/real/b", Source: "kernel"},
+		{From: "/real/b", To: "/real/c", Source: "kernel"},
+	})
+	check(t, "deletes", r.Filesystem.Deletes, []string{"/real/a", "/real/b", "/real/c"})
+	check(t, "gaps", r.Observation.Gaps, []receipt.Gap{})
+}

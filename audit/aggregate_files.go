@@ -12,7 +12,7 @@ type fileTable struct {
 	shared    map[*file]*uint64 // mappings through which the file's bytes could be changed
 	created   map[fileCreated]struct{}
 	mounts    map[mountChange]struct{}
-	renames   map[fileRename]struct{}
+	renames   map[fileRename]renameShown
 	failures  index[fileFailure]
 }
 
@@ -23,7 +23,7 @@ func newFileTable() fileTable {
 		shared:    map[*file]*uint64{},
 		created:   map[fileCreated]struct{}{},
 		mounts:    map[mountChange]struct{}{},
-		renames:   map[fileRename]struct{}{},
+		renames:   map[fileRename]renameShown{},
 		failures:  newIndex[fileFailure](),
 	}
 }
@@ -95,7 +95,10 @@ type (
 		hasFrom                bool
 	}
 	fileRename struct{ from, to string }
-	failureKey struct {
+	// renameShown tells whether the kernel showed both files at least once, and
+	// whether it did not at least once.
+	renameShown struct{ kernel, lexical bool }
+	failureKey  struct {
 		op, path, to string
 		errno        int32
 		cut          bool

@@ -96,6 +96,9 @@ func pathOf(s segment, named func([]byte) string) Path {
 
 // target is a base directory and the name that was passed.
 func (c folders) target(base, name segment) Target {
+	if base.flags&SegFound != 0 {
+		return Target{Base: c.path(base), Requested: string(name.data), Found: true}
+	}
 	at := pathOf(base, c.base)
 	if int(base.root) < len(base.data) {
 		// The names beyond are those of the root itself.

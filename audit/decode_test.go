@@ -156,6 +156,14 @@ func TestDecode(t *testing.T) {
 				Path: Target{Base: Path{Name: "/d"}, Raced: true, Cut: true}, To: Target{Base: Path{Name: "/e"}, Requested: "y"},
 			},
 		},
+		"rename, the objects found": {
+			record(flagged(with(RecordFileOp, OpRename, 0), SegFound, SegShared, SegFound|SegOtherNS), WireFile{}, "a\x00d\x00", "way/a", "b\x00e\x00", "/e/b"),
+			&FileOp{
+				Header: want, Op: "rename",
+				Path: Target{Base: Path{Name: "/d/a"}, Requested: "way/a", Found: true},
+				To:   Target{Base: Path{Name: "/e/b", OtherNS: true}, Requested: "/e/b", Found: true},
+			},
+		},
 		"utimensat of a descriptor": {
 			record(flagged(with(RecordFileOp, OpUtimes, 0), 0, SegUnreadable|SegNone), WireFile{}, "f\x00tmp\x00", ""),
 			&FileOp{Header: want, Op: "utimes", Path: Target{Base: Path{Name: "/tmp/f"}}},

@@ -264,14 +264,16 @@ type Path struct {
 }
 
 // Target is a path of which only a name was left: the kernel's base (working
-// directory, dirfd or root) and the string that the process passed.
+// directory, dirfd or root) and the string that the process passed. Where the
+// kernel showed the file itself the string is what it was asked for by.
 type Target struct {
 	Base      Path
 	Requested string
 	Cut       bool // the string could not be read, or not whole
 	Raced     bool // another thread changed the base, or may have changed the string, during the call
 	Shared    bool // others could write to the string's memory while the kernel read it
+	Found     bool // the base is the file itself, whatever it was called by
 }
 
 // Kernel tells that no string was involved: the base is the file itself.
-func (t Target) Kernel() bool { return t.Requested == "" && !t.Cut }
+func (t Target) Kernel() bool { return t.Found || t.Requested == "" && !t.Cut }

@@ -143,11 +143,15 @@ func (t *fileTable) fillMounts(fs *receipt.Filesystem) {
 func (t *fileTable) fillRenames(fs *receipt.Filesystem, gaps gapSet) {
 	linked := t.linked()
 	fs.Renames = make([]receipt.Rename, 0, len(t.renames))
-	for r := range t.renames {
-		if linked[r.from] && linked[r.to] {
+	for r, shown := range t.renames {
+		row := receipt.Rename{From: r.from, To: r.to, Source: receipt.SourceLexical}
+		if shown.kernel {
+			row.Source = receipt.SourceKernel
+		}
+		if shown.lexical && linked[r.from] && linked[r.to] {
 			gaps.add(receipt.GapLinks, "renames between names that the run had linked: if both are of one file, nothing was done", 1)
 		}
-		fs.Renames = append(fs.Renames, receipt.Rename{From: r.from, To: r.to, Source: receipt.SourceLexical})
+		fs.Renames = append(fs.Renames, row)
 	}
 	sortByPath(fs.Renames, func(r *receipt.Rename) string { return r.From }, func(a, b *receipt.Rename) int {
 		return cmp.Compare(a.To, b.To)

@@ -9,6 +9,9 @@ import "strings"
 // a name stays: that name may be a symbolic link, and then what it leads to is
 // not its parent.
 func (t Target) Name() string {
+	if t.Found {
+		return t.Base.Name
+	}
 	at := strings.TrimSuffix(t.Base.Name, "/")
 	if plainName(t.Requested) {
 		if t.Requested[0] == '/' {

@@ -192,6 +192,7 @@ const (
 	SegShared
 	SegOtherNS
 	SegNone
+	SegFound
 )
 
 // NoRoot is WireSegment.Root where the walk did not pass the process's root.

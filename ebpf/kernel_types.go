@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
@@ -18,7 +19,7 @@ import (
 // what they point to counts only if it was asked for by its name.
 type kernelTypes struct {
 	*btf.Spec
-	ids map[string]btf.TypeID // the kernel's own numbers of those that no other shares its name with
+	ids map[string]btf.TypeID // the kernel's own numbers of those that no other shares its name with, and of functions
 }
 
 // kernelBTF is the kernel's description of its own types. There are more than
@@ -183,6 +184,31 @@ func essential(name []byte) []byte {
 		return name[:i]
 	}
 	return name
+}
+
+// functions returns the numbers of those functions of these names that there
+// are, and that no other shares its name with.
+func (k *kernelBTF) functions(names []string) (map[string]btf.TypeID, error) {
+	found := make(map[string]btf.TypeID)
+	if len(names) == 0 {
+		return found, nil
+	}
+	for id, off := range k.offsets[min(1, len(k.offsets)):] {
+		if kind, _ := kindOf(k.types[off:]); kind != kindFunc {
+			continue
+		}
+		name, err := k.name(le.Uint32(k.types[off:]))
+		if err != nil {
+			return nil, err
+		}
+		if i := slices.IndexFunc(names, func(n string) bool { return n == string(name) }); i >= 0 {
+			if _, twice := found[names[i]]; twice {
+				id = -1
+			}
+			found[names[i]] = btf.TypeID(id + 1)
+		}
+	}
+	return found, nil
 }
 
 // cut returns the types of these names.

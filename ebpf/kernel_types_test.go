@@ -63,6 +63,18 @@ func TestKernelTypes(t *testing.T) {
 	if relocations == 0 {
 		t.Error("nothing was relocated")
 	}
+	if objects, err := read(Options{Objects: true}).kernelTypes(); err != nil {
+		t.Error(err)
+	} else {
+		for _, name := range objectHooks {
+			var f *btf.Func
+			if err := all.TypeByName(name, &f); err != nil {
+				t.Error(err)
+			} else if want, err := all.TypeID(f); err != nil || objects.ids[name] != want {
+				t.Errorf("%s: got %d, want %d: %v", name, objects.ids[name], want, err)
+			}
+		}
+	}
 }
 
 // The object's own types are in the kernel's format.
@@ -92,6 +104,7 @@ func FuzzKernelBTF(f *testing.F) {
 		if err != nil {
 			return
 		}
+		_, _ = all.functions([]string{"task_struct", "tell"})
 		_, _ = all.cut(map[string]bool{"task_struct": true, "file": true, "io_kiocb": true, "op": true})
 	})
 }

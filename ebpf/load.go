@@ -74,7 +74,20 @@ func (o object) kernelTypes() (*kernelTypes, error) {
 	if err != nil {
 		return nil, err
 	}
-	return all.cut(names)
+	types, err := all.cut(names)
+	if err != nil {
+		return nil, err
+	}
+	var wanted []string
+	if o.opts.Objects {
+		wanted = objectHooks
+	}
+	functions, err := all.functions(wanted)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(types.ids, functions)
+	return types, nil
 }
 
 // soon calls f beside what goes on, and returns what waits for its result.
@@ -145,7 +158,7 @@ func kernelNames(spec *ebpf.CollectionSpec) (map[string]bool, error) {
 			names[string(essential([]byte(name)))] = true
 		}
 	}
-	for name := range spec.Programs { // they have their tracepoints' names
+	for name := range spec.Programs { // they have the names of what they are attached to
 		names[tracepointType(name)] = true
 	}
 	return names, nil
@@ -238,6 +251,8 @@ func loadAll(spec *ebpf.CollectionSpec, loader programLoader) (*probes, error) {
 			case isURing(name) && errors.As(err, &verifier):
 				refused = err
 				err = nil
+			case isObject(name):
+				err = nil // the paths are those of the names then, and say so
 			}
 			return err
 		})

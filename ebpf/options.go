@@ -17,6 +17,11 @@ type Options struct {
 	DebugEvents io.Writer
 	// RingSize in bytes, a power of two and whole pages; 0 is the default.
 	RingSize int
+	// Objects has the paths of what is made, removed or renamed taken from the objects
+	// that the kernel finds, where they would be those of the names that were
+	// passed. It takes programs on functions of the kernel; without one that
+	// cannot be loaded the paths say that they are those of names.
+	Objects bool
 	// Priority raises this process above others while the ring fills, so that
 	// its reader gets a CPU when it needs one. It is for a process that does
 	// nothing else. What Launch starts is not raised.

@@ -19,19 +19,23 @@ type probes struct {
 	programs map[string]*ebpf.Program
 	loaded   *ebpf.Collection // holds the maps behind the variables
 	links    []link.Link      // held: a link that is collected detaches
+	later    []link.Link      // those of objectHooks
 	hooks    []audit.Hook
 }
 
 // hookName is the section of the object that a program stands in: they have
-// the names of their tracepoints.
+// the names of their tracepoints, or functions.
 func hookName(program string, kind ebpf.ProgramType) string {
-	if kind == ebpf.RawTracepoint {
+	switch {
+	case kind == ebpf.RawTracepoint:
 		return "raw_tp/" + program
+	case isObject(program):
+		return "fentry/" + program
 	}
 	return "tp_btf/" + program
 }
 
-// hook is a program that is attached to the tracepoint of its name. Without an
+// hook is a program that is attached to what it is named after. Without an
 // optional one the recording is incomplete, and says so; without another there is none.
 type hook struct {
 	program  string
@@ -53,6 +57,7 @@ func (p *probes) order() []hook {
 	add(false, probesProgSchedProcessExit)
 	add(true, probesProgInetSockSetState)
 	add(true, uringHooks...)
+	add(true, objectHooks...)
 	add(false, probesProgSysExit, probesProgSysEnter, probesProgSchedProcessExec, probesProgTaskNewtask)
 	return hooks
 }
@@ -71,7 +76,11 @@ func (p *probes) attach() error {
 			}
 		} else {
 			noted.Attached = true
-			p.links = append(p.links, l)
+			if isObject(h.program) {
+				p.later = append(p.later, l)
+			} else {
+				p.links = append(p.links, l)
+			}
 		}
 		p.hooks = append(p.hooks, noted)
 	}
@@ -82,11 +91,15 @@ func (h hook) attach() (link.Link, error) {
 	if h.prog.Type() == ebpf.RawTracepoint {
 		return link.AttachRawTracepoint(link.RawTracepointOptions{Name: h.program, Program: h.prog})
 	}
-	return link.AttachTracing(link.TracingOptions{Program: h.prog, AttachType: ebpf.AttachTraceRawTp})
+	kind := ebpf.AttachTraceRawTp
+	if isObject(h.program) {
+		kind = ebpf.AttachTraceFEntry
+	}
+	return link.AttachTracing(link.TracingOptions{Program: h.prog, AttachType: kind})
 }
 
-// detach detaches all at once: each takes a while, in which the kernel has the
-// CPUs agree on the code of the tracepoint.
+// detach detaches all that make events at once: each takes a while, in which the
+// kernel has the CPUs agree on the code of the tracepoint.
 func (p *probes) detach() error {
 	var group errgroup.Group
 	for _, l := range p.links {
@@ -98,6 +111,13 @@ func (p *probes) detach() error {
 
 func (p *probes) close() {
 	_ = p.detach()
+	// The kernel waits until no task can be in their code any more. Nobody else
+	// has to: of calls that nobody awaits they do nothing.
+	go func(links []link.Link) {
+		for _, l := range links {
+			_ = l.Close()
+		}
+	}(p.later)
 	_ = p.probesMaps.Close()
 	for _, prog := range p.programs {
 		_ = prog.Close()

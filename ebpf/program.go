@@ -29,6 +29,9 @@ type programLoader struct {
 // kernel can do: it gets the programs that the kernel did not take without
 // that, and finds out why. What one needs may be in a module.
 func (l programLoader) load(spec *ebpf.ProgramSpec) (*ebpf.Program, error) {
+	if spec.AttachType == ebpf.AttachTraceFEntry && l.kernel.ids[spec.AttachTo] == 0 {
+		return nil, fmt.Errorf("the kernel has no function %s", spec.AttachTo)
+	}
 	p, err := l.loadRelocated(spec)
 	if err == nil {
 		return p, nil
@@ -113,7 +116,10 @@ func (l programLoader) loadRelocated(spec *ebpf.ProgramSpec) (*ebpf.Program, err
 		funcCount:    uint32(len(funcs)) / btf.FuncInfoSize,
 	}
 	copy(attr.name[:len(attr.name)-1], spec.Name)
-	if spec.Type == ebpf.Tracing {
+	switch {
+	case spec.AttachType == ebpf.AttachTraceFEntry:
+		attr.attachBTF = uint32(l.kernel.ids[spec.AttachTo])
+	case spec.Type == ebpf.Tracing:
 		attr.attachBTF = uint32(l.kernel.ids[tracepointType(spec.AttachTo)])
 	}
 	fd, err := attr.load()

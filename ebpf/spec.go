@@ -83,18 +83,27 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 	if _, err := rand.Read(seed[:]); err != nil {
 		return err
 	}
-	argv := uint32(0)
+	argv, objects := uint32(0), uint32(0)
 	if opts.CaptureArgv {
 		argv = 1
 	}
+	if opts.Objects {
+		objects = 1
+	} else {
+		spec.Maps[probesMapFounds].MaxEntries = 1
+		for _, name := range objectHooks {
+			delete(spec.Programs, name)
+		}
+	}
 	for name, value := range map[string]any{
-		probesVarCaptureArgv: argv,
-		probesVarPidnsInum:   pidns,
-		probesVarMntnsInum:   mntns,
-		probesVarWakeupBytes: uint64(wakeMark(ring)),
-		probesVarHashSeed:    binary.LittleEndian.Uint64(seed[:]) | 1,
-		probesVarCalls:       callRows(),
-		probesVarFoldPlaces:  folds,
+		probesVarCaptureArgv:  argv,
+		probesVarFindsObjects: objects,
+		probesVarPidnsInum:    pidns,
+		probesVarMntnsInum:    mntns,
+		probesVarWakeupBytes:  uint64(wakeMark(ring)),
+		probesVarHashSeed:     binary.LittleEndian.Uint64(seed[:]) | 1,
+		probesVarCalls:        callRows(),
+		probesVarFoldPlaces:   folds,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return fmt.Errorf("set %s: %w", name, err)

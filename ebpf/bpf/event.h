@@ -106,6 +106,7 @@ enum segment_flags {
 	SEG_SHARED = 1 << 6,	 /* others could write to this memory while the kernel read the name from it */
 	SEG_OTHER_NS = 1 << 7,	 /* in another mount namespace than the recorder's */
 	SEG_NONE = 1 << 8,	 /* no name was passed, but NULL */
+	SEG_FOUND = 1 << 9,	 /* the path of the object itself, though a name stands in the next segment */
 };
 
 #define SEGMENTS 5

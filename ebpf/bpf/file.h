@@ -2,7 +2,7 @@
 /* Calls on names of files, at their exit. */
 #pragma once
 
-#include "syscall.h"
+#include "found.h"
 
 /* The flags that a call opens a file with. */
 static __always_inline u32 open_flags(struct scratch *s)
@@ -213,9 +213,20 @@ static __always_inline int leads_to_descriptor(struct scratch *s)
  */
 static __always_inline void on_named(struct scratch *s, s32 ret)
 {
-	int two = s->call.path[1], fails_alone = ret < 0 && !two;
+	int two = s->call.path[1], fails_alone = ret < 0 && !two, found;
 	struct file *file = 0;
 
+	if (!ret && is_found(s->ev.op)) {
+		found = found_append_all(s->ev.op);
+		if (found == FOUND_NOTHING)
+			return;
+		if (found == FOUND_ALL) {
+			if (s->ev.op == OP_SYMLINK)
+				named_append(1); /* what it says */
+			event_send(current_tid());
+			return;
+		}
+	}
 	/* Look-ups that fail repeat in great numbers: fold them. */
 	if (fails_alone && failure_known(ret))
 		return;

@@ -42,6 +42,57 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 	return 0;
 }
 
+/* Before a name is made, taken away, or exchanged: see found.h. */
+
+SEC("fentry/security_path_unlink")
+int BPF_PROG(security_path_unlink, const struct path *dir, struct dentry *dentry)
+{
+	on_found(dir, dentry);
+	return 0;
+}
+
+SEC("fentry/security_path_rmdir")
+int BPF_PROG(security_path_rmdir, const struct path *dir, struct dentry *dentry)
+{
+	on_found(dir, dentry);
+	return 0;
+}
+
+SEC("fentry/security_path_mkdir")
+int BPF_PROG(security_path_mkdir, const struct path *dir, struct dentry *dentry)
+{
+	on_found(dir, dentry);
+	return 0;
+}
+
+SEC("fentry/security_path_mknod")
+int BPF_PROG(security_path_mknod, const struct path *dir, struct dentry *dentry)
+{
+	on_found(dir, dentry);
+	return 0;
+}
+
+SEC("fentry/security_path_symlink")
+int BPF_PROG(security_path_symlink, const struct path *dir, struct dentry *dentry)
+{
+	on_found(dir, dentry);
+	return 0;
+}
+
+SEC("fentry/security_path_link")
+int BPF_PROG(security_path_link, struct dentry *old, const struct path *dir, struct dentry *new)
+{
+	on_link(old, dir, new);
+	return 0;
+}
+
+SEC("fentry/security_path_rename")
+int BPF_PROG(security_path_rename, const struct path *from, struct dentry *old, const struct path *to, struct dentry *new)
+{
+	on_rename(from, old, to, new);
+	return 0;
+}
+
 /*
  * What came of an operation is told by one program for all tracepoints of
  * io_uring that it may come to, so that it is verified once. Such programs have
@@ -269,8 +320,11 @@ __attribute__((noinline)) int call_begin(u32 index, u32 unread)
 		return 0;
 	if (unread)
 		args_missed(index);
-	else if (s->call.path[0])
+	else if (s->call.path[0]) {
 		names_keep(index);
+		if (is_found(s->call.op))
+			found_expect();
+	}
 	else if (s->call.op == OP_CLOSE)
 		places_change();
 	else if (has_address(s->call.op))
@@ -369,6 +423,8 @@ __attribute__((noinline)) int call_end(s64 ret, u32 index, u32 has)
 	if (is_file_op(&s->call, ret)) {
 		s->in_root = opens_in_root(s);
 		on_file_op(ret);
+		if (is_found(s->call.op))
+			found_end();
 		return 0;
 	}
 	switch (s->call.op) {

@@ -223,7 +223,7 @@ func (s *session) run(ctx context.Context) (*channel.ToHost, error) {
 	rs.User, b.user = user, user
 	f := &forwarding{w: channel.NewRecordWriter(records)}
 	if spec.Observe {
-		f.Collector = ebpf.New(ebpf.Options{CaptureArgv: spec.CaptureArgv, RingSize: spec.RingSize, Priority: true})
+		f.Collector = ebpf.New(ebpf.Options{CaptureArgv: spec.CaptureArgv, RingSize: spec.RingSize, Priority: true, Objects: true})
 		rs.Collector = f.tapped()
 	}
 	rec, err := runner.Run(ctx, rs)
