@@ -82,8 +82,8 @@ func (b *Backend) spec() *channel.Spec {
 		Now: time.Now(), Hostname: c.Hostname, Stdin: b.cmd.Stdin != nil,
 		Terminal: b.streams.terminal.spec(), Joined: b.streams.joined,
 		Strict: c.Strict, WaitTree: c.WaitTree, KillSurvivors: c.KillSurvivors,
-		Workspace: c.Workspace.Guest,
-		Observe:   c.Observe, CaptureArgv: c.CaptureArgv, NoBrake: c.NoBrake, RingSize: c.RingSize,
+		Workspace: c.Workspace.Guest, Proxy: c.Proxy != nil,
+		Observe: c.Observe, CaptureArgv: c.CaptureArgv, NoBrake: c.NoBrake, RingSize: c.RingSize,
 	}
 	return s
 }
@@ -110,7 +110,12 @@ func expect[T any](m *channel.ToHost, part *T, what string) (*T, error) {
 // receive takes what the guest says from Ready on, to the end.
 func (b *Backend) receive() {
 	defer close(b.finished)
-	lost := func(err error) { b.lost = b.explain(context.Background(), err) }
+	lost := func(err error) {
+		if breach := b.proxied.breach(); breach != nil {
+			err = breach
+		}
+		b.lost = b.explain(context.Background(), err)
+	}
 	for {
 		var m channel.ToHost
 		if err := b.control.Receive(&m); err != nil {

@@ -146,6 +146,7 @@ func (b *Backend) end() {
 		b.vm.Kill()
 		<-b.vm.Done()
 	}
+	b.proxied.end()
 	if b.dir != "" {
 		_ = os.RemoveAll(b.dir)
 	}

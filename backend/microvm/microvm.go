@@ -17,6 +17,7 @@ import (
 	"glasshouse/backend"
 	"glasshouse/backend/microvm/channel"
 	"glasshouse/backend/microvm/engine"
+	"glasshouse/backend/microvm/proxy"
 )
 
 // limits are how long one side waits for the other.
@@ -40,6 +41,9 @@ type Config struct {
 	Sums map[string]string
 
 	Workspace Workspace
+
+	// Proxy lets the command reach what its rules allow; nil is no network.
+	Proxy *proxy.Proxy
 
 	User          string // as for backend.LookupUser, in the guest; "" is root
 	Hostname      string
@@ -77,6 +81,7 @@ type Backend struct {
 	events  *events
 	folder  folder
 	image   image
+	proxied proxied
 
 	started  chan struct{} // closed when started or failed is set
 	exited   chan struct{}
@@ -197,6 +202,7 @@ func (b *Backend) Start(ctx context.Context) error {
 	b.events.read()
 	b.streams.copy(b.cmd)
 	b.folder.receive(b.cfg.Workspace)
+	b.proxied.serve(b.cfg.Proxy, b.conn)
 	if err := b.streams.terminal.take(b.control); err != nil {
 		return err
 	}

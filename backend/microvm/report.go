@@ -7,6 +7,7 @@ import (
 
 	"glasshouse/backend/microvm/channel"
 	"glasshouse/backend/microvm/engine"
+	"glasshouse/backend/microvm/proxy"
 )
 
 // Report is what the host itself knows of the machine.
@@ -18,6 +19,7 @@ type Report struct {
 	Image          []Part
 	Duties         []channel.Duty // as the guest says
 	Workspace      *WorkspaceReport
+	Proxy          *proxy.Report // nil: there was no network
 }
 
 // Report tells of a machine that has ended; nil if none was booted.
@@ -45,6 +47,9 @@ func (b *Backend) Report() *Report {
 		r.Duties = b.result.Duties
 	}
 	r.Workspace = b.folder.report
+	if p := b.cfg.Proxy; p != nil {
+		r.Proxy = p.Report()
+	}
 	return r
 }
 

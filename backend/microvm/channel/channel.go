@@ -39,6 +39,9 @@ const (
 	// became of it: tar streams, both.
 	Workspace = "workspace"
 	Changes   = "changes"
+	// Proxy is a connection to the host's proxy, both ways: there are as many as
+	// the command makes, after all the others.
+	Proxy = "proxy"
 )
 
 const (
@@ -56,7 +59,7 @@ func config() *yamux.Config {
 	c.AcceptBacklog = 16
 	c.EnableKeepAlive = false // the machine's own end tells
 	c.ConnectionWriteTimeout = stall
-	c.StreamOpenTimeout = stall
+	c.StreamOpenTimeout = 0  // connections to the proxy wait for their turn
 	c.StreamCloseTimeout = 0 // a command may read the end of its input after hours
 	c.MaxStreamWindowSize = 1 << 20
 	c.LogOutput, c.Logger = nil, log.New(io.Discard, "", 0)
@@ -80,6 +83,10 @@ func Guest(c io.ReadWriteCloser) (*Conn, error) {
 
 // Open opens a stream. Only the guest does.
 func (c *Conn) Open(name string) (io.ReadWriteCloser, error) {
+	return c.open(name)
+}
+
+func (c *Conn) open(name string) (*yamux.Stream, error) {
 	s, err := c.session.OpenStream()
 	if err != nil {
 		return nil, fmt.Errorf("open the stream %s: %w", name, err)
@@ -97,22 +104,30 @@ func (c *Conn) Accept(name string) (io.ReadWriteCloser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("wait for the stream %s: %w", name, err)
 	}
+	if err := readName(s, name); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// readName reads the line that names a stream, and nothing behind it.
+func readName(s io.Reader, name string) error {
 	var got []byte
 	for b := make([]byte, 1); ; {
 		if _, err := io.ReadFull(s, b); err != nil {
-			return nil, fmt.Errorf("wait for the stream %s: %w", name, err)
+			return fmt.Errorf("wait for the stream %s: %w", name, err)
 		}
 		if b[0] == '\n' {
 			break
 		}
 		if got = append(got, b[0]); len(got) > nameLimit {
-			return nil, fmt.Errorf("a stream without a name where %s was to come", name)
+			return fmt.Errorf("a stream without a name where %s was to come", name)
 		}
 	}
 	if string(got) != name {
-		return nil, fmt.Errorf("the stream %q where %s was to come", got, name)
+		return fmt.Errorf("the stream %q where %s was to come", got, name)
 	}
-	return s, nil
+	return nil
 }
 
 // Close ends the connection.
