@@ -177,3 +177,17 @@ func TestCheckEncoded(t *testing.T) {
 		}
 	}
 }
+
+// What the proxy of a virtual machine tells was not observed in there.
+func TestCheckProxyAlone(t *testing.T) {
+	for source, sound := range map[string]bool{SourceProxy: true, "": false} {
+		r := &Receipt{
+			Outcome: Outcome{}, Observation: Observation{Mode: "none", Reason: ptr("no collector was asked for")},
+			Network: Network{Attempts: []Attempt{{Dst: "a:80", Protocol: "tcp", Result: "denied", Count: 1, Source: source}}},
+		}
+		r.Normalize()
+		if problems := Check(r); (len(problems) == 0) != sound {
+			t.Errorf("source %q: %v", source, problems)
+		}
+	}
+}

@@ -39,5 +39,6 @@ const (
 	GapPtrace           = "ptrace"            // what the command could not do because it was traced
 	GapSyscalls         = "syscalls"          // calls that were not counted
 	GapServed           = "served"            // what was not looked up, since a process of the run might have had to answer
+	GapProxy            = "proxy"             // requests to the proxy of a virtual machine that are not listed
 	GapRedaction        = "redaction"         // secrets that were taken out without a commitment
 )

@@ -78,7 +78,8 @@ func compareFile(a, b *FileEntry) int {
 
 func compareAttempt(a, b *Attempt) int {
 	return cmp.Or(cmp.Compare(a.Dst, b.Dst), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Result, b.Result),
-		cmp.Compare(a.PID, b.PID), cmp.Compare(deref(a.Host), deref(b.Host)), cmp.Compare(a.Count, b.Count))
+		cmp.Compare(a.PID, b.PID), cmp.Compare(deref(a.Host), deref(b.Host)), cmp.Compare(a.Count, b.Count),
+		cmp.Compare(a.Policy, b.Policy), cmp.Compare(a.Source, b.Source))
 }
 
 func compareListen(a, b *Listen) int {

@@ -76,6 +76,28 @@ type VM struct {
 	Image          []Part  `json:"image"`
 
 	Workspace *Workspace `json:"workspace,omitempty"`
+	Proxy     *Proxy     `json:"proxy,omitempty"`
+}
+
+// Proxy is a virtual machine's only way out, and what was asked of it.
+type Proxy struct {
+	Allow    []string       `json:"allow"`    // whom it might reach
+	Requests []ProxyRequest `json:"requests"` // in the order in which they came
+	Omitted  uint64         `json:"omitted"`  // requests beyond these
+}
+
+// ProxyRequest is one.
+type ProxyRequest struct {
+	At            Time    `json:"at"`
+	Kind          string  `json:"kind"` // connect or http
+	Host          string  `json:"host"` // as it was asked for
+	Port          int     `json:"port"` // likewise; 0 if the host makes no sense
+	Address       *string `json:"address"`
+	Result        string  `json:"result"` // as in Attempt
+	Reason        *string `json:"reason"` // why, if it is not connected
+	BytesSent     uint64  `json:"bytes_sent"`
+	BytesReceived uint64  `json:"bytes_received"`
+	DurationMS    int64   `json:"duration_ms"`
 }
 
 // Workspace is a folder that was sent into a virtual machine, and what became of
@@ -320,7 +342,12 @@ type Attempt struct {
 	PID      int32   `json:"pid"`
 	Count    uint64  `json:"count"`
 	Host     *string `json:"host"`
+	Source   string  `json:"source,omitempty"` // "" is the kernel, or what it was passed
 }
+
+// SourceProxy is that of an attempt which the host's proxy was asked for: it does
+// not know which process did.
+const SourceProxy = "proxy"
 
 // Connection is v0.2's short form of an Attempt.
 type Connection struct {

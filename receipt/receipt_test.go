@@ -42,6 +42,10 @@ func full() *Receipt {
 					Path: "/w", GuestPath: "/workspace", Added: []string{"a"}, Changed: []string{"b"}, Deleted: []string{"c"},
 					Refused: []RefusedPath{{"l", "a link"}}, Kept: ptr("/w.tar"), Error: ptr("e"),
 				},
+				Proxy: &Proxy{Allow: []string{"*"}, Omitted: 1, Requests: []ProxyRequest{
+					{At(start), "connect", "a", 443, ptr("1.1.1.1:443"), "connected", nil, 1, 2, 3},
+					{At(start), "http", "b", 80, nil, "denied", ptr("no"), 0, 0, 1},
+				}},
 			},
 		},
 		Observation: Observation{
@@ -82,7 +86,7 @@ func full() *Receipt {
 		},
 		Network: Network{
 			Attempts: []Attempt{
-				{Dst: "[::1]:2", Protocol: "tcp", PID: 2, Result: "refused", Count: 1, Policy: "deny"},
+				{Dst: "[::1]:2", Protocol: "tcp", PID: 2, Result: "refused", Count: 1, Policy: "deny", Source: SourceProxy},
 				{Dst: "1.1.1.1:1", Protocol: "udp", PID: 2, Result: "sent", Count: 1, Host: ptr("one")},
 				{Dst: "1.1.1.1:1", Protocol: "udp", PID: 1, Result: "sent", Count: 1},
 			},

@@ -206,12 +206,19 @@ func (s *session) run(ctx context.Context) (*channel.ToHost, error) {
 			return nil, fmt.Errorf("unpack the workspace: %w", err)
 		}
 	}
+	env := withLogin(toStrings(spec.Env), user)
+	if spec.Proxy {
+		if err := listenForProxy(s.conn); err != nil {
+			return nil, fmt.Errorf("listen for the proxy: %w", err)
+		}
+		env = withProxy(env)
+	}
 	b := &reporting{Backend: New(), session: s, streams: st}
 	s.resize = st.resize
 	b.setup = func() (guest.Report, error) { return s.setup, nil }
 	go s.listen()
 	rs := runner.Spec{
-		Backend: b, Argv: toStrings(spec.Argv), Dir: string(spec.Dir), Env: withLogin(toStrings(spec.Env), user),
+		Backend: b, Argv: toStrings(spec.Argv), Dir: string(spec.Dir), Env: env,
 		Stdin: st.stdin, Stdout: st.stdout, Stderr: st.stderr,
 		Strict: spec.Strict, WaitTree: spec.WaitTree, KillSurvivors: spec.KillSurvivors, NoBackpressure: spec.NoBrake,
 		Signals: s.signals, Provenance: "guest", Version: s.version,

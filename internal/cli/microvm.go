@@ -16,6 +16,7 @@ import (
 	"glasshouse/backend/microvm/engine"
 	"glasshouse/backend/microvm/firecracker"
 	"glasshouse/backend/microvm/image"
+	"glasshouse/backend/microvm/proxy"
 	"glasshouse/backend/microvm/qemu"
 	"glasshouse/backend/microvm/workspace"
 	"glasshouse/guest"
@@ -42,6 +43,8 @@ type vmFlags struct {
 	cpus      int
 	workspace string
 	apply     bool
+	net       string
+	allow     []string
 }
 
 func (f *vmFlags) add(cmd *cobra.Command) {
@@ -51,10 +54,20 @@ func (f *vmFlags) add(cmd *cobra.Command) {
 	flags.IntVar(&f.cpus, "cpus", 1, "the machine's processors: `N`")
 	flags.StringVar(&f.workspace, "workspace", "", "send `DIR` into the machine, as /workspace, and bring back what became of it")
 	flags.BoolVar(&f.apply, "apply", false, "change the workspace as the command did, if it exits with 0")
+	flags.StringVar(&f.net, "net", netNone, "the machine's way out: none, or a proxy to what --net-allow names: `none|proxy`")
+	flags.StringArrayVar(&f.allow, "net-allow", nil, "let the proxy reach `HOST[:PORT]`: a name, *.NAME, an address or a network; ports 80 and 443 without PORT; can be repeated")
 }
 
 // names are those of the flags.
-func (*vmFlags) names() []string { return []string{"image", "memory", "cpus", "workspace", "apply"} }
+func (*vmFlags) names() []string {
+	return []string{"image", "memory", "cpus", "workspace", "apply", "net", "net-allow"}
+}
+
+// The values of --net.
+const (
+	netNone  = "none"
+	netProxy = "proxy"
+)
 
 const (
 	defaultMemory = 512 << 20
@@ -81,6 +94,10 @@ func (a *app) newMachine(cmd *cobra.Command, f *runFlags, env settings, spec *ru
 			m.discard()
 		}
 	}()
+	way, err := a.proxy(cmd, f)
+	if err != nil {
+		return nil, err
+	}
 	dir := f.vm.image
 	if dir == "" {
 		if dir, err = imageDir(); err != nil {
@@ -126,8 +143,8 @@ func (a *app) newMachine(cmd *cobra.Command, f *runFlags, env settings, spec *ru
 		Engine:    vmm,
 		Machine:   boot,
 		Sums:      sums,
-		Workspace: w,
-		User:      cmp.Or(f.user, m.image.Config.User), Hostname: "glasshouse", Version: version(),
+		Workspace: w, Proxy: way,
+		User: cmp.Or(f.user, m.image.Config.User), Hostname: "glasshouse", Version: version(),
 		Strict: f.strict, WaitTree: f.wait == "tree", KillSurvivors: f.killSurvivors,
 		Observe: f.observe != observeNone, CaptureArgv: env.captureArgv, NoBrake: f.noPressure, RingSize: int(f.ringSize),
 	})
@@ -144,6 +161,32 @@ func (a *app) newMachine(cmd *cobra.Command, f *runFlags, env settings, spec *ru
 		spec.Env = overlay(spec.Env, vars)
 	}
 	return m, nil
+}
+
+// proxy is what --net asks for; nil is no network.
+func (a *app) proxy(cmd *cobra.Command, f *runFlags) (*proxy.Proxy, error) {
+	switch f.vm.net {
+	case netProxy:
+	case netNone:
+		if len(f.vm.allow) > 0 {
+			return nil, usageError(cmd, errors.New("--net-allow needs --net proxy"))
+		}
+		return nil, nil
+	default:
+		return nil, usageError(cmd, fmt.Errorf("--net %s: it must be none or proxy", printable(f.vm.net)))
+	}
+	var rules proxy.Rules
+	for _, s := range f.vm.allow {
+		r, err := proxy.ParseRule(s)
+		if err != nil {
+			return nil, usageError(cmd, fmt.Errorf("--net-allow %w", err))
+		}
+		rules = append(rules, r...)
+	}
+	if len(rules) == 0 {
+		fmt.Fprintln(a.stderr, "glasshouse: --net proxy without --net-allow refuses everything; what is asked for will be in the receipt")
+	}
+	return proxy.New(rules), nil
 }
 
 // files are those that the machine boots from, and the SHA-256 that they were
@@ -231,14 +274,31 @@ func (m *machine) discard() {
 	}
 }
 
-// conclude writes into a receipt what the host knows of a machine that ended,
-// and does with what came back of the workspace what was asked for.
+// conclude does with what came back of the workspace what was asked for, and
+// writes that down.
 func (m *machine) conclude(rec *receipt.Receipt) error {
 	defer m.discard()
+	vm := rec.Execution.VM
+	if m.kept == nil || vm == nil {
+		return nil
+	}
+	vm.Workspace = &receipt.Workspace{Path: receipt.Text(m.flags.workspace), GuestPath: guestWorkspace}
+	err := m.settle(vm.Workspace, m.Report().Workspace, rec.ExitCode == 0 && rec.Outcome.Error == nil)
+	if err != nil {
+		said := receipt.Text(err.Error())
+		vm.Workspace.Error = &said
+	}
+	return err
+}
+
+// describe writes into a receipt what the host knows of a machine that ended. It
+// comes before secrets are taken out: a command can ask the proxy for a host whose
+// name has one.
+func (m *machine) describe(rec *receipt.Receipt) {
 	rec.Environment.Sandbox.Network = "disabled"
 	r := m.Report()
 	if r == nil {
-		return nil
+		return
 	}
 	vm := &receipt.VM{
 		Monitor: receipt.Text(r.Engine.Path), MonitorVersion: receipt.Text(r.Engine.Version), Accelerator: r.Engine.Accelerator,
@@ -259,16 +319,48 @@ func (m *machine) conclude(rec *receipt.Receipt) error {
 		}
 		rec.Execution.Guest = append(rec.Execution.Guest, duty)
 	}
-	if m.kept == nil {
-		return nil
+	if r.Proxy != nil {
+		rec.Environment.Sandbox.Network = "enabled"
+		tellProxy(rec, r.Proxy)
 	}
-	vm.Workspace = &receipt.Workspace{Path: receipt.Text(m.flags.workspace), GuestPath: guestWorkspace}
-	err := m.settle(vm.Workspace, r.Workspace, rec.ExitCode == 0 && rec.Outcome.Error == nil)
-	if err != nil {
-		said := receipt.Text(err.Error())
-		vm.Workspace.Error = &said
+}
+
+// tellProxy writes down what was asked of the proxy: each request among what the
+// host knows, and what came of it among the attempts.
+func tellProxy(rec *receipt.Receipt, r *proxy.Report) {
+	p := &receipt.Proxy{Allow: r.Allow, Requests: make([]receipt.ProxyRequest, 0, len(r.Requests)), Omitted: r.Omitted}
+	for _, q := range r.Requests {
+		out := receipt.ProxyRequest{
+			At: receipt.At(q.At), Kind: q.Kind, Host: q.Host, Port: int(q.Port), Result: q.Result,
+			BytesSent: q.Sent, BytesReceived: q.Received, DurationMS: q.Took.Milliseconds(),
+		}
+		if q.Address.IsValid() {
+			address := q.Address.String()
+			out.Address = &address
+		}
+		if q.Reason != "" {
+			out.Reason = &q.Reason
+		}
+		p.Requests = append(p.Requests, out)
 	}
-	return err
+	rec.Execution.VM.Proxy = p
+	for _, a := range r.Attempts {
+		out := receipt.Attempt{Dst: a.Dst, Protocol: "tcp", Result: a.Result, Policy: "allowed", Count: a.Count, Source: receipt.SourceProxy}
+		if a.Result == "denied" {
+			out.Policy = "denied"
+		}
+		if a.Host != "" {
+			out.Host = &a.Host
+		}
+		rec.Network.Attempts = append(rec.Network.Attempts, out)
+	}
+	gap := func(n uint64, detail string) {
+		if n > 0 {
+			rec.Observation.Gaps = append(rec.Observation.Gaps, receipt.Gap{Kind: receipt.GapProxy, Detail: detail, Count: n})
+		}
+	}
+	gap(r.Omitted, "requests to the proxy beyond those that are listed one by one: what came of them is in network.attempts")
+	gap(r.Untold, "requests to the proxy that had too many different ends: they are in no list")
 }
 
 // settle applies what came back of the workspace, or keeps it.

@@ -73,7 +73,12 @@ With --backend qemu or firecracker the command runs in a fresh virtual machine
 (see glasshouse image build), without a network, and glasshouse records in
 there. --chdir, --user and the environment are the machine's; --workspace takes
 a folder along, and what became of it is kept beside the receipt or, with
---apply, done to the folder.
+--apply, done to the folder. With --net proxy programs that heed HTTPS_PROXY and
+its like reach what --net-allow names: a name, *.NAME for all below it, * for all
+names, an address or a network such as 10.0.0.0/8, each with :PORT or :* for all
+ports, else for 80 and 443. A name that leads to this host, or to a private
+network, also takes an --net-allow with that address. All else is refused, and
+the receipt says so.
 
 Without the right to observe in any way (see glasshouse doctor) the command
 runs all the same: the receipt says why nothing was observed, and so does a line
@@ -120,6 +125,7 @@ glasshouse prune removes old ones. --no-store keeps none.
   sudo glasshouse run --user invoking --chdir src -- npm test
   glasshouse run --observe ptrace --on-recorder-death kill -- ./agent-tool
   glasshouse run --backend qemu --workspace . --apply -- python3 tool.py
+  glasshouse run --backend qemu --net proxy --net-allow '*.example.org' -- python3 tool.py
   glasshouse run -q -o - -- curl -s https://example.org | jq .network.attempts`,
 		Args: runArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -213,6 +219,15 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 	}
 
 	spec.Redact, spec.Mask = f.redact.receipt(), f.redact.mask()
+	if vm != nil {
+		redact := spec.Redact
+		spec.Redact = func(rec *receipt.Receipt) {
+			vm.describe(rec)
+			if redact != nil {
+				redact(rec)
+			}
+		}
+	}
 	a.journal(&spec, f, output)
 	rec, runErr := runner.Run(context.Background(), spec)
 	runErr = f.redact.error(remedied(runErr, f))

@@ -14,6 +14,7 @@ var closed = []string{
 	"execution.guest[].outcome",
 	"execution.vm.accelerator",
 	"execution.vm.image[].name",
+	"execution.vm.proxy.requests[].kind",
 	"observation.mode",
 	"filesystem.renames[].source",
 	"filesystem.created[].kind",

@@ -41,7 +41,7 @@ func TestDocumentIsChecked(t *testing.T) {
 		"another order":   {"| `sandbox` | object | what the command was denied |\n| `kernel` | string | the kernel's release |\n", "| `kernel` | string | the kernel's release |\n| `sandbox` | object | what the command was denied |\n", `section "environment", row 4`},
 		"not optional":    {"| `to` | string | optional: ", "| `to` | string | ", `"to string", and the key "to string optional"`},
 		"optional":        {"| `from` | string | the old path |", "| `from` | string | optional: the old path |", `"from string optional", and the key "from string"`},
-		"never null":      {"| `reason` | string or `null` |", "| `reason` | string |", `"reason string", and the key "reason string or ` + "`null`"},
+		"never null":      {"| `reason` | string or `null` | why it is not", "| `reason` | string | why it is not", `"reason string", and the key "reason string or ` + "`null`"},
 		"no section":      {"### `network.dns[]`\n", "", `section "network.dns[]" has 0 keys`},
 		"another section": {"## `redactions[]`\n", "## `secrets[]`\n", `the document has a section "secrets[]"`},
 		"no values":       {"| `what` | string | `mode`, `owner`", "| `what` | string | mode |\n\n| x | `owner`", "does not say which values filesystem.changed[].what can have"},
