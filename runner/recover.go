@@ -318,5 +318,8 @@ func (rc *recovery) gaps(left leftovers) []receipt.Gap {
 		gap(receipt.GapRedaction, "secrets in arguments, if there were any, had stars put in their place before they were written down: there is no commitment to them")
 	}
 	gap(receipt.GapRecorder, "size and hashes of the command's output were lost with the recorder")
+	if rc.open.Guest != 0 {
+		gap(receipt.GapRecorder, "what the host knew of the virtual machine was lost with the recorder, and what its proxy was asked for, if it had one")
+	}
 	return gaps
 }

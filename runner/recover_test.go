@@ -399,6 +399,16 @@ func TestRecoverVirtualMachine(t *testing.T) {
 	if rec.Outcome.ExitCode != 4 || rec.Outcome.Error != nil {
 		t.Errorf("%+v", rec.Outcome)
 	}
+	const host = "what the host knew of the virtual machine was lost with the recorder, and what its proxy was asked for, if it had one"
+	if !hasDetail(rec, host) {
+		t.Errorf("%+v", rec.Observation.Gaps)
+	}
+	here := recovered(t, written(t, journal.Open{Layout: layout}, func(w *journal.Writer) {
+		w.Append(journal.KindStarting, journal.Starting{Mode: "ebpf"})
+	}))
+	if hasDetail(here, host) {
+		t.Errorf("no virtual machine: %+v", here.Observation.Gaps)
+	}
 }
 
 func hasDetail(rec *receipt.Receipt, detail string) bool {

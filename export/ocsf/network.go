@@ -24,12 +24,17 @@ func (x *exporter) attempt(t receipt.Attempt) event {
 		e.ActivityID = networkReset
 	}
 	e.Actor = &actor{Process: x.process(t.PID)}
+	how := "hostname inferred from an answer to a DNS query"
+	if t.Source == receipt.SourceProxy { // which does not know the process
+		e.Actor, how = x.command, "hostname that the proxy was asked for"
+		e.more("source", t.Source)
+	}
 	e.DstEndpoint = endpointAt(t.Dst)
 	e.ConnectionInfo = connection(t.Protocol, t.Dst, directionOutbound)
 	e.times(t.Count)
 	if t.Host != nil {
 		e.Enrichments = []enrichment{{
-			Name: "dst_endpoint", Value: t.Dst, Type: "hostname inferred from an answer to a DNS query",
+			Name: "dst_endpoint", Value: t.Dst, Type: how,
 			Data: map[string]string{"hostname": *t.Host},
 		}}
 	}

@@ -17,8 +17,8 @@
 // that is referred to is shown with its latest image.
 //
 // What is not known is left out or has the identifier 0. Nobody knows which
-// process used a file: the actor is the command then. The name of a host that was
-// inferred is an enrichment. What the schema has no attribute for is under
+// process used a file, or asked the proxy: the actor is the command then. The name
+// of a host that was inferred, or that the proxy was asked for, is an enrichment. What the schema has no attribute for is under
 // unmapped, with the names of docs/RECEIPT.md.
 package ocsf
 

@@ -79,6 +79,7 @@ func sample() *receipt.Receipt {
 				{Dst: "192.0.2.1:1", Protocol: "tcp", Result: "denied", PID: 10, Count: 1},
 				{Dst: "vsock", Protocol: "vsock", Result: "failed", PID: 99, Count: 1},
 				{Dst: "unix:@bus", Protocol: "unix", Result: "connected", PID: 11, Count: 1},
+				{Dst: "evil.example:443", Protocol: "tcp", Result: "denied", Policy: "denied", Count: 3, Host: new("evil.example"), Source: "proxy"},
 			},
 			Listens: []receipt.Listen{{Addr: "[::]:53", Protocol: "udp", PID: 10}},
 			Accepts: []receipt.Accept{{Src: "192.0.2.9:4000", Addr: "192.0.2.2:80", Protocol: "tcp", PID: 10, Count: 5}, {Src: "unix:", Addr: "unix:/s", Protocol: "unix", PID: 10, Count: 1}},
@@ -291,6 +292,7 @@ func TestNetwork(t *testing.T) {
 		"4 | 2 | denied |  |  | 192.0.2.1 | 1 |  | tcp | 6 | 4 | 2 |  | 10 | 1",
 		"4 | 2 | failed |  |  |  |  | vsock | vsock |  |  | 2 |  | 99 | 1",
 		"1 | 1 | connected |  |  |  |  | unix:@bus | unix |  |  | 4 | 1 | 11 | 1",
+		"4 | 2 | denied |  |  |  |  | evil.example:443 | tcp | 6 |  | 2 |  |  | 3",
 		"7 | 1 |  |  |  | :: | 53 |  | udp | 17 | 6 | 0 |  | 10 | ",
 		"1 | 1 |  | 192.0.2.9 | 4000 | 192.0.2.2 | 80 |  | tcp | 6 | 4 | 1 |  | 10 | 5",
 		"1 | 1 |  |  |  |  |  | unix:/s | unix |  |  | 4 | 1 | 10 | 1",
@@ -298,6 +300,8 @@ func TestNetwork(t *testing.T) {
 		"connection_info.protocol_name", "connection_info.protocol_num", "connection_info.protocol_ver_id", "connection_info.direction_id", "connection_info.boundary_id", "actor.process.pid", "count"))
 	compare(t, []string{`10:1000 | [{"data":{"hostname":"example.com"},"name":"dst_endpoint","type":"hostname inferred from an answer to a DNS query","value":"192.0.2.1:80"}] | allowed`},
 		table(events, networkActivity, "actor.process.uid", "enrichments", "unmapped.policy")[:1])
+	compare(t, []string{`make | [{"data":{"hostname":"evil.example"},"name":"dst_endpoint","type":"hostname that the proxy was asked for","value":"evil.example:443"}] | denied | proxy`},
+		table(events, networkActivity, "actor.app_name", "enrichments", "unmapped.policy", "unmapped.source")[10:11])
 	compare(t, []string{"1 | example.com | AAAA | fe80::1%eth0 | 53 | 10:1000 | 6"},
 		table(events, dnsActivity, "activity_id", "query.hostname", "query.type", "dst_endpoint.ip", "dst_endpoint.port", "actor.process.uid", "count"))
 }

@@ -200,8 +200,13 @@ func attemptEvent(t receipt.Attempt) event {
 	e.transport(t.Protocol, t.Dst)
 	e.text("glasshouse.network.result", t.Result)
 	e.text("glasshouse.network.policy", t.Policy)
-	e.pointer("glasshouse.network.inferred_host", t.Host)
-	e.number("process.pid", int64(t.PID))
+	if t.Source == receipt.SourceProxy { // which does not know the process
+		e.text("glasshouse.network.source", t.Source)
+		e.pointer("glasshouse.network.asked_host", t.Host)
+	} else {
+		e.pointer("glasshouse.network.inferred_host", t.Host)
+		e.number("process.pid", int64(t.PID))
+	}
 	e.count("glasshouse.count", t.Count)
 	return e
 }

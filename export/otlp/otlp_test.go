@@ -207,6 +207,7 @@ func sample() *receipt.Receipt {
 				{Dst: "192.0.2.1:80", Protocol: "tcp", Result: "refused", PID: 10, Count: 2, Host: ptr("example.com"), Policy: "denied"},
 				{Dst: "unix:@bus", Protocol: "unix", Result: "connected", PID: 11, Count: 1},
 				{Dst: "vsock", Protocol: "vsock", Result: "failed", PID: 99, Count: 1},
+				{Dst: "evil.example:443", Protocol: "tcp", Result: "denied", Policy: "denied", Count: 3, Host: ptr("evil.example"), Source: "proxy"},
 			},
 			Listens: []receipt.Listen{{Addr: "[::]:53", Protocol: "udp", PID: 10}},
 			Accepts: []receipt.Accept{{Src: "unix:", Addr: "unix:/s", Protocol: "unix", PID: 10, Count: 5}},
@@ -359,6 +360,8 @@ func TestLogs(t *testing.T) {
 			"glasshouse.network.result": "refused", "glasshouse.network.policy": "denied", "glasshouse.network.inferred_host": "example.com", "process.pid": int64(10), "glasshouse.count": int64(2)}},
 		{"network.attempt", "none", map[string]any{"network.peer.address": "@bus", "network.transport": "unix", "glasshouse.network.protocol": "unix", "glasshouse.network.result": "connected", "process.pid": int64(11), "glasshouse.count": int64(1)}},
 		{"network.attempt", "none", map[string]any{"glasshouse.network.peer": "vsock", "glasshouse.network.protocol": "vsock", "glasshouse.network.result": "failed", "process.pid": int64(99), "glasshouse.count": int64(1)}},
+		{"network.attempt", "run", map[string]any{"glasshouse.network.peer": "evil.example:443", "network.transport": "tcp", "glasshouse.network.protocol": "tcp", "glasshouse.network.result": "denied",
+			"glasshouse.network.policy": "denied", "glasshouse.network.source": "proxy", "glasshouse.network.asked_host": "evil.example", "glasshouse.count": int64(3)}},
 		{"network.listen", "10", map[string]any{"network.local.address": "::", "network.local.port": int64(53), "network.transport": "udp", "network.type": "ipv6", "glasshouse.network.protocol": "udp", "process.pid": int64(10)}},
 		{"network.accept", "10", map[string]any{"network.local.address": "/s", "network.transport": "unix", "glasshouse.network.protocol": "unix", "process.pid": int64(10), "glasshouse.count": int64(5)}},
 		{"dns.question", "10", map[string]any{"dns.question.name": "example.com", "glasshouse.dns.question.type": "A", "network.peer.address": "fe80::1%eth0", "network.peer.port": int64(53), "process.pid": int64(10), "glasshouse.count": int64(6)}},
@@ -566,7 +569,7 @@ func TestRetries(t *testing.T) {
 			r.fault = func(n int, w http.ResponseWriter, _ *http.Request) bool { return tc.fault(n, w) }
 			c, waits := r.client()
 			sent, err := c.sendAll(t.Context(), sample())
-			if err != nil || sent.Spans != 6 || sent.Logs != 18 || len(r.spans) != 6 || len(r.logs) != 18 {
+			if err != nil || sent.Spans != 6 || sent.Logs != 19 || len(r.spans) != 6 || len(r.logs) != 19 {
 				t.Errorf("%v; sent %+v; %d spans, %d records", err, sent, len(r.spans), len(r.logs))
 			}
 			if len(*waits) != len(tc.waits) {
@@ -654,7 +657,7 @@ func TestPartialSuccess(t *testing.T) {
 	r.reply = []byte("\x0a\x06\x12\x04slow")
 	c, _ = r.client()
 	sent, err = c.sendAll(t.Context(), sample())
-	if err != nil || sent.Spans != 6 || sent.Logs != 18 || !slices.Equal(sent.Warnings, []string{"slow", "slow"}) {
+	if err != nil || sent.Spans != 6 || sent.Logs != 19 || !slices.Equal(sent.Warnings, []string{"slow", "slow"}) {
 		t.Errorf("%v; sent %+v", err, sent)
 	}
 
