@@ -8,7 +8,7 @@ import (
 )
 
 // proxyStreams is how many connections the command can have to the proxy at once;
-// others wait. Each can hold up to two windows of bytes here.
+// others wait. Each can hold a window of bytes here, of 1 MiB.
 const proxyStreams = 64
 
 // proxied is the host's side of the command's only way out.

@@ -34,9 +34,6 @@ func (c *Conn) OpenDuplex(name string) (Duplex, error) {
 	return stream{s}, nil
 }
 
-// nameTime is how long a guest may take to name a stream that it has opened.
-const nameTime = 30 * time.Second
-
 // Listener takes streams of one name, after all those that Accept took.
 type Listener struct {
 	conn  *Conn
@@ -72,7 +69,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, net.ErrClosed // by either side
 	}
-	_ = s.SetReadDeadline(time.Now().Add(nameTime))
+	_ = s.SetReadDeadline(time.Now().Add(stall))
 	if err := readName(s, l.name); err != nil {
 		if session.IsClosed() || errors.Is(err, io.EOF) && l.ctx.Err() != nil {
 			return nil, net.ErrClosed

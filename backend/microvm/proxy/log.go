@@ -85,11 +85,14 @@ func (l *log) begin(kind string, h host, asked string, port uint16) *entry {
 	return e
 }
 
-// settle takes note of where it led, once.
+// settle takes note of where it led. The first word on that counts.
 func (e *entry) settle(result, reason string, to netip.AddrPort) {
 	l := e.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if e.result != "" {
+		return
+	}
 	e.result, e.reason, e.address = result, reason, to
 	a := attempt{result: result, host: e.host.name}
 	switch {

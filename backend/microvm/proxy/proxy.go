@@ -69,7 +69,11 @@ func New(rules Rules) *Proxy {
 	p.plain = &httputil.ReverseProxy{
 		Rewrite: rewrite, FlushInterval: -1, ErrorLog: quiet,
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			refuse(w, entryOf(r.Context()), err)
+			e := entryOf(r.Context())
+			if r.Context().Err() == nil { // else somebody may still be dialling
+				e.settle("failed", err.Error(), netip.AddrPort{})
+			}
+			refuse(w, e, err)
 		},
 		// One connection a request: what is allowed is looked at each time, and
 		// the log tells of each where it led. The proxies of the host's own

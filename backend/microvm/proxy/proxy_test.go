@@ -339,6 +339,81 @@ func TestFailed(t *testing.T) {
 	}
 }
 
+// So is what fails before anybody is called, or behind that: there was a
+// connection then.
+func TestFailedOtherwise(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(c, "SSH-2.0-x\r\n")
+			_ = c.Close()
+		}
+	}()
+	at := l.Addr().String()
+	const told = ": the peer ended the connection, or does not speak HTTP\n"
+	for name, c := range map[string]struct {
+		transport http.RoundTripper
+		result    string
+		count     uint64
+	}{
+		"before": {failing{}, "failed", 1},
+		"behind": {nil, "connected", 1},
+	} {
+		p := prepare(t, at)
+		if c.transport != nil {
+			p.plain.Transport = c.transport
+		}
+		p.listen(t)
+		if got := p.say(t, "GET http://"+at+"/ HTTP/1.1\r\nHost: x\r\n\r\n", 1)[0]; got != "502 glasshouse: "+at+told {
+			t.Errorf("%s: %q", name, got)
+		}
+		if r := p.Report(); len(r.Requests) != 1 || r.Requests[0].Result != c.result || len(r.Attempts) != 1 || r.Attempts[0].Result != c.result || r.Attempts[0].Count != c.count {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+}
+
+type failing struct{}
+
+func (failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, errors.New("no") }
+
+// A connection that is to speak another protocol does.
+func TestUpgrade(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Close()
+		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+r.Header.Get("Upgrade")+"\r\n\r\n")
+		line, _ := rw.ReadString('\n')
+		_, _ = io.WriteString(c, strings.ToUpper(line))
+	}))
+	defer s.Close()
+	at := s.Listener.Addr().String()
+	p := start(t, at)
+	c := p.call(t)
+	_, _ = io.WriteString(c, "GET http://"+at+"/ HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: shout\r\n\r\n")
+	r := bufio.NewReader(c)
+	res, err := http.ReadResponse(r, nil)
+	if err != nil || res.StatusCode != 101 {
+		t.Fatal(res, err)
+	}
+	_, _ = io.WriteString(c, "hello\n")
+	if got, err := io.ReadAll(r); string(got) != "HELLO\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 // What is no request to a proxy gets an answer and no connection.
 func TestNonsense(t *testing.T) {
 	p := start(t, "*:*", "127.0.0.0/8:*")
