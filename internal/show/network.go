@@ -77,13 +77,17 @@ func opposite(s style) style {
 
 // peerName is the name of a peer, with its address, or its address alone.
 func peerName(p insight.Peer) string {
-	switch len(p.Names) {
-	case 0:
-		return p.Addr
-	case 1:
-		return p.Names[0] + " (" + p.Addr + ")"
+	name := p.Addr
+	switch n := len(p.Names); {
+	case n == 1:
+		name = p.Names[0] + " (" + p.Addr + ")"
+	case n > 1:
+		name = fmt.Sprintf("%s and %d more (%s)", p.Names[0], n-1, p.Addr)
 	}
-	return fmt.Sprintf("%s and %d more (%s)", p.Names[0], len(p.Names)-1, p.Addr)
+	if p.Proxied {
+		name += ", by the proxy"
+	}
+	return name
 }
 
 // contacts are the ports and results, or with many ports how many.

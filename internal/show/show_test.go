@@ -113,6 +113,9 @@ func TestSmallPages(t *testing.T) {
 			[]string{"$ true\n", "true                                                       7         ?", "/etc ", "  ~ b\n"}, []string{"as user", "fork"}},
 		{"missing", `{"receipt_version":"v0.3","outcome":{"exit_code":1,"error":"no such file"},"observation":{"mode":"ebpf","complete":true,"events":{"emitted":1,"received":1}}}`,
 			[]string{"Not started, exit code 1: no such file", "Watched: 1 event, none lost", "UNUSUAL  nothing"}, nil},
+		{"by the proxy", `{"receipt_version":"v0.3","network":{"attempts":[{"dst":"127.0.0.1:80","protocol":"tcp","result":"connected","policy":"allowed","host":"a.example","source":"proxy"},
+			{"dst":"b.example:443","protocol":"tcp","result":"denied","policy":"denied","host":"b.example","source":"proxy","count":2},{"dst":"127.0.0.1:3128","protocol":"tcp","result":"connected","count":3}]}}`,
+			[]string{"a.example (127.0.0.1), by the proxy", ":80 tcp connected\n", "b.example, by the proxy", ":443 tcp denied ×2\n", "127.0.0.1 ", ":3128 tcp connected ×3\n", "b.example:443 denied"}, nil},
 		{"not observed", `{"receipt_version":"v0.3","observation":{"mode":"none","reason":"no right"}}`,
 			[]string{"Not observed: no right"}, []string{"UNUSUAL", "nothing was observed"}},
 	} {

@@ -231,6 +231,11 @@ func TestNumbers(t *testing.T) {
 			}
 		}
 	}
+	proxied := func(dst, result string) func(rec *receipt.Receipt) {
+		return func(rec *receipt.Receipt) {
+			rec.Network.Attempts = []receipt.Attempt{{Dst: dst, Protocol: "tcp", Result: result, Source: receipt.SourceProxy}}
+		}
+	}
 	read := func(path string) func(rec *receipt.Receipt) {
 		return func(rec *receipt.Receipt) { rec.Filesystem.Reads = []string{path} }
 	}
@@ -254,6 +259,7 @@ func TestNumbers(t *testing.T) {
 		{"a port of its own on all addresses", attempt("127.0.0.1:40000", "connected", "0.0.0.0:40000"), attempt("127.0.0.1:50000", "connected", "0.0.0.0:50000"), true},
 		{"a service here", attempt("127.0.0.1:40000", "connected"), attempt("127.0.0.1:50000", "connected"), false},
 		{"nobody here", attempt("[::1]:40000", "refused"), attempt("[::1]:50000", "refused"), true},
+		{"nobody on the host", proxied("[::1]:40000", "refused"), proxied("[::1]:50000", "refused"), false},
 		{"nobody at a low port", attempt("[::1]:4000", "refused"), attempt("[::1]:5000", "refused"), false},
 		{"nobody there", attempt("192.0.2.1:40000", "refused"), attempt("192.0.2.1:50000", "refused"), false},
 		{"its own port elsewhere", attempt("192.0.2.1:40000", "connected", "0.0.0.0:40000"), attempt("192.0.2.1:50000", "connected", "0.0.0.0:50000"), false},

@@ -114,6 +114,9 @@ func (s *scene) dst(a *receipt.Attempt) string {
 	if a.Host != nil {
 		return *a.Host + ":" + strconv.Itoa(int(addr.Port))
 	}
+	if a.Source == receipt.SourceProxy {
+		return a.Dst // of the network outside of the machine
+	}
 	// A port of the run's own, or on this machine one where nobody was.
 	if ephemeral(addr.Port) && (s.listens[a.Dst] || addr.Local() && (a.Result == "refused" || s.listensAnywhere(addr.Port))) {
 		return addr.WithPort(portMark)

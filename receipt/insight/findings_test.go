@@ -247,6 +247,13 @@ var ruleCases = []struct {
 			{Dst: "[2001:db8::1]:53", Protocol: "udp", Result: "sent"},
 		}
 	}, []string{"192.0.2.1 a.example", "2001:db8::1"}},
+	{"connected", "by the proxy, which is asked on loopback", func(r *receipt.Receipt) {
+		r.Network.Attempts = []receipt.Attempt{
+			{Dst: "127.0.0.1:3128", Protocol: "tcp", Result: "connected"},
+			{Dst: "127.0.0.1:80", Protocol: "tcp", Result: "connected", Host: ptr("a.example"), Source: "proxy"},
+			{Dst: "b.example:443", Protocol: "tcp", Result: "denied", Host: ptr("b.example"), Source: "proxy"},
+		}
+	}, []string{"127.0.0.1 a.example by the proxy", "b.example by the proxy"}},
 	{"connected", "loopback", func(r *receipt.Receipt) { r.Network.Attempts = []receipt.Attempt{{Dst: "[::1]:53"}} }, none},
 }
 

@@ -152,6 +152,9 @@ func TestNetwork(t *testing.T) {
 			{Dst: "192.0.2.1:80", Protocol: "tcp", Result: "refused", Count: 1},
 			{Dst: "192.0.2.1:443", Protocol: "tcp", Result: "refused", Count: 1},
 			{Dst: "vsock", Protocol: "vsock", Result: "failed", Count: 1},
+			{Dst: "127.0.0.1:1", Protocol: "tcp", Result: "refused", Count: 3, Host: ptr("c.example"), Source: "proxy"},
+			{Dst: "192.0.2.1:80", Protocol: "tcp", Result: "connected", Count: 4, Source: "proxy"},
+			{Dst: "d.example:443", Protocol: "tcp", Result: "denied", Count: 5, Host: ptr("d.example"), Source: "proxy"},
 		},
 		Listens: []receipt.Listen{{Addr: "0.0.0.0:80", Protocol: "tcp", PID: 1}, {Addr: "0.0.0.0:80", Protocol: "tcp", PID: 2}, {Addr: "127.0.0.1:9", Protocol: "udp"}},
 		Accepts: []receipt.Accept{
@@ -163,10 +166,13 @@ func TestNetwork(t *testing.T) {
 	want := Network{
 		Sent: 5, Received: 6,
 		Peers: []Peer{
-			{"192.0.2.1", Remote, []string{"a.example", "b.example"}, []Contact{{"192.0.2.1:443", "tcp", "refused", 1}, {"192.0.2.1:80", "tcp", "connected", math.MaxUint64}, {"192.0.2.1:80", "tcp", "refused", 1}}, 2},
-			{"vsock", Remote, nil, []Contact{{"vsock", "vsock", "failed", 1}}, 1},
-			{"127.0.0.1", Loopback, nil, []Contact{{"127.0.0.1:1", "tcp", "refused", 1}}, 1},
-			{"unix:/a", Local, nil, []Contact{{"unix:/a", "unix", "connected", 1}}, 1},
+			{"127.0.0.1", Remote, []string{"c.example"}, []Contact{{"127.0.0.1:1", "tcp", "refused", 3}}, 1, true},
+			{"192.0.2.1", Remote, []string{"a.example", "b.example"}, []Contact{{"192.0.2.1:443", "tcp", "refused", 1}, {"192.0.2.1:80", "tcp", "connected", math.MaxUint64}, {"192.0.2.1:80", "tcp", "refused", 1}}, 2, false},
+			{"192.0.2.1", Remote, nil, []Contact{{"192.0.2.1:80", "tcp", "connected", 4}}, 1, true},
+			{"d.example", Remote, nil, []Contact{{"d.example:443", "tcp", "denied", 5}}, 1, true},
+			{"vsock", Remote, nil, []Contact{{"vsock", "vsock", "failed", 1}}, 1, false},
+			{"127.0.0.1", Loopback, nil, []Contact{{"127.0.0.1:1", "tcp", "refused", 1}}, 1, false},
+			{"unix:/a", Local, nil, []Contact{{"unix:/a", "unix", "connected", 1}}, 1, false},
 		},
 		Listeners: []Listener{
 			{"0.0.0.0:80", "tcp", Remote, 2, []string{"198.51.100.7"}},

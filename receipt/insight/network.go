@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"glasshouse/receipt"
 	"glasshouse/receipt/address"
@@ -32,11 +33,12 @@ type Network struct {
 
 // Peer is an address that was to be reached, without its port.
 type Peer struct {
-	Addr     string   // "192.0.2.1", "2001:db8::1", "unix:/path", "vsock"
+	Addr     string   // "192.0.2.1", "2001:db8::1", "unix:/path", "vsock"; a name if a proxy reached no address for it
 	Scope    Scope    //
-	Names    []string // what name servers had called it, sorted; an inference
+	Names    []string // what name servers had called it, sorted, an inference; or what a proxy was asked for
 	Contacts []Contact
-	Ports    int // how many different ones
+	Ports    int  // how many different ones
+	Proxied  bool // a proxy outside was asked for it: it is one of the network there
 }
 
 // Contact is an attempt to reach a peer, with one result.
@@ -70,26 +72,40 @@ func NetworkOf(r *receipt.Receipt) Network {
 }
 
 func peersOf(attempts []receipt.Attempt) []Peer {
-	peers := map[string]*Peer{}
-	type contact struct{ dst, protocol, result string }
+	type key struct {
+		addr    string
+		proxied bool
+	}
+	peers := map[key]*Peer{}
+	type contact struct {
+		dst, protocol, result string
+		proxied               bool
+	}
 	contacts := map[contact]*Contact{}
 	by := map[*Contact]*Peer{}
 	for i := range attempts {
 		at := &attempts[i]
 		addr, scope := scopeOf(at.Dst)
-		p := peers[addr]
-		if p == nil {
-			p = &Peer{Addr: addr, Scope: scope}
-			peers[addr] = p
+		proxied := at.Source == receipt.SourceProxy
+		if proxied {
+			scope = Remote // the host is beyond the machine that ran the command
+			if at.Host != nil && strings.HasPrefix(addr, *at.Host+":") {
+				addr = *at.Host
+			}
 		}
-		if at.Host != nil {
+		p := peers[key{addr, proxied}]
+		if p == nil {
+			p = &Peer{Addr: addr, Scope: scope, Proxied: proxied}
+			peers[key{addr, proxied}] = p
+		}
+		if at.Host != nil && *at.Host != addr {
 			p.Names = append(p.Names, *at.Host)
 		}
-		key := contact{at.Dst, at.Protocol, at.Result}
-		c := contacts[key]
+		same := contact{at.Dst, at.Protocol, at.Result, proxied}
+		c := contacts[same]
 		if c == nil {
 			c = &Contact{Dst: at.Dst, Protocol: at.Protocol, Result: at.Result}
-			contacts[key], by[c] = c, p
+			contacts[same], by[c] = c, p
 		}
 		c.Count = plus(c.Count, at.Count)
 	}
@@ -110,7 +126,11 @@ func peersOf(attempts []receipt.Attempt) []Peer {
 		out = append(out, *p)
 	}
 	slices.SortFunc(out, func(a, b Peer) int {
-		return cmp.Or(cmp.Compare(a.Scope.rank(), b.Scope.rank()), cmp.Compare(a.Addr, b.Addr))
+		order := cmp.Or(cmp.Compare(a.Scope.rank(), b.Scope.rank()), cmp.Compare(a.Addr, b.Addr))
+		if order == 0 && a.Proxied != b.Proxied {
+			order = map[bool]int{true: 1, false: -1}[a.Proxied]
+		}
+		return order
 	})
 	return out
 }

@@ -36,6 +36,9 @@ func connected(f *facts) hit {
 			}
 			item += " " + name
 		}
+		if p.Proxied {
+			item += " by the proxy"
+		}
 		items = append(items, item)
 	}
 	return about(items, func(n int) string {
