@@ -118,7 +118,7 @@ func (a *accepted) Close() error {
 // who might still say something, stuck for who takes nothing.
 const (
 	quiet = 5 * time.Minute
-	stuck = 30 * time.Second
+	stuck = 10 * time.Second
 )
 
 // Splice copies between two connections, each direction to its end, and closes

@@ -234,6 +234,10 @@ func (p *Proxy) request(w http.ResponseWriter, r *http.Request, e *entry) {
 		refuse(w, e, f)
 		return
 	}
+	// A guest that has said its last word may be one that takes no more, and would
+	// be written to without end.
+	guest := http.NewResponseController(w)
+	defer context.AfterFunc(r.Context(), func() { _ = guest.SetWriteDeadline(time.Now()) })()
 	// What the peer leaves out is not to be added here.
 	w.Header()["Content-Type"], w.Header()["Date"] = nil, nil
 	p.plain.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), target{}, e)))

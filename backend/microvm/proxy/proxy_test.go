@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"glasshouse/backend/microvm/channel"
 )
 
 // names are what the resolver of the tests knows.
@@ -515,6 +517,63 @@ func TestHangup(t *testing.T) {
 				t.Errorf("the guest waits: %v", err)
 			}
 		})
+	}
+}
+
+// A guest cannot tell that its client is gone but by sending no more and taking
+// no more. What it asked for ends then, and its place is free.
+func TestGoneGuest(t *testing.T) {
+	ended := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/endless" {
+			return
+		}
+		defer close(ended)
+		for {
+			if _, err := w.Write(make([]byte, 64<<10)); err != nil {
+				return
+			}
+		}
+	}))
+	defer s.Close()
+	at := s.Listener.Addr().String()
+	a, b := net.Pipe()
+	onHost, err := channel.Host(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	guest, err := channel.Guest(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer guest.Close()
+	defer onHost.Close()
+	p := prepare(t, at)
+	go func() { _ = p.Serve(onHost.Listen(channel.Proxy, 1)) }()
+	defer p.Close()
+
+	ask := func(path string) channel.Duplex {
+		c, err := guest.OpenDuplex(channel.Proxy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		fmt.Fprintf(c, "GET http://%s%s HTTP/1.1\r\nHost: x\r\n\r\n", at, path)
+		return c
+	}
+	c := ask("/endless")
+	if _, err := io.ReadFull(c, make([]byte, 100_000)); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(200 * time.Millisecond) // until it takes no more
+	_ = c.CloseWrite()
+	select {
+	case <-ended:
+	case <-time.After(5 * time.Second):
+		t.Fatal("the peer goes on")
+	}
+	if res, err := http.ReadResponse(bufio.NewReader(ask("/")), nil); err != nil || res.StatusCode != 200 {
+		t.Error(res, err)
 	}
 }
 
