@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"glasshouse/audit"
 	"glasshouse/backend/microvm/channel"
 	"glasshouse/backend/microvm/engine"
 	"glasshouse/backend/microvm/proxy"
@@ -18,6 +19,7 @@ type Report struct {
 	End            string        // how the VMM ended; "" is exit code 0
 	Image          []Part
 	Duties         []channel.Duty // as the guest says
+	Gaps           []audit.Gap    // likewise; those that follow from its records are among them
 	Workspace      *WorkspaceReport
 	Proxy          *proxy.Report // nil: there was no network
 }
@@ -44,7 +46,7 @@ func (b *Backend) Report() *Report {
 	default:
 	}
 	if b.result != nil {
-		r.Duties = b.result.Duties
+		r.Duties, r.Gaps = b.result.Duties, b.result.Gaps
 	}
 	r.Workspace = b.folder.report
 	if p := b.cfg.Proxy; p != nil {
