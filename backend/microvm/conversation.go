@@ -10,10 +10,9 @@ import (
 	"glasshouse/backend/microvm/channel"
 )
 
-// greet brings the guest to where only the command is missing.
+// greet waits for the guest's first message, until ctx is done.
 func (b *Backend) greet(ctx context.Context) error {
-	// A guest that says nothing is ended, which ends every read from it.
-	stop := b.within(ctx, b.limits.boot, "the machine's recorder has not called within %s")
+	stop := b.killAfter(ctx)
 	control, err := b.conn.Accept(channel.Control)
 	if err == nil {
 		b.control = channel.NewMessages(control)
@@ -33,18 +32,25 @@ func (b *Backend) greet(ctx context.Context) error {
 		return err
 	}
 	b.events.pageSize = b.hello.PageSize
+	return nil
+}
 
-	stop = b.within(ctx, b.limits.ready, "the machine's recorder was not ready within %s")
-	b.ready, err = b.instruct()
+// instruct brings the guest to where only the command is missing.
+func (b *Backend) instruct(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, b.limits.ready, &failure{
+		fmt.Sprintf("the machine's recorder was not ready within %s", b.limits.ready)})
+	defer cancel()
+	stop := b.killAfter(ctx)
+	b.ready, err = b.agree()
 	if why := stop(); why != nil {
 		return why
 	}
 	return err
 }
 
-// instruct says what is to be run, takes the streams, and waits until the guest
-// is ready.
-func (b *Backend) instruct() (*channel.Ready, error) {
+// agree says what is to be run, takes the streams, and waits until the guest is
+// ready.
+func (b *Backend) agree() (*channel.Ready, error) {
 	if err := b.control.Send(&channel.ToGuest{Spec: b.spec()}); err != nil {
 		return nil, err
 	}

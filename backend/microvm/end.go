@@ -19,13 +19,11 @@ type failure struct{ reason string }
 
 func (f *failure) Error() string { return f.reason }
 
-// within ends the machine if the returned function is not called in time, or ctx
-// is done. That function says which.
-func (b *Backend) within(ctx context.Context, limit time.Duration, format string) (stop func() error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, &failure{fmt.Sprintf(format, limit)})
+// killAfter ends the machine, and with it every read from it, if ctx is done
+// before the returned function is called, which then says why.
+func (b *Backend) killAfter(ctx context.Context) (stop func() error) {
 	after := context.AfterFunc(ctx, b.vm.Kill)
 	return func() error {
-		defer cancel()
 		if after() {
 			return nil
 		}
@@ -33,10 +31,39 @@ func (b *Backend) within(ctx context.Context, limit time.Duration, format string
 	}
 }
 
+// watch ends a machine that answers nothing any more: one that was halted, or
+// whose kernel is stuck, does not end by itself. It counts looks and not time, for
+// the recorder may have been stopped itself.
+func (b *Backend) watch() {
+	const looks = 8
+	tick := time.NewTicker(b.limits.silence / looks)
+	defer tick.Stop()
+	var heard uint64
+	for quiet := 0; quiet < looks; {
+		go func() { _ = b.conn.Ping() }()
+		select {
+		case <-tick.C:
+		case <-b.vm.Done():
+			return
+		case <-b.conn.Done():
+			return
+		}
+		quiet++
+		if n := b.counted.read.Load(); n != heard {
+			heard, quiet = n, 0
+		}
+	}
+	b.silent.Store(&failure{fmt.Sprintf("the virtual machine has not answered for %s: it was halted, or hangs", b.limits.silence)})
+	b.vm.Kill()
+}
+
 // explain adds to an error what the machine's end, if it has ended, has to say.
 func (b *Backend) explain(ctx context.Context, err error) error {
 	if context.Cause(ctx) != nil {
 		return context.Cause(ctx)
+	}
+	if why := b.silent.Load(); why != nil {
+		return why
 	}
 	var said *failure
 	if errors.As(err, &said) || b.vm == nil {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"glasshouse/audit"
@@ -26,11 +27,12 @@ type limits struct {
 	ready    time.Duration // until it is ready
 	kill     time.Duration // for a run that was told to end, before its machine is ended
 	powerOff time.Duration // for the machine to switch itself off
+	silence  time.Duration // of a machine that answers nothing
 }
 
 // An emulated machine on a busy host takes ten times what it takes on an idle
 // one.
-var patient = limits{boot: 2 * time.Minute, ready: 2 * time.Minute, kill: 10 * time.Second, powerOff: 5 * time.Second}
+var patient = limits{boot: 2 * time.Minute, ready: 2 * time.Minute, kill: 10 * time.Second, powerOff: 5 * time.Second, silence: 2 * time.Minute}
 
 // Config is one machine and what is to be done in it.
 type Config struct {
@@ -44,6 +46,8 @@ type Config struct {
 
 	// Proxy lets the command reach what its rules allow; nil is no network.
 	Proxy *proxy.Proxy
+
+	BootLimit time.Duration // until the machine's recorder calls; 0 is two minutes
 
 	User          string // as for backend.LookupUser, in the guest; "" is root
 	Hostname      string
@@ -91,6 +95,7 @@ type Backend struct {
 	result   *channel.Result
 	lost     error // why there is no result
 
+	silent atomic.Pointer[failure] // why a machine that hung was ended
 	ending sync.Once
 }
 
@@ -113,6 +118,9 @@ var (
 func New(cfg Config) *Backend {
 	b := &Backend{
 		cfg: cfg, limits: patient, started: make(chan struct{}), exited: make(chan struct{}), finished: make(chan struct{}),
+	}
+	if cfg.BootLimit > 0 {
+		b.limits.boot = cfg.BootLimit
 	}
 	b.events = newEvents(b)
 	return b
@@ -148,7 +156,8 @@ func (b *Backend) Prepare(ctx context.Context, cmd backend.Command) error {
 		b.end()
 		return err
 	}
-	err := b.greet(ctx)
+	go b.watch()
+	err := b.instruct(ctx)
 	if err == nil {
 		err = b.image.check(b.cfg.Sums)
 	}
@@ -162,8 +171,13 @@ func (b *Backend) Prepare(ctx context.Context, cmd backend.Command) error {
 	return nil
 }
 
-// boot starts the machine and waits for its call.
+// boot starts the machine and waits until its recorder has called and greeted.
+// All of that has one limit: with some engines a machine that hangs calls, and
+// says nothing, with others it does not call.
 func (b *Backend) boot(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, b.limits.boot, &failure{
+		fmt.Sprintf("the machine's recorder has not called within %s (--boot-timeout gives it longer)", b.limits.boot)})
+	defer cancel()
 	dir, err := os.MkdirTemp("", "glasshouse-vm-")
 	if err != nil {
 		return err
@@ -174,15 +188,20 @@ func (b *Backend) boot(ctx context.Context) error {
 	b.image.hash(m)
 	b.launch = time.Now()
 	if b.vm, err = b.cfg.Engine.Boot(ctx, m); err != nil {
-		return fmt.Errorf("boot the machine: %w", err)
+		return b.explain(ctx, fmt.Errorf("boot the machine: %w", err))
 	}
 	c, err := b.vm.Accept(ctx)
 	if err != nil {
 		return b.explain(ctx, fmt.Errorf("wait for the machine: %w", err))
 	}
 	b.counted = &countedConn{ReadWriteCloser: c}
-	b.conn, err = channel.Host(b.counted)
-	return err
+	if b.conn, err = channel.Host(b.counted); err != nil {
+		return err
+	}
+	if err := b.greet(ctx); err != nil {
+		return b.explain(ctx, err)
+	}
+	return nil
 }
 
 // Start lets the command go.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 // fake is an engine whose guest is a function of the test.
 type fake struct {
 	guest   func(g *guest)
+	mute    bool // the machine does not even call
 	console string
 	err     error // of Boot
 	booted  []*fakeVM
@@ -35,12 +37,12 @@ func (f *fake) Boot(_ context.Context, m engine.Machine) (engine.VM, error) {
 		return nil, f.err
 	}
 	host, inside := net.Pipe()
-	vm := &fakeVM{conn: host, inside: inside, done: make(chan struct{}), console: f.console, dir: m.Dir}
+	vm := &fakeVM{conn: host, inside: inside, done: make(chan struct{}), console: f.console, dir: m.Dir, mute: f.mute}
 	f.booted = append(f.booted, vm)
 	go func() {
 		defer vm.Kill()
 		g := &guest{vm: vm}
-		c, err := channel.Guest(inside)
+		c, err := channel.Guest(deaf{inside, vm})
 		if err != nil {
 			return
 		}
@@ -57,13 +59,36 @@ type fakeVM struct {
 	done         chan struct{}
 	once         sync.Once
 	console, dir string
+	mute         bool
+	halt         atomic.Bool // what the machine is sent is lost
 }
 
-func (vm *fakeVM) Accept(context.Context) (net.Conn, error) { return vm.conn, nil }
-func (vm *fakeVM) Done() <-chan struct{}                    { return vm.done }
-func (vm *fakeVM) Err() error                               { return nil }
-func (vm *fakeVM) Console() string                          { return vm.console }
-func (vm *fakeVM) Facts() engine.Facts                      { return engine.Facts{Path: "/bin/fake", Accelerator: "tcg"} }
+// deaf is a machine's side of a connection, which a halted one does not read.
+type deaf struct {
+	net.Conn
+	vm *fakeVM
+}
+
+func (d deaf) Read(p []byte) (int, error) {
+	for {
+		n, err := d.Conn.Read(p)
+		if err != nil || !d.vm.halt.Load() {
+			return n, err
+		}
+	}
+}
+
+func (vm *fakeVM) Accept(ctx context.Context) (net.Conn, error) {
+	if vm.mute {
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
+	}
+	return vm.conn, nil
+}
+func (vm *fakeVM) Done() <-chan struct{} { return vm.done }
+func (vm *fakeVM) Err() error            { return nil }
+func (vm *fakeVM) Console() string       { return vm.console }
+func (vm *fakeVM) Facts() engine.Facts   { return engine.Facts{Path: "/bin/fake", Accelerator: "tcg"} }
 func (vm *fakeVM) Kill() {
 	vm.once.Do(func() {
 		_, _ = vm.conn.Close(), vm.inside.Close()
@@ -144,7 +169,7 @@ func newTest(t *testing.T, f *fake) *Backend {
 	t.Helper()
 	t.Setenv("TMPDIR", t.TempDir())
 	b := New(Config{Engine: f, Version: "v", Observe: true})
-	b.limits = limits{boot: 2 * time.Second, ready: 2 * time.Second, kill: 200 * time.Millisecond, powerOff: time.Second}
+	b.limits = limits{boot: 2 * time.Second, ready: 2 * time.Second, kill: 200 * time.Millisecond, powerOff: time.Second, silence: time.Minute}
 	t.Cleanup(func() {
 		if err := b.Cleanup(context.Background()); err != nil {
 			t.Errorf("cleanup: %v", err)
@@ -239,6 +264,7 @@ func TestNotStarted(t *testing.T) {
 		"boot":     {fake{err: errors.New("no engine")}, "boot the machine: no engine"},
 		"panic":    {fake{guest: func(*guest) {}, console: panicked}, "the virtual machine ended by itself: Kernel panic - not syncing: VFS"},
 		"silent":   {fake{guest: func(g *guest) { <-g.vm.done }}, "the machine's recorder has not called within 2s"},
+		"mute":     {fake{mute: true, guest: func(g *guest) { <-g.vm.done }}, "the machine's recorder has not called within 2s"},
 		"unready":  {fake{guest: func(g *guest) { _ = g.call() && g.take(); <-g.vm.done }}, "the machine's recorder was not ready within 2s"},
 		"stream":   {fake{guest: func(g *guest) { _, _ = g.conn.Open("x"); <-g.vm.done }}, `the stream "x" where control was to come`},
 		"protocol": {fake{guest: hello(func(h *channel.Hello) { h.Protocol = 9 })}, "the glasshouse in the image speaks version 9 of the channel, this one 1"},
@@ -386,6 +412,40 @@ func TestKill(t *testing.T) {
 				t.Errorf("%+v, %v", exit, err)
 			}
 		})
+	}
+}
+
+// A machine that was halted is there, and answers nothing.
+func TestSilence(t *testing.T) {
+	hang := make(chan struct{})
+	f := &fake{}
+	f.guest = func(g *guest) { g.start(); <-g.vm.done }
+	b := newTest(t, f)
+	b.limits.silence = 400 * time.Millisecond
+	if err := start(t, b, backend.Command{}); err != nil {
+		t.Fatal(err)
+	}
+	// While the guest's channel answers nothing happens.
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	go func() {
+		time.Sleep(1200 * time.Millisecond)
+		f.booted[0].halt.Store(true)
+		close(hang)
+	}()
+	exit, err := b.Wait(ctx)
+	select {
+	case <-hang:
+	default:
+		t.Error("it was ended while it answered")
+	}
+	const want = "the virtual machine has not answered for 400ms: it was halted, or hangs"
+	if exit.Code != 0 || err == nil || err.Error() != want {
+		t.Errorf("%+v, %v", exit, err)
+	}
+	s, _ := b.Collector().Stop(t.Context())
+	if len(s.Doubts) != 1 || s.Doubts[0] != "the recording was not closed by the guest: "+want {
+		t.Errorf("%q", s.Doubts)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -45,6 +46,7 @@ type vmFlags struct {
 	apply     bool
 	net       string
 	allow     []string
+	boot      time.Duration
 }
 
 func (f *vmFlags) add(cmd *cobra.Command) {
@@ -52,6 +54,7 @@ func (f *vmFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.image, "image", "", "boot from the image in `DIR` (default: the one that glasshouse image build made last)")
 	flags.Var(&f.memory, "memory", "the machine's memory: `SIZE`, such as 2G (default 512M)")
 	flags.IntVar(&f.cpus, "cpus", 1, "the machine's processors: `N`")
+	flags.DurationVar(&f.boot, "boot-timeout", 2*time.Minute, "give up a machine whose recorder has not called after this `DURATION`")
 	flags.StringVar(&f.workspace, "workspace", "", "send `DIR` into the machine, as /workspace, and bring back what became of it")
 	flags.BoolVar(&f.apply, "apply", false, "change the workspace as the command did, if it exits with 0")
 	flags.StringVar(&f.net, "net", netNone, "the machine's way out: none, or a proxy to what --net-allow names: `none|proxy`")
@@ -60,7 +63,7 @@ func (f *vmFlags) add(cmd *cobra.Command) {
 
 // names are those of the flags.
 func (*vmFlags) names() []string {
-	return []string{"image", "memory", "cpus", "workspace", "apply", "net", "net-allow"}
+	return []string{"image", "memory", "cpus", "boot-timeout", "workspace", "apply", "net", "net-allow"}
 }
 
 // The values of --net.
@@ -121,6 +124,9 @@ func (a *app) newMachine(cmd *cobra.Command, f *runFlags, env settings, spec *ru
 	if f.vm.cpus < 1 || f.vm.cpus > 64 {
 		return nil, usageError(cmd, fmt.Errorf("--cpus %d: it must be 1 to 64", f.vm.cpus))
 	}
+	if f.vm.boot <= 0 {
+		return nil, usageError(cmd, fmt.Errorf("--boot-timeout %s: it must be longer than nothing", f.vm.boot))
+	}
 	w, err := m.workspace(cmd, f)
 	if err != nil {
 		return nil, err
@@ -143,7 +149,7 @@ func (a *app) newMachine(cmd *cobra.Command, f *runFlags, env settings, spec *ru
 		Engine:    vmm,
 		Machine:   boot,
 		Sums:      sums,
-		Workspace: w, Proxy: way,
+		Workspace: w, Proxy: way, BootLimit: f.vm.boot,
 		User: cmp.Or(f.user, m.image.Config.User), Hostname: "glasshouse", Version: version(),
 		Strict: f.strict, WaitTree: f.wait == "tree", KillSurvivors: f.killSurvivors,
 		Observe: f.observe != observeNone, CaptureArgv: env.captureArgv, NoBrake: f.noPressure, RingSize: int(f.ringSize),

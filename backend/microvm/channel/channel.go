@@ -57,7 +57,7 @@ const (
 func config() *yamux.Config {
 	c := yamux.DefaultConfig()
 	c.AcceptBacklog = 16
-	c.EnableKeepAlive = false // the machine's own end tells
+	c.EnableKeepAlive = false // the machine's own end tells, and the host looks for itself
 	c.ConnectionWriteTimeout = stall
 	c.StreamOpenTimeout = 0  // connections to the proxy wait for their turn
 	c.StreamCloseTimeout = 0 // a command may read the end of its input after hours
@@ -132,6 +132,12 @@ func readName(s io.Reader, name string) error {
 
 // Close ends the connection.
 func (c *Conn) Close() error { return c.session.Close() }
+
+// Ping has the other side answer. The error is for one that has not.
+func (c *Conn) Ping() error {
+	_, err := c.session.Ping()
+	return err
+}
 
 // Done is closed when the connection has ended.
 func (c *Conn) Done() <-chan struct{} { return c.session.CloseChan() }
