@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -55,12 +56,16 @@ func Console() error {
 
 // Furnish gives a machine what programs expect to find beside what Setup mounts:
 // temporary folders, terminals, the names of the standard streams, a loopback.
-// It needs Devices.
-func Furnish() error {
-	for _, m := range []struct{ target, options string }{
-		{"/tmp", "mode=1777"}, {"/run", "mode=0755"}, {"/dev/shm", "mode=1777"},
+// The temporary folders lie in layer, a folder whose limit is theirs in common;
+// where it is "" each is a file system in memory of its own. It needs Devices.
+func Furnish(layer string) error {
+	for _, f := range []struct {
+		target string
+		mode   os.FileMode
+	}{
+		{"/tmp", 0o777 | os.ModeSticky}, {"/run", 0o755}, {"/dev/shm", 0o777 | os.ModeSticky},
 	} {
-		if err := mount("tmpfs", m.target, m.options); err != nil {
+		if err := temporary(f.target, f.mode, layer); err != nil {
 			return err
 		}
 	}
@@ -73,6 +78,27 @@ func Furnish() error {
 		}
 	}
 	return loopbackUp()
+}
+
+// temporary makes a folder that is empty in every new machine.
+func temporary(target string, mode os.FileMode, layer string) error {
+	if layer == "" {
+		if err := mount("tmpfs", target, ""); err != nil {
+			return err
+		}
+		return os.Chmod(target, mode)
+	}
+	from := filepath.Join(layer, filepath.Base(target))
+	if err := errors.Join(os.MkdirAll(target, 0o755), os.Mkdir(from, mode)); err != nil {
+		return err
+	}
+	if err := os.Chmod(from, mode); err != nil { // whatever the umask is
+		return err
+	}
+	if err := unix.Mount(from, target, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mount %s: %w", target, err)
+	}
+	return unix.Mount("", target, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_NOSUID, "")
 }
 
 func mount(kind, target, options string) error {

@@ -56,7 +56,7 @@ func Main(version string) {
 }
 
 func live(version string) error {
-	report, err := assemble()
+	report, layer, err := assemble()
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func live(version string) error {
 	if err != nil {
 		return err
 	}
-	s := &session{conn: conn, host: channel.NewMessages(stream), version: version, setup: report}
+	s := &session{conn: conn, host: channel.NewMessages(stream), version: version, setup: report, layer: layer}
 	return s.serve()
 }
 
@@ -82,6 +82,7 @@ type session struct {
 	host    *channel.Messages
 	version string
 	setup   guest.Report
+	layer   *os.File // takes what is written
 	spec    *channel.Spec
 
 	start   chan struct{} // closed when the command may go
@@ -203,6 +204,9 @@ func (s *session) run(ctx context.Context) (*channel.ToHost, error) {
 			return nil, err
 		}
 		if folder, err = workspace.Unpack(in, spec.Workspace, owner); err != nil {
+			if errors.Is(err, unix.ENOSPC) {
+				err = fmt.Errorf("%w%s", err, more)
+			}
 			return nil, fmt.Errorf("unpack the workspace: %w", err)
 		}
 	}
@@ -213,7 +217,8 @@ func (s *session) run(ctx context.Context) (*channel.ToHost, error) {
 		}
 		env = withProxy(env)
 	}
-	b := &reporting{Backend: New(), session: s, streams: st}
+	b := &reporting{Backend: New(), session: s, streams: st, shortage: watchShortage(s.layer)}
+	defer b.shortage.stop()
 	s.resize = st.resize
 	b.setup = func() (guest.Report, error) { return s.setup, nil }
 	go s.listen()
@@ -251,7 +256,7 @@ func (s *session) run(ctx context.Context) (*channel.ToHost, error) {
 	for _, d := range b.Duties() {
 		result.Duties = append(result.Duties, duty(d))
 	}
-	if err != nil {
+	if err = b.afterwards(err); err != nil {
 		result.Error = err.Error()
 	}
 	if folder != nil {

@@ -25,31 +25,35 @@ const (
 
 // assemble makes a machine of what the kernel booted: devices, modules, the root
 // file system with a layer over it that takes what is written, and what programs
-// expect beside it.
-func assemble() (guest.Report, error) {
+// expect beside it. The file is the layer's folder; nil if there is no such root
+// file system.
+func assemble() (_ guest.Report, layer *os.File, _ error) {
 	var none guest.Report
 	if err := errors.Join(guest.Devices(), guest.Console()); err != nil {
-		return none, fmt.Errorf("devices: %w", err)
+		return none, nil, fmt.Errorf("devices: %w", err)
 	}
 	if err := loadModules(); err != nil {
-		return none, err
+		return none, nil, err
 	}
 	cmdline, err := os.ReadFile("/proc/cmdline")
 	if err != nil {
-		return none, err
+		return none, nil, err
 	}
+	place := ""
 	if kind := parameter(string(cmdline), "glasshouse.root"); kind != "" {
-		if err := mountRoot(kind); err != nil {
-			return none, fmt.Errorf("root file system: %w", err)
+		if layer, err = mountRoot(kind); err != nil {
+			return none, nil, fmt.Errorf("root file system: %w", err)
 		}
+		// It has no other name any more.
+		place = fmt.Sprintf("/proc/self/fd/%d", layer.Fd())
 	} else if err := guest.OrdinaryRoot(); err != nil {
-		return none, fmt.Errorf("root file system: %w", err)
+		return none, nil, fmt.Errorf("root file system: %w", err)
 	}
 	report, err := guest.Setup()
 	if err != nil {
-		return none, err
+		return none, nil, err
 	}
-	return report, guest.Furnish()
+	return report, layer, guest.Furnish(place)
 }
 
 // loadModules loads those of the initramfs, in the order that it lists.
@@ -88,38 +92,52 @@ func loadModule(path string) error {
 }
 
 // mountRoot mounts the root file system under a layer in memory, and enters it.
-func mountRoot(kind string) error {
+func mountRoot(kind string) (layer *os.File, err error) {
 	for _, dir := range []string{lower, scratch, newRoot} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	const disk = "/dev/vda"
 	if err := awaitFile(disk); err != nil {
-		return err
+		return nil, err
 	}
 	if err := unix.Mount(disk, lower, kind, unix.MS_RDONLY, ""); err != nil {
-		return fmt.Errorf("mount %s (%s): %w", disk, kind, err)
+		return nil, fmt.Errorf("mount %s (%s): %w", disk, kind, err)
 	}
-	if err := unix.Mount("tmpfs", scratch, "tmpfs", 0, "mode=0755"); err != nil {
-		return err
-	}
-	for _, dir := range []string{"upper", "work"} {
-		if err := os.Mkdir(filepath.Join(scratch, dir), 0o755); err != nil {
-			return err
-		}
+	if layer, err = makeLayer(); err != nil {
+		return nil, err
 	}
 	options := fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%s/work", lower, scratch, scratch)
 	if err := unix.Mount("overlay", newRoot, "overlay", 0, options); err != nil {
-		return fmt.Errorf("mount the layer over it: %w", err)
+		return nil, fmt.Errorf("mount the layer over it: %w", err)
 	}
 	if err := unix.Chdir(newRoot); err != nil {
-		return err
+		return nil, err
 	}
 	if err := guest.EnterRoot(); err != nil {
-		return err
+		return nil, err
 	}
-	return guest.Devices()
+	return layer, guest.Devices()
+}
+
+// makeLayer mounts what takes all that is written in this machine, and has one
+// limit for that: without one, files could take the memory that the recorder and
+// the command need.
+func makeLayer() (*os.File, error) {
+	info, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Mount("tmpfs", scratch, "tmpfs", 0, fmt.Sprintf("mode=0755,size=%d", layerSize(available(info)))); err != nil {
+		return nil, err
+	}
+	for _, dir := range []string{"upper", "work"} {
+		if err := os.Mkdir(filepath.Join(scratch, dir), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	return os.Open(scratch)
 }
 
 // awaitFile waits for a device, which its driver may find later than it is

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"glasshouse/backend"
 	"glasshouse/backend/microvm/channel"
@@ -13,10 +14,13 @@ import (
 // how it ended.
 type reporting struct {
 	*Backend
-	session *session
-	streams *streams
-	user    *backend.User
-	dir     string
+	session  *session
+	streams  *streams
+	user     *backend.User
+	dir      string
+	shortage *shortage
+	short    string // what there was of it when the command ended
+	said     string // what Wait has said of the command
 }
 
 func (r *reporting) Prepare(ctx context.Context, cmd backend.Command) error {
@@ -51,6 +55,10 @@ func (r *reporting) Start(ctx context.Context) error {
 
 func (r *reporting) Wait(ctx context.Context) (backend.Exit, error) {
 	exit, err := r.Backend.Wait(ctx)
+	if short := r.shortage.err(); short != nil {
+		r.short = short.Error()
+		exit, err = failed(exit, errors.Join(err, short))
+	}
 	r.streams.rootEnded()
 	e := &channel.Exited{
 		Code: exit.Code, Signal: exit.Signal, User: exit.UserTime, System: exit.SystemTime, MaxRSS: exit.MaxRSS,
@@ -58,6 +66,7 @@ func (r *reporting) Wait(ctx context.Context) (backend.Exit, error) {
 	}
 	if err != nil {
 		e.Error = err.Error()
+		r.said = e.Error
 		if exit == (backend.Exit{}) {
 			e.Code = 1
 		}
@@ -66,4 +75,28 @@ func (r *reporting) Wait(ctx context.Context) (backend.Exit, error) {
 		err = errors.Join(err, serr)
 	}
 	return exit, err
+}
+
+// failed is the end of a command whose machine was too small for it. Whatever
+// the command made of that, the run has failed, and not by the command's doing.
+func failed(exit backend.Exit, why error) (backend.Exit, error) {
+	how := fmt.Sprintf("exit code %d", exit.Code)
+	if exit.Signal != "" {
+		how = exit.Signal
+	}
+	exit.Code, exit.Signal = 1, ""
+	return exit, fmt.Errorf("%w; the command ended with %s", why, how)
+}
+
+// afterwards is what is to be said of the whole run, of which err came, and to
+// which belongs what the machine has run short of since the command ended.
+func (r *reporting) afterwards(err error) error {
+	late := r.shortage.err()
+	switch {
+	case late == nil || late.Error() == r.short:
+		return err
+	case err != nil && err.Error() == r.said:
+		return late // the rest has been said
+	}
+	return errors.Join(err, late)
 }

@@ -79,5 +79,5 @@ func prepare() error {
 			return fmt.Errorf("%s: %w", s.Name, s.Err)
 		}
 	}
-	return guest.Furnish()
+	return guest.Furnish("")
 }
