@@ -31,7 +31,7 @@ import (
 	"glasshouse/receipt/receipttest"
 )
 
-var binary, image string
+var binary, image, state string
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
@@ -52,7 +52,8 @@ func TestMain(m *testing.M) {
 			panic(fmt.Sprintf("%v: %s", err, out))
 		}
 		// What the probe of KVM finds is found once.
-		if err := os.Setenv("XDG_STATE_HOME", filepath.Join(dir, "state")); err != nil {
+		state = filepath.Join(dir, "state")
+		if err := os.Setenv("XDG_STATE_HOME", state); err != nil {
 			panic(err)
 		}
 		return m.Run()
@@ -72,6 +73,7 @@ type result struct {
 // machine is the command line of a run in a machine.
 func machine(t *testing.T, dir string, flags []string, argv ...string) *exec.Cmd {
 	t.Helper()
+	guard(t)
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	t.Cleanup(cancel)
 	args := slices.Concat([]string{"run", "-q", "--no-store", "--backend", "qemu", "--image", image, "-o", filepath.Join(dir, "receipt.json")}, flags, []string{"--"}, argv)
@@ -83,7 +85,6 @@ func machine(t *testing.T, dir string, flags []string, argv ...string) *exec.Cmd
 func run(t *testing.T, stdin string, flags []string, argv ...string) result {
 	t.Helper()
 	dir := t.TempDir()
-	t.Setenv("TMPDIR", t.TempDir())
 	cmd := machine(t, dir, flags, argv...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
@@ -94,7 +95,6 @@ func run(t *testing.T, stdin string, flags []string, argv ...string) result {
 		t.Fatal(err)
 	}
 	r := result{read(t, dir), stdout.String(), stderr.String(), cmd.ProcessState.ExitCode(), time.Since(begin)}
-	nothingLeft(t)
 	return r
 }
 
@@ -112,27 +112,65 @@ func read(t *testing.T, dir string) *receipt.Receipt {
 	return rec
 }
 
-// nothingLeft looks for what a machine could leave on the host.
-func nothingLeft(t *testing.T) {
+// guarded are the tests whose temporary folder is their own.
+var guarded = map[string]bool{}
+
+// guard gives a test a temporary folder of its own, and fails it if a run leaves
+// something there or somewhere else on the host.
+func guard(t *testing.T) {
+	t.Helper()
+	if guarded[t.Name()] {
+		return
+	}
+	guarded[t.Name()] = true
+	t.Setenv("TMPDIR", t.TempDir())
+	before := states()
+	t.Cleanup(func() { nothingLeft(t, before) })
+}
+
+// nothingLeft looks for what a run could leave: files, sockets, processes.
+func nothingLeft(t *testing.T, before []string) {
 	t.Helper()
 	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
-	if n := monitors(t); n > 0 {
-		t.Errorf("%d monitors are left", n)
+	for _, file := range states() {
+		if !slices.Contains(before, file) {
+			t.Errorf("left behind: %s", file)
+		}
+	}
+	sockets, err := os.ReadFile("/proc/net/unix")
+	if err != nil || bytes.Contains(sockets, []byte(os.TempDir()+"/")) {
+		t.Errorf("a socket is left: %v", err)
+	}
+	for _, pid := range offspring() {
+		line, _ := os.ReadFile("/proc/" + pid + "/cmdline")
+		t.Errorf("process %s is left: %q", pid, line)
 	}
 }
 
-// monitors counts the QEMUs whose channel lies in this test's temporary folder.
-func monitors(t *testing.T) (n int) {
-	t.Helper()
-	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-	for _, file := range lines {
-		if b, err := os.ReadFile(file); err == nil && bytes.Contains(b, []byte("path="+os.TempDir()+"/")) {
-			n++
+// states are the files in the state folder, but for what the probe of KVM found.
+func states() (files []string) {
+	_ = filepath.WalkDir(state, func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && d.Name() != "kvm.json" {
+			files = append(files, path)
+		}
+		return nil
+	})
+	return files
+}
+
+// offspring are the processes that a test's runs have started: they have its
+// temporary folder in their environment.
+func offspring() (pids []string) {
+	environments, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, file := range environments {
+		pid := filepath.Base(filepath.Dir(file))
+		if b, err := os.ReadFile(file); err == nil && pid != fmt.Sprint(os.Getpid()) && bytes.Contains(b, []byte("TMPDIR="+os.TempDir()+"\x00")) {
+			pids = append(pids, pid)
 		}
 	}
-	return n
+	return pids
 }
 
 func complete(t *testing.T, r *receipt.Receipt) {
@@ -224,7 +262,6 @@ func TestUser(t *testing.T) {
 // A signal to the recorder reaches the command, and ends it.
 func TestSignal(t *testing.T) {
 	dir := t.TempDir()
-	t.Setenv("TMPDIR", t.TempDir())
 	cmd := machine(t, dir, nil, "sh", "-c", `trap 'echo got it; exit 9' TERM; echo ready; while :; do sleep 0.1; done`)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -248,7 +285,6 @@ func TestSignal(t *testing.T) {
 	}
 	r := read(t, dir)
 	complete(t, r)
-	nothingLeft(t)
 }
 
 func TestTimeout(t *testing.T) {
@@ -314,7 +350,6 @@ func TestObserve(t *testing.T) {
 func TestOutput(t *testing.T) {
 	const size = 200 << 20
 	dir := t.TempDir()
-	t.Setenv("TMPDIR", t.TempDir())
 	cmd := machine(t, dir, nil, "head", "-c", fmt.Sprint(size), "/dev/zero")
 	h := sha256.New()
 	var n counter
@@ -337,7 +372,6 @@ func (c *counter) Write(p []byte) (int, error) { *c += counter(len(p)); return l
 
 func TestTerminal(t *testing.T) {
 	dir := t.TempDir()
-	t.Setenv("TMPDIR", t.TempDir())
 	cmd := machine(t, dir, nil, "sh", "-c", `test -t 0 && test -t 1 && test -t 2 && stty size; read line; echo "[$line]"; trap 'echo int; exit 4' INT; echo wait; while :; do sleep 0.1; done`)
 	term, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 31, Cols: 97})
 	if err != nil {
@@ -368,69 +402,6 @@ func TestTerminal(t *testing.T) {
 		t.Errorf("exit code %d after %q", code, all)
 	}
 	complete(t, read(t, dir))
-	nothingLeft(t)
-}
-
-// A machine that comes to a bad end leaves a receipt that says so.
-func TestBadEnds(t *testing.T) {
-	for _, c := range []struct {
-		name, script string
-		code         int
-		want         string
-	}{
-		{"panic", "echo before; sleep 0.3; echo c >/proc/sysrq-trigger; sleep 100", 1, "Kernel panic - not syncing: sysrq triggered crash"},
-		{"reboot", "echo before; sleep 0.3; echo b >/proc/sysrq-trigger; sleep 100", 1, "the virtual machine ended by itself"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			r := run(t, "", nil, "sh", "-c", c.script)
-			if r.code != c.code || !strings.Contains(failure(r.Receipt), c.want) || r.stdout != "before\n" {
-				t.Errorf("%d, %q, %q", r.code, failure(r.Receipt), r.stdout)
-			}
-			if r.Observation.Complete || r.Observation.Reason == nil || !strings.Contains(*r.Observation.Reason, c.want) || len(r.ProcessTree) == 0 {
-				t.Errorf("%+v", r.Observation)
-			}
-		})
-	}
-}
-
-// A killed monitor too.
-func TestKilledMonitor(t *testing.T) {
-	dir := t.TempDir()
-	t.Setenv("TMPDIR", t.TempDir())
-	cmd := machine(t, dir, nil, "sh", "-c", "echo ready; sleep 300")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.ReadFull(out, make([]byte, 6)); err != nil {
-		t.Fatal(err)
-	}
-	killed := false
-	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", cmd.Process.Pid))
-	for _, list := range lists {
-		children, _ := os.ReadFile(list)
-		for _, field := range strings.Fields(string(children)) {
-			line, _ := os.ReadFile("/proc/" + field + "/cmdline")
-			var pid int
-			if _, err := fmt.Sscan(field, &pid); err == nil && bytes.Contains(line, []byte("qemu")) {
-				killed = unix.Kill(pid, unix.SIGKILL) == nil
-			}
-		}
-	}
-	if !killed {
-		_ = cmd.Process.Kill()
-		t.Fatal("no monitor was found")
-	}
-	_, _ = io.ReadAll(out)
-	_ = cmd.Wait()
-	r := read(t, dir)
-	if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(failure(r), "the virtual machine's monitor ended: signal: killed") || r.Observation.Complete {
-		t.Errorf("%v, %q", cmd.ProcessState, failure(r))
-	}
-	nothingLeft(t)
 }
 
 // The demo reads like that of the process backend: each kind of thing that its
@@ -563,7 +534,6 @@ func TestWorkspace(t *testing.T) {
 
 // Two machines at once do not get in each other's way.
 func TestTwo(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
 	dirs := []string{t.TempDir(), t.TempDir()}
 	var cmds []*exec.Cmd
 	for i, dir := range dirs {
@@ -581,5 +551,4 @@ func TestTwo(t *testing.T) {
 		}
 		complete(t, read(t, dirs[i]))
 	}
-	nothingLeft(t)
 }
