@@ -54,7 +54,7 @@ type object struct {
 func read(opts Options) object {
 	return object{
 		opts:  opts,
-		spec:  soon(func() (*ebpf.CollectionSpec, error) { return loadSpec(opts.ObjectDir) }),
+		spec:  soon(func() (*ebpf.CollectionSpec, error) { return loadPrograms(opts) }),
 		lines: sync.OnceValues(func() (*ebpf.CollectionSpec, error) { return loadSpecWithLines(opts.ObjectDir) }),
 	}
 }

@@ -26,6 +26,18 @@ func loadSpec(dir string) (*ebpf.CollectionSpec, error) {
 	return loadSpecWithLines(dir)
 }
 
+// loadPrograms reads the object, without the programs that the options do not
+// ask for. Nobody changes which there are afterwards: they are read by several.
+func loadPrograms(opts Options) (*ebpf.CollectionSpec, error) {
+	spec, err := loadSpec(opts.ObjectDir)
+	if err == nil && !opts.Objects {
+		for _, name := range objectHooks {
+			delete(spec.Programs, name)
+		}
+	}
+	return spec, err
+}
+
 func loadSpecWithLines(dir string) (*ebpf.CollectionSpec, error) {
 	if dir == "" {
 		return loadProbes()
@@ -91,9 +103,6 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 		objects = 1
 	} else {
 		spec.Maps[probesMapFounds].MaxEntries = 1
-		for _, name := range objectHooks {
-			delete(spec.Programs, name)
-		}
 	}
 	for name, value := range map[string]any{
 		probesVarCaptureArgv:  argv,

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -644,6 +645,7 @@ func enterContainer(calls, argv []string) error {
 			Names:  calls,
 		}},
 	}}
+	runtime.LockOSThread() // the filter is this thread's, and what it becomes has it
 	if err := seccomp.LoadFilter(filter); err != nil {
 		return err
 	}
