@@ -125,8 +125,12 @@ func (b *Backend) kill(cause error) {
 	}
 }
 
-// finish waits for the guest's account, and lets the guest go.
+// finish waits for the guest's account, and lets the guest go. How long that may
+// take does not depend on what collectors and backends of this host are given: a
+// machine that answers nothing meanwhile is ended anyway.
 func (b *Backend) finish(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.limits.result)
+	defer cancel()
 	select {
 	case <-b.finished:
 	case <-ctx.Done():

@@ -26,13 +26,14 @@ type limits struct {
 	boot     time.Duration // until the machine's recorder calls
 	ready    time.Duration // until it is ready
 	kill     time.Duration // for a run that was told to end, before its machine is ended
+	result   time.Duration // for the guest's account, once the command has ended
 	powerOff time.Duration // for the machine to switch itself off
 	silence  time.Duration // of a machine that answers nothing
 }
 
 // An emulated machine on a busy host takes ten times what it takes on an idle
-// one.
-var patient = limits{boot: 2 * time.Minute, ready: 2 * time.Minute, kill: 10 * time.Second, powerOff: 5 * time.Second, silence: 2 * time.Minute}
+// one, and a large workspace takes its time on the way back.
+var patient = limits{boot: 2 * time.Minute, ready: 2 * time.Minute, kill: 10 * time.Second, result: 10 * time.Minute, powerOff: 5 * time.Second, silence: 2 * time.Minute}
 
 // Config is one machine and what is to be done in it.
 type Config struct {

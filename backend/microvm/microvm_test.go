@@ -169,7 +169,7 @@ func newTest(t *testing.T, f *fake) *Backend {
 	t.Helper()
 	t.Setenv("TMPDIR", t.TempDir())
 	b := New(Config{Engine: f, Version: "v", Observe: true})
-	b.limits = limits{boot: 2 * time.Second, ready: 2 * time.Second, kill: 200 * time.Millisecond, powerOff: time.Second, silence: time.Minute}
+	b.limits = limits{boot: 2 * time.Second, ready: 2 * time.Second, kill: 200 * time.Millisecond, powerOff: time.Second, silence: time.Minute, result: time.Minute}
 	t.Cleanup(func() {
 		if err := b.Cleanup(context.Background()); err != nil {
 			t.Errorf("cleanup: %v", err)
@@ -446,6 +446,42 @@ func TestSilence(t *testing.T) {
 	s, _ := b.Collector().Stop(t.Context())
 	if len(s.Doubts) != 1 || s.Doubts[0] != "the recording was not closed by the guest: "+want {
 		t.Errorf("%q", s.Doubts)
+	}
+}
+
+// A guest may take longer for its account than collectors have to stop, but not
+// for ever.
+func TestSlowAccount(t *testing.T) {
+	for name, c := range map[string]struct {
+		limit time.Duration
+		doubt string
+	}{
+		"slow":    {time.Minute, ""},
+		"endless": {200 * time.Millisecond, "the recording was not closed by the guest: "},
+	} {
+		b := newTest(t, &fake{guest: func(g *guest) {
+			_ = g.start() && g.say(channel.ToHost{Exited: &channel.Exited{Code: 3}})
+			select {
+			case <-time.After(time.Second):
+			case <-g.vm.done:
+			}
+			g.end(channel.Result{})
+		}})
+		b.limits.result = c.limit
+		if err := start(t, b, backend.Command{}); err != nil {
+			t.Fatal(err)
+		}
+		if exit, err := b.Wait(t.Context()); err != nil || exit.Code != 3 {
+			t.Errorf("%+v, %v", exit, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		s, _ := b.Collector().Stop(ctx)
+		cancel()
+		doubts := strings.Join(s.Doubts, "; ")
+		if !strings.HasPrefix(doubts, c.doubt) || (c.doubt == "") != (doubts == "") {
+			t.Errorf("%s: doubts %q", name, doubts)
+		}
+		_ = b.Cleanup(t.Context())
 	}
 }
 
