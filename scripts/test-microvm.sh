@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Tests with real microVMs: builds an image with Debian's cloud kernel and a root
-# that debootstrap makes, both kept in .cache, and runs test/microvm and the demo
-# in it. Arguments are for go test. Takes root, debootstrap and QEMU.
+# that debootstrap makes, both kept in .cache, and runs test/microvm with it, which
+# prints how long machines take. Arguments are for go test. Without any the
+# programs of test/adversary follow, each in a machine of its own. Takes root,
+# debootstrap, QEMU and gcc; the whole half an hour, if processors are emulated.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -21,4 +23,9 @@ if [ ! -e "$root/etc/debian_version" ]; then
 fi
 make build
 ./glasshouse image build -o "$cache/image" --rootfs "dir:$root"
-GLASSHOUSE_TEST_IMAGE=$cache/image go test -count=1 -timeout 30m "$@" ./test/microvm
+export GLASSHOUSE_TEST_IMAGE=$cache/image
+if [ $# -gt 0 ]; then
+	exec go test -count=1 -timeout 30m "$@" ./test/microvm
+fi
+go test -v -count=1 -timeout 30m ./test/microvm
+GLASSHOUSE_TEST_BACKEND=qemu go test -v -count=1 -timeout 60m ./test/adversary

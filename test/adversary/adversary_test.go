@@ -40,6 +40,10 @@ var program string
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "adversary")
 	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
+	if err == nil {
+		recorded.Folder = dir
 		program, err = build(dir)
 	}
 	if err != nil {
@@ -54,10 +58,6 @@ func TestMain(m *testing.M) {
 func build(dir string) (string, error) {
 	if dir := os.Getenv("GLASSHOUSE_TEST_HELPERS"); dir != "" {
 		return filepath.Join(dir, "adversary"), nil
-	}
-	dir, err := filepath.EvalSymlinks(dir)
-	if err != nil {
-		return "", err
 	}
 	sources, err := filepath.Glob("testdata/c/*.c")
 	if err != nil {
@@ -78,7 +78,13 @@ func run(t *testing.T, rows []row) {
 			if d := underPtrace[r.name]; recorded.Observe == "ptrace" && d.skip != "" {
 				t.Skip(d.skip)
 			}
-			t.Parallel() // most of the time goes into loading the probes
+			if recorded.Backend != "process" {
+				if why := onHost[r.name]; why != "" {
+					t.Skip(why)
+				}
+			} else {
+				t.Parallel() // most of the time goes into loading the probes
+			}
 			r.run(t)
 		})
 	}
@@ -86,7 +92,7 @@ func run(t *testing.T, rows []row) {
 
 func (r row) run(t *testing.T) {
 	recorded.NeedRoot(t)
-	dir := recorded.TempDir(t)
+	dir := folder(t)
 	lay(t, dir, r.files)
 	argv := append([]string{program, r.name}, r.args...)
 	if r.prepare != nil {

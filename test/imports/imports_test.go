@@ -65,7 +65,7 @@ var may = []rule{
 	{"internal/cli", []string{"..."}},
 	{"cmd/glasshouse", []string{"internal/cli", "guest"}},
 	{"demo", nil},
-	{"test/recorded", []string{"audit", "backend/process", "ebpf", "ptrace", "receipt", "receipt/receipttest", "runner"}},
+	{"test/recorded", []string{"audit", "backend/microvm", "backend/microvm/engine", "backend/microvm/image", "backend/microvm/qemu", "backend/process", "ebpf", "ptrace", "receipt", "receipt/receipttest", "runner"}},
 	{"test/vm", []string{"internal/apt", "internal/command", "internal/cpio", "test/vm/plan"}},
 	{"test/vm/init", []string{"guest", "test/vm/plan"}},
 	{"test/vm/plan", nil},

@@ -55,7 +55,9 @@ func Run(t *testing.T, argv []string, opts ...Option) Recording {
 	for _, o := range opts {
 		o(&spec, &probes)
 	}
-	if Observe == "ptrace" {
+	if Backend == "qemu" {
+		inMachine(t, &spec, probes)
+	} else if Observe == "ptrace" {
 		spec.Collector = ptrace.New(ptrace.Options{CaptureArgv: probes.CaptureArgv})
 	} else {
 		spec.Collector = ebpf.New(probes)
