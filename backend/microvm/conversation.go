@@ -8,6 +8,7 @@ import (
 
 	"glasshouse/audit"
 	"glasshouse/backend/microvm/channel"
+	"glasshouse/backend/microvm/engine"
 )
 
 // greet waits for the guest's first message, until ctx is done.
@@ -90,6 +91,9 @@ func (b *Backend) spec() *channel.Spec {
 		Strict: c.Strict, WaitTree: c.WaitTree, KillSurvivors: c.KillSurvivors,
 		Workspace: c.Workspace.Guest, Proxy: c.Proxy != nil,
 		Observe: c.Observe, CaptureArgv: c.CaptureArgv, NoBrake: c.NoBrake, RingSize: c.RingSize,
+	}
+	if c.Workspace.Share {
+		s.Shared = engine.ShareTag
 	}
 	return s
 }

@@ -14,6 +14,7 @@ import (
 type Workspace struct {
 	Dir   string    // on the host; "" is none
 	Guest string    // where it lies in the guest
+	Share bool      // by a virtio file system that is shared, rather than sent
 	Keep  io.Writer // gets what comes back, as a tar stream
 	Limit int64     // of its bytes
 }
@@ -42,12 +43,21 @@ func (f *folder) send(c *channel.Conn, w Workspace) error {
 	if w.Dir == "" {
 		return nil
 	}
-	in, err := c.Accept(channel.Workspace)
+	var in io.WriteCloser
+	var err error
+	if w.Share {
+		f.names, err = workspace.Names(w.Dir)
+	} else {
+		in, err = c.Accept(channel.Workspace)
+	}
 	if err != nil {
 		return err
 	}
 	if f.changes, err = c.Accept(channel.Changes); err != nil {
 		return err
+	}
+	if w.Share {
+		return nil
 	}
 	f.packed = make(chan error, 1)
 	go func() {

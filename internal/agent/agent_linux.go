@@ -196,18 +196,25 @@ func (s *session) run(ctx context.Context) (*channel.ToHost, error) {
 		owner = workspace.Owner{UID: int(user.UID), GID: int(user.GID)}
 	}
 	if spec.Workspace != "" {
-		in, err := s.conn.Open(channel.Workspace)
-		if err != nil {
-			return nil, err
+		var in io.Reader
+		if spec.Shared == "" {
+			if in, err = s.conn.Open(channel.Workspace); err != nil {
+				return nil, err
+			}
 		}
 		if changes, err = s.conn.Open(channel.Changes); err != nil {
 			return nil, err
 		}
-		if folder, err = workspace.Unpack(in, spec.Workspace, owner); err != nil {
+		if spec.Shared != "" {
+			folder, err = s.mountShared(spec.Shared, spec.Workspace, owner)
+		} else {
+			folder, err = workspace.Unpack(in, spec.Workspace, owner)
+		}
+		if err != nil {
 			if errors.Is(err, unix.ENOSPC) {
 				err = fmt.Errorf("%w%s", err, more)
 			}
-			return nil, fmt.Errorf("unpack the workspace: %w", err)
+			return nil, fmt.Errorf("make the workspace: %w", err)
 		}
 	}
 	env := withLogin(toStrings(spec.Env), user)
@@ -261,6 +268,7 @@ func (s *session) run(ctx context.Context) (*channel.ToHost, error) {
 	}
 	if folder != nil {
 		bringBack(folder, changes, result)
+		_ = folder.Close()
 	}
 	st.close()
 	return &channel.ToHost{Result: result}, nil

@@ -44,6 +44,7 @@ type vmFlags struct {
 	cpus      int
 	workspace string
 	apply     bool
+	virtiofs  bool
 	net       string
 	allow     []string
 	boot      time.Duration
@@ -56,6 +57,7 @@ func (f *vmFlags) add(cmd *cobra.Command) {
 	flags.IntVar(&f.cpus, "cpus", 1, "the machine's processors: `N`")
 	flags.DurationVar(&f.boot, "boot-timeout", 2*time.Minute, "give up a machine whose recorder has not called after this `DURATION`")
 	flags.StringVar(&f.workspace, "workspace", "", "send `DIR` into the machine, as /workspace, and bring back what became of it")
+	flags.BoolVar(&f.virtiofs, "virtiofs", false, "share the workspace with the machine instead of sending it in: as root, with QEMU and virtiofsd")
 	flags.BoolVar(&f.apply, "apply", false, "change the workspace as the command did, if it exits with 0")
 	flags.StringVar(&f.net, "net", netNone, "the machine's way out: none, or a proxy to what --net-allow names: `none|proxy`")
 	flags.StringArrayVar(&f.allow, "net-allow", nil, "let the proxy reach `HOST[:PORT]`: a name, *.NAME, an address or a network; ports 80 and 443 without PORT; can be repeated")
@@ -63,7 +65,7 @@ func (f *vmFlags) add(cmd *cobra.Command) {
 
 // names are those of the flags.
 func (*vmFlags) names() []string {
-	return []string{"image", "memory", "cpus", "boot-timeout", "workspace", "apply", "net", "net-allow"}
+	return []string{"image", "memory", "cpus", "boot-timeout", "workspace", "virtiofs", "apply", "net", "net-allow"}
 }
 
 // The values of --net.
@@ -145,6 +147,9 @@ func (a *app) newMachine(cmd *cobra.Command, f *runFlags, env settings, spec *ru
 	}
 	boot.CommandLine = "glasshouse.root=" + m.image.RootFSType + " -- " + guest.Command
 	boot.MemoryMiB, boot.CPUs = int(memory>>20), f.vm.cpus
+	if w.Share {
+		boot.Share = w.Dir
+	}
 	m.Backend = microvm.New(microvm.Config{
 		Engine:    vmm,
 		Machine:   boot,
@@ -243,7 +248,13 @@ func (m *machine) workspace(cmd *cobra.Command, f *runFlags) (microvm.Workspace,
 		if f.vm.apply {
 			return microvm.Workspace{}, usageError(cmd, errors.New("--apply needs --workspace"))
 		}
+		if f.vm.virtiofs {
+			return microvm.Workspace{}, usageError(cmd, errors.New("--virtiofs needs --workspace"))
+		}
 		return microvm.Workspace{}, nil
+	}
+	if f.vm.virtiofs && f.backend != "qemu" {
+		return microvm.Workspace{}, usageError(cmd, fmt.Errorf("--virtiofs: %s has no virtiofs, QEMU has", f.backend))
 	}
 	dir, err := filepath.Abs(f.vm.workspace)
 	if err != nil {
@@ -264,7 +275,7 @@ func (m *machine) workspace(cmd *cobra.Command, f *runFlags) (microvm.Workspace,
 	if m.kept, err = os.CreateTemp(filepath.Dir(m.place), ".workspace-*"); err != nil {
 		return microvm.Workspace{}, fmt.Errorf("keep what comes back of the workspace: %w", err)
 	}
-	return microvm.Workspace{Dir: dir, Guest: guestWorkspace, Keep: m.kept, Limit: workspaceLimit}, nil
+	return microvm.Workspace{Dir: dir, Guest: guestWorkspace, Share: f.vm.virtiofs, Keep: m.kept, Limit: workspaceLimit}, nil
 }
 
 // discard forgets what came back, and lets the image go.

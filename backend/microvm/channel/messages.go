@@ -117,6 +117,8 @@ type Spec struct {
 	Joined   bool      `json:"joined"`   // the standard error goes where the standard output goes
 	// Workspace is where the folder that is sent in is to lie; "" if none is.
 	Workspace string `json:"workspace"`
+	// Shared is the tag of the virtio file system that it is in; "" if it is sent.
+	Shared string `json:"shared,omitempty"`
 	// Proxy has the guest listen for who wants to reach the host's proxy. It is
 	// left out where it is false, for images that do not know it.
 	Proxy bool `json:"proxy,omitempty"`

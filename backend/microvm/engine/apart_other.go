@@ -4,4 +4,5 @@ package engine
 
 import "syscall"
 
-func apart() *syscall.SysProcAttr { return nil }
+// Apart is for Linux.
+func Apart() *syscall.SysProcAttr { return nil }

@@ -12,11 +12,15 @@ type Machine struct {
 	Kernel      string // file: a bzImage for QEMU, the ELF in it for Firecracker
 	Initramfs   string // file
 	RootFS      string // file: /dev/vda of the guest, read-only; "" is none
+	Share       string // folder that the guest gets to see, read-only, as the virtio file system ShareTag; "" is none
 	CommandLine string // kernel parameters, beside those that the engine needs itself
 	MemoryMiB   int
 	CPUs        int
 	Dir         string // a private folder for sockets and logs, which the caller removes
 }
+
+// ShareTag is what a guest mounts a shared folder by.
+const ShareTag = "workspace"
 
 // Engine boots machines.
 type Engine interface {

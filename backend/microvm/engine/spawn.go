@@ -34,7 +34,7 @@ var _ VM = (*Process)(nil)
 func Spawn(path string, args []string, l net.Listener) (*Process, error) {
 	p := &Process{cmd: exec.Command(path, args...), listener: l, done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.console, &p.console
-	p.cmd.SysProcAttr = apart()
+	p.cmd.SysProcAttr = Apart()
 	started := make(chan error, 1)
 	go func() {
 		// The kernel ends the VMM with the thread that started it, which must not
@@ -123,15 +123,20 @@ func (c *console) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String has what a terminal would take for a command left out.
+// String is what there is, as Printable has it.
 func (c *console) String() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return Printable(c.buf)
+}
+
+// Printable is text without what a terminal would take for a command.
+func Printable(text []byte) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t' || r >= ' ' && r != 0x7f && (r < 0x80 || r >= 0xa0):
 			return r
 		}
 		return -1
-	}, strings.ToValidUTF8(string(c.buf), "\uFFFD"))
+	}, strings.ToValidUTF8(string(text), "\uFFFD"))
 }

@@ -125,6 +125,8 @@ func check(m engine.Machine) error {
 		return &Error{Reason: fmt.Sprintf("%d CPUs", m.CPUs), Hint: fmt.Sprintf("give the guest 1 to %d", maxCPUs)}
 	case m.MemoryMiB < 1:
 		return &Error{Reason: fmt.Sprintf("%d MiB of memory", m.MemoryMiB), Hint: "give the guest 128 MiB or more"}
+	case m.Share != "":
+		return &Error{Reason: "a shared folder", Hint: "Firecracker has no virtiofs, QEMU has"}
 	case strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r > '~' }):
 		return &Error{Reason: "the kernel's command line holds more than printable ASCII"}
 	case len(line) > maxCommandLine:

@@ -76,13 +76,40 @@ func (e *Engine) Boot(ctx context.Context, m engine.Machine) (engine.VM, error) 
 	if err != nil {
 		return nil, fmt.Errorf("listen for the machine: %w", err)
 	}
-	vm, err := engine.Spawn(path, arguments(m, accelerator, socket), l)
+	args := arguments(m, accelerator, socket)
+	var shared *daemon
+	if m.Share != "" {
+		var at string
+		if shared, at, err = share(ctx, m.Share, m.Dir); err != nil {
+			_ = l.Close()
+			return nil, err
+		}
+		args = append(args, shareArguments(m, at)...)
+	}
+	vm, err := engine.Spawn(path, args, l)
 	if err != nil {
+		if shared != nil {
+			shared.kill()
+		}
 		_ = l.Close()
 		return nil, err
 	}
 	vm.Says(engine.Facts{Path: path, Version: version, Accelerator: accelerator})
+	if shared != nil {
+		return shared.with(vm), nil
+	}
 	return vm, nil
+}
+
+// shareArguments are for a folder that is served at a socket: by somebody who has
+// to see the guest's memory, and knows nothing of devices before virtio 1.0.
+func shareArguments(m engine.Machine, socket string) []string {
+	return []string{
+		"-global", "virtio-mmio.force-legacy=false",
+		"-object", fmt.Sprintf("memory-backend-memfd,id=memory,size=%dM,share=on", m.MemoryMiB), "-machine", "memory-backend=memory",
+		"-chardev", "socket,id=share,path=" + escape(socket),
+		"-device", "vhost-user-fs-device,chardev=share,tag=" + engine.ShareTag,
+	}
 }
 
 func (e *Engine) program() (string, error) {

@@ -16,6 +16,39 @@ import (
 type Snapshot struct {
 	dir     string
 	entries map[string]entry // by name, relative
+	layers  *layers          // nil if dir is a folder like others
+}
+
+// layers are what an overlay shows: what lies in upper was written to, or is
+// new; of lower nothing changes.
+type layers struct{ lower, upper *os.Root }
+
+// Layered is a snapshot of dir, an overlay of these folders, before anybody
+// writes to it. It need not read the files. It is to be closed.
+func Layered(dir, lower, upper string) (*Snapshot, error) {
+	below, err := os.OpenRoot(lower)
+	if err != nil {
+		return nil, err
+	}
+	above, err := os.OpenRoot(upper)
+	if err != nil {
+		_ = below.Close()
+		return nil, err
+	}
+	s := &Snapshot{dir: dir, entries: map[string]entry{}, layers: &layers{below, above}}
+	if err := s.fill(); err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close lets go of the layers.
+func (s *Snapshot) Close() error {
+	if s.layers == nil {
+		return nil
+	}
+	return errors.Join(s.layers.lower.Close(), s.layers.upper.Close())
 }
 
 type entry struct {
@@ -26,12 +59,32 @@ type entry struct {
 
 func snapshot(dir string) (*Snapshot, error) {
 	s := &Snapshot{dir: dir, entries: map[string]entry{}}
-	err := s.walk(func(root *os.Root, name string, info fs.FileInfo) error {
-		e, err := look(root, name, info)
+	return s, s.fill()
+}
+
+func (s *Snapshot) fill() error {
+	return s.walk(func(root *os.Root, name string, info fs.FileInfo) error {
+		e, err := look(root, name, info.Mode(), s.layers == nil)
 		s.entries[name] = e
 		return err
 	})
-	return s, err
+}
+
+// compare looks at what is there now, and at what was, as far as that tells
+// whether it has changed.
+func (s *Snapshot) compare(root *os.Root, name string, info fs.FileInfo) (was, now entry, old bool, err error) {
+	was, old = s.entries[name]
+	read := true
+	if s.layers != nil && old {
+		_, err := s.layers.upper.Lstat(name)
+		if read = !errors.Is(err, fs.ErrNotExist); read && was.mode.IsRegular() {
+			if was, err = look(s.layers.lower, name, was.mode, true); err != nil {
+				return was, now, old, err
+			}
+		}
+	}
+	now, err = look(root, name, info.Mode(), read)
+	return was, now, old, err
 }
 
 // walk calls f for everything in the folder but itself. What goes away meanwhile
@@ -60,10 +113,11 @@ func (s *Snapshot) walk(f func(root *os.Root, name string, info fs.FileInfo) err
 	})
 }
 
-func look(root *os.Root, name string, info fs.FileInfo) (entry, error) {
-	e := entry{mode: info.Mode()}
+// look looks at one thing; read is whether a file's content matters.
+func look(root *os.Root, name string, mode fs.FileMode, read bool) (entry, error) {
+	e := entry{mode: mode}
 	switch {
-	case info.Mode().IsRegular():
+	case mode.IsRegular() && read:
 		f, err := openFile(root, name)
 		if err != nil {
 			return e, err
@@ -74,7 +128,7 @@ func look(root *os.Root, name string, info fs.FileInfo) (entry, error) {
 			return e, err
 		}
 		h.Sum(e.sum[:0])
-	case info.Mode().Type() == fs.ModeSymlink:
+	case mode.Type() == fs.ModeSymlink:
 		var err error
 		e.target, err = root.Readlink(name)
 		return e, err
@@ -97,11 +151,10 @@ func (s *Snapshot) Changes(w io.Writer) (*Diff, error) {
 	out := tar.NewWriter(w)
 	err := s.walk(func(root *os.Root, name string, info fs.FileInfo) error {
 		seen[name] = true
-		now, err := look(root, name, info)
+		was, now, old, err := s.compare(root, name, info)
 		if err != nil {
 			return err
 		}
-		was, old := s.entries[name]
 		if old && was == now {
 			return nil
 		}

@@ -29,13 +29,24 @@ type Skipped struct {
 // with modes and times. It returns the names of what lies there, and what of it
 // was skipped. A file that shrinks meanwhile is an error.
 func Pack(w io.Writer, dir string) (names map[string]bool, skipped []Skipped, err error) {
+	out := tar.NewWriter(w)
+	names, skipped, err = list(dir, func(root *os.Root, name string, info fs.FileInfo) error { return packOne(out, root, name, info) })
+	return names, skipped, errors.Join(err, out.Close())
+}
+
+// Names are those of what lies in the folder dir.
+func Names(dir string) (map[string]bool, error) {
+	names, _, err := list(dir, func(*os.Root, string, fs.FileInfo) error { return nil })
+	return names, err
+}
+
+func list(dir string, pack func(root *os.Root, name string, info fs.FileInfo) error) (names map[string]bool, skipped []Skipped, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer root.Close()
 	names = map[string]bool{}
-	out := tar.NewWriter(w)
 	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -52,9 +63,9 @@ func Pack(w io.Writer, dir string) (names map[string]bool, skipped []Skipped, er
 			skipped = append(skipped, Skipped{filepath.ToSlash(name), "neither a file nor a folder nor a link"})
 			return nil
 		}
-		return packOne(out, root, name, info)
+		return pack(root, name, info)
 	})
-	return names, skipped, errors.Join(err, out.Close())
+	return names, skipped, err
 }
 
 func packOne(out *tar.Writer, root *os.Root, name string, info fs.FileInfo) (err error) {
