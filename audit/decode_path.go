@@ -97,7 +97,11 @@ func pathOf(s segment, named func([]byte) string) Path {
 // target is a base directory and the name that was passed.
 func (c folders) target(base, name segment) Target {
 	if base.flags&SegFound != 0 {
-		return Target{Base: c.path(base), Requested: string(name.data), Found: true}
+		t := Target{Base: c.path(base), Found: true}
+		if name.flags&(SegLate|SegCut|SegUnreadable) == 0 {
+			t.Requested = string(name.data)
+		}
+		return t
 	}
 	at := pathOf(base, c.base)
 	if int(base.root) < len(base.data) {

@@ -38,7 +38,8 @@ func (dir blockFiles) name(number int64) string {
 	return filepath.Join(string(dir), strconv.FormatInt(number, 10))
 }
 
-// write is done when the disk has the block: the index tells of it next.
+// write is done when the disk has the block: the index tells of it next. Should its
+// name be lost all the same, the index is made anew.
 func (dir blockFiles) write(number int64, b *block) (err error) {
 	if err := os.MkdirAll(string(dir), 0o700); err != nil {
 		return err

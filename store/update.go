@@ -131,11 +131,13 @@ func (s *Store) compare(ctx context.Context, db *sql.DB) (gone set, fresh []file
 
 // writer changes the index, in one transaction.
 type writer struct {
-	ctx  context.Context
-	tx   *sql.Tx
-	dir  blockFiles
-	last uint64   // number of a receipt
-	b    *builder // of the block that is not full yet; nil before the first path
+	ctx context.Context
+	tx  *sql.Tx
+	dir blockFiles
+	// removed: something was taken out.
+	removed bool
+	last    uint64   // number of a receipt
+	b       *builder // of the block that is not full yet; nil before the first path
 }
 
 func (s *Store) write(ctx context.Context, db *sql.DB, change func(*writer) error) error {
@@ -161,7 +163,12 @@ func (s *Store) write(ctx context.Context, db *sql.DB, change func(*writer) erro
 	if err := tx.Commit(); err != nil {
 		return err
 	}
-	return w.dir.sweep(told)
+	// A block that stays goes with the next change; of receipts that were removed
+	// nothing is to be left.
+	if err := w.dir.sweep(told); w.removed {
+		return err
+	}
+	return nil
 }
 
 func (w *writer) exec(query string, args ...any) error {
@@ -302,6 +309,7 @@ func (w *writer) remove(gone set) error {
 	if len(gone) == 0 {
 		return nil
 	}
+	w.removed = true
 	numbers, err := json.Marshal(gone.numbers())
 	if err != nil {
 		return err

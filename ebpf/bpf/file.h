@@ -226,6 +226,7 @@ static __always_inline void on_named(struct scratch *s, s32 ret)
 			event_send(current_tid());
 			return;
 		}
+		s->ev.seg[0].len = s->ev.seg[0].flags = s->ev.seg[1].len = s->ev.seg[1].flags = 0;
 	}
 	/* Look-ups that fail repeat in great numbers: fold them. */
 	if (fails_alone && failure_known(ret))

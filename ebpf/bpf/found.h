@@ -25,10 +25,10 @@ struct found {
 	u8 path[2][FOUND_MAX];
 };
 
-/* By tid. What a thread that was killed in its call leaves goes when there is no room. */
+/* By tid, which alone adds and removes its own. Where there is no room the path stays that of the name. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 256);
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 512);
 	__type(key, u32);
 	__type(value, struct found);
 } founds SEC(".maps");
@@ -157,7 +157,7 @@ static __always_inline void on_link(struct dentry *old, const struct path *dir, 
 	scratch_put(s);
 }
 
-/* Appends object i to segment 2i, and the name it was called by to the next. */
+/* Appends object i to segment 2i, and the name it was called by to the next. Returns 1 if it could. */
 __attribute__((noinline)) int found_append(u32 i)
 {
 	struct found *f = found_of(bpf_get_current_pid_tgid());
@@ -172,7 +172,7 @@ __attribute__((noinline)) int found_append(u32 i)
 	len = f->len[i];
 	opaque(at);
 	opaque(len);
-	if (at > DATA_MAX || len > FOUND_MAX)
+	if (at > DATA_MAX || !len || len > FOUND_MAX)
 		return 0;
 	bpf_probe_read_kernel(&s->data[at], len, f->path[i]);
 	s->ev.seg[seg].len = len;
@@ -180,7 +180,7 @@ __attribute__((noinline)) int found_append(u32 i)
 	s->ev.seg[seg].root = NO_ROOT;
 	s->len = at + len;
 	name_append(i, seg + 1);
-	return 0;
+	return 1;
 }
 
 /* What was found out. */
@@ -200,16 +200,14 @@ __attribute__((noinline)) int found_append_all(u32 op)
 		return FOUND_NO;
 	if (two && f->nothing)
 		return FOUND_NOTHING;
-	found_append(0);
-	if (two)
-		found_append(1);
-	return FOUND_ALL;
+	return found_append(0) && (!two || found_append(1)) ? FOUND_ALL : FOUND_NO;
 }
 
-/* At exit, whatever came of it. */
+/* At exit of the call, whatever came of it, or of the thread. */
 static __always_inline void found_end(void)
 {
 	u32 tid = bpf_get_current_pid_tgid();
 
-	bpf_map_delete_elem(&founds, &tid);
+	if (finds_objects)
+		bpf_map_delete_elem(&founds, &tid);
 }

@@ -31,6 +31,7 @@ int BPF_PROG(sched_process_exec, struct task_struct *t, int old_pid, struct linu
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(sched_process_exit, struct task_struct *t)
 {
+	found_end();
 	on_exit(t);
 	return 0;
 }

@@ -58,6 +58,7 @@ type shortage struct {
 
 	mu     sync.Mutex
 	killed []string // processes, as far as the log has told
+	missed bool     // it was overwritten before it was read
 	groups uint64   // kills for the limit of a control group, which are no shortage of the machine's
 }
 
@@ -101,6 +102,9 @@ func (s *shortage) look() {
 	if s.layer != nil && unix.Fstatfs(int(s.layer.Fd()), &st) == nil && (st.Bavail == 0 || st.Ffree == 0) {
 		s.full.Store(true)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.readLog() // before it is overwritten
 }
 
 // more is how to get what was short.
@@ -127,9 +131,12 @@ func (s *shortage) err() error {
 func (s *shortage) victims() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	n := kills() - s.kills // first: what the log has of later ones takes nothing away
 	s.readLog()
-	n := kills() - s.kills
 	n -= min(n, s.groups)
+	if s.missed {
+		n = uint64(len(s.killed)) // some may be those of control groups
+	}
 	switch {
 	case n == 0 && len(s.killed) == 0:
 		return ""
@@ -163,7 +170,10 @@ func (s *shortage) readLog() {
 	for {
 		n, err := unix.Read(s.log, buf)
 		switch {
-		case err == unix.EINTR || err == unix.EPIPE: // some of it was overwritten
+		case err == unix.EPIPE: // some of it was overwritten
+			s.missed = true
+			continue
+		case err == unix.EINTR:
 			continue
 		case err != nil || n <= 0:
 			return

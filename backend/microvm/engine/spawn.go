@@ -20,7 +20,7 @@ func (e *MissingError) Error() string { return e.Program + " was not found in PA
 type Process struct {
 	cmd      *exec.Cmd
 	listener net.Listener
-	console  console
+	console  Console
 	done     chan struct{}
 	err      error // when done is closed
 	facts    Facts
@@ -107,13 +107,14 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 // consoleLimit bounds what is kept of a console, in bytes.
 const consoleLimit = 64 << 10
 
-// console keeps the end of what is written to it.
-type console struct {
+// Console keeps the end of what is written to it.
+type Console struct {
 	mu  sync.Mutex
 	buf []byte
 }
 
-func (c *console) Write(p []byte) (int, error) {
+// Write never fails.
+func (c *Console) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.buf = append(c.buf, p...)
@@ -123,20 +124,15 @@ func (c *console) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String is what there is, as Printable has it.
-func (c *console) String() string {
+// String has what a terminal would take for a command left out.
+func (c *Console) String() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Printable(c.buf)
-}
-
-// Printable is text without what a terminal would take for a command.
-func Printable(text []byte) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t' || r >= ' ' && r != 0x7f && (r < 0x80 || r >= 0xa0):
 			return r
 		}
 		return -1
-	}, strings.ToValidUTF8(string(text), "\uFFFD"))
+	}, strings.ToValidUTF8(string(c.buf), "\uFFFD"))
 }

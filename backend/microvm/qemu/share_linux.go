@@ -1,7 +1,6 @@
 package qemu
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +22,7 @@ var daemonPlaces = []string{"/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd",
 // daemon is a virtiofsd, which serves one folder to one machine.
 type daemon struct {
 	cmd    *exec.Cmd
-	output bytes.Buffer  // read when done is closed
+	output engine.Console
 	done   chan struct{} // closed when it has ended
 }
 
@@ -43,16 +42,19 @@ func findDaemon() (string, error) {
 // version 7.2, and the one in Rust that came after it.
 func daemonArgs(version, socket, dir string) []string {
 	if strings.Contains(version, "FUSE kernel interface") {
-		return []string{"--socket-path=" + socket, "-o", "source=" + dir, "-o", "cache=auto", "-o", "log_level=err"}
+		return []string{"--socket-path=" + socket, "-o", "source=" + escapeOption(dir), "-o", "cache=auto", "-o", "log_level=err"}
 	}
 	return []string{"--socket-path=" + socket, "--shared-dir=" + dir, "--cache=auto", "--log-level=error"}
 }
 
+// escapeOption is for a value among those that commas divide.
+func escapeOption(s string) string { return strings.NewReplacer(`\`, `\\`, ",", `\,`).Replace(s) }
+
 // startTime is how long a daemon may take until it listens.
 const startTime = 10 * time.Second
 
-// share serves a folder at a socket in run, read-only whatever the guest, the
-// monitor or the daemon do: what it gets to see is a read-only mount.
+// share serves a folder at a socket in run, read-only whatever the guest and, in
+// its sandbox, the daemon do: what that gets to see is a read-only mount.
 func share(ctx context.Context, folder, run string) (d *daemon, socket string, err error) {
 	if os.Geteuid() != 0 {
 		return nil, "", errors.New("to share a folder by virtiofs takes root: without --virtiofs it is sent in")
@@ -77,6 +79,7 @@ func share(ctx context.Context, folder, run string) (d *daemon, socket string, e
 	d = &daemon{cmd: exec.Command(path, daemonArgs(string(version), socket, at)...), done: make(chan struct{})}
 	d.cmd.Stdout, d.cmd.Stderr = &d.output, &d.output
 	d.cmd.SysProcAttr = engine.Apart()
+	d.cmd.WaitDelay = time.Second // for the output of what it has started
 	started := make(chan error, 1)
 	go func() {
 		// Not unlocked: the thread has mounts of its own, and ends with this. The
@@ -134,15 +137,17 @@ func (d *daemon) await(ctx context.Context, socket string) error {
 		select {
 		case <-tick.C:
 		case <-d.done:
-			return fmt.Errorf("%s ended: %s", d.cmd.Path, engine.Printable(d.output.Bytes()))
+			return fmt.Errorf("%s ended: %s", d.cmd.Path, d.output.String())
 		case <-ctx.Done():
 			return fmt.Errorf("%s does not listen: %w", d.cmd.Path, context.Cause(ctx))
 		}
 	}
 }
 
+// kill ends it with what it has started: that may be the first process of a
+// namespace, which no signal but this ends.
 func (d *daemon) kill() {
-	_ = d.cmd.Process.Kill()
+	_ = unix.Kill(-d.cmd.Process.Pid, unix.SIGKILL)
 	<-d.done
 }
 
@@ -166,7 +171,7 @@ func (d *daemon) with(vm engine.VM) engine.VM {
 			case <-time.After(time.Second):
 				vm.Kill()
 				<-vm.Done()
-				s.err = fmt.Errorf("%s ended: %s", d.cmd.Path, engine.Printable(d.output.Bytes()))
+				s.err = fmt.Errorf("%s ended: %s", d.cmd.Path, d.output.String())
 			}
 		}
 		select {

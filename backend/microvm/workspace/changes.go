@@ -70,20 +70,36 @@ func (s *Snapshot) fill() error {
 	})
 }
 
-// compare looks at what is there now, and at what was, as far as that tells
-// whether it has changed.
+// written tells whether a name can be one that was written to: of an overlay what
+// lies in the upper layer. What else is new, or is gone, is not the command's doing.
+func (s *Snapshot) written(name string) bool {
+	if s.layers == nil {
+		return true
+	}
+	_, err := s.layers.upper.Lstat(name)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// remains tells whether what is not seen any more would be, if nobody had deleted it.
+func (s *Snapshot) remains(name string) bool {
+	if s.layers == nil {
+		return true
+	}
+	_, err := s.layers.lower.Lstat(name)
+	return err == nil
+}
+
+// compare looks at what is there now, and at what was.
 func (s *Snapshot) compare(root *os.Root, name string, info fs.FileInfo) (was, now entry, old bool, err error) {
 	was, old = s.entries[name]
-	read := true
 	if s.layers != nil && old {
-		_, err := s.layers.upper.Lstat(name)
-		if read = !errors.Is(err, fs.ErrNotExist); read && was.mode.IsRegular() {
-			if was, err = look(s.layers.lower, name, was.mode, true); err != nil {
+		if before, err := s.layers.lower.Lstat(name); err == nil {
+			if was, err = look(s.layers.lower, name, before.Mode(), true); err != nil {
 				return was, now, old, err
 			}
 		}
 	}
-	now, err = look(root, name, info.Mode(), read)
+	now, err = look(root, name, info.Mode(), true)
 	return was, now, old, err
 }
 
@@ -151,6 +167,9 @@ func (s *Snapshot) Changes(w io.Writer) (*Diff, error) {
 	out := tar.NewWriter(w)
 	err := s.walk(func(root *os.Root, name string, info fs.FileInfo) error {
 		seen[name] = true
+		if !s.written(name) {
+			return nil
+		}
 		was, now, old, err := s.compare(root, name, info)
 		if err != nil {
 			return err
@@ -174,7 +193,7 @@ func (s *Snapshot) Changes(w io.Writer) (*Diff, error) {
 		return nil
 	})
 	for name := range s.entries {
-		if !seen[name] {
+		if !seen[name] && s.remains(name) {
 			d.Deleted = append(d.Deleted, filepath.ToSlash(name))
 		}
 	}
