@@ -106,7 +106,7 @@ func (r row) run(t *testing.T) {
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &said); err != nil {
 		t.Fatalf("the workload ended in %+v and its last line %q: %v", rec.Outcome, lines[len(lines)-1], err)
 	}
-	adjust(t, r.name, said)
+	adjust(t, r.name, dir, said)
 	compare(t, said, found(rec.Receipt, dir), rec.Receipt)
 }
 

@@ -47,10 +47,10 @@ var underPtrace = map[string]difference{
 }
 
 // adjust adds what is different to what a workload says of itself.
-func adjust(t *testing.T, name string, said lists) {
+func adjust(t *testing.T, name, dir string, said lists) {
 	t.Helper()
 	if recorded.Backend != "process" {
-		truer(name, said)
+		truer(t, name, dir, said)
 		return
 	}
 	if recorded.Observe != "ptrace" {
