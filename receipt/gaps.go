@@ -42,3 +42,15 @@ const (
 	GapProxy            = "proxy"             // requests to the proxy of a virtual machine that are not listed
 	GapRedaction        = "redaction"         // secrets that were taken out without a commitment
 )
+
+// AddGap adds a gap that another recorder has told of. What follows from its
+// records may be among these already: that is one gap, not two.
+func (o *Observation) AddGap(gap Gap) {
+	for i := range o.Gaps {
+		if g := &o.Gaps[i]; g.Kind == gap.Kind && g.Detail == gap.Detail {
+			g.Count = max(g.Count, gap.Count)
+			return
+		}
+	}
+	o.Gaps = append(o.Gaps, gap)
+}

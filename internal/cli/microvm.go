@@ -329,7 +329,7 @@ func (m *machine) describe(rec *receipt.Receipt) {
 	}
 	rec.Execution.VM = vm
 	for _, g := range r.Gaps {
-		addGap(&rec.Observation, receipt.Gap(g))
+		rec.Observation.AddGap(receipt.Gap(g))
 	}
 	rec.Execution.Guest = make([]receipt.Duty, 0, len(r.Duties))
 	for _, d := range r.Duties {
@@ -343,18 +343,6 @@ func (m *machine) describe(rec *receipt.Receipt) {
 		rec.Environment.Sandbox.Network = "enabled"
 		tellProxy(rec, r.Proxy)
 	}
-}
-
-// addGap adds a gap that the guest told of. What follows from its records the host
-// has found as well: that is one gap, not two.
-func addGap(o *receipt.Observation, gap receipt.Gap) {
-	for i := range o.Gaps {
-		if g := &o.Gaps[i]; g.Kind == gap.Kind && g.Detail == gap.Detail {
-			g.Count = max(g.Count, gap.Count)
-			return
-		}
-	}
-	o.Gaps = append(o.Gaps, gap)
 }
 
 // tellProxy writes down what was asked of the proxy: each request among what the

@@ -15,23 +15,6 @@ import (
 	"glasshouse/redact"
 )
 
-// A gap that guest and host know of is told once.
-func TestAddGap(t *testing.T) {
-	var o receipt.Observation
-	for _, g := range []receipt.Gap{
-		{Kind: "shared_names", Detail: "unlink", Count: 3}, {Kind: "shared_names", Detail: "rename", Count: 1},
-		{Kind: "shared_names", Detail: "unlink", Count: 3}, {Kind: "root", Detail: "unlink", Count: 2}, {Kind: "root", Detail: "unlink", Count: 4},
-	} {
-		addGap(&o, g)
-	}
-	want := []receipt.Gap{
-		{Kind: "shared_names", Detail: "unlink", Count: 3}, {Kind: "shared_names", Detail: "rename", Count: 1}, {Kind: "root", Detail: "unlink", Count: 4},
-	}
-	if !slices.Equal(o.Gaps, want) {
-		t.Errorf("got %+v, want %+v", o.Gaps, want)
-	}
-}
-
 // What the proxy tells gets into a receipt that is sound, marked as what it is,
 // and without the secrets of the command line.
 func TestTellProxy(t *testing.T) {

@@ -37,15 +37,19 @@ var inMachine = map[string]struct {
 	no      []string
 	instead func(said lists) (old, new string)
 }{
-	"race-unlink":  {no: []string{"shared_names"}},
-	"race-page":    {no: []string{"shared_names"}},
-	"race-rename":  {no: []string{"shared_names"}},
-	"sysv-memory":  {no: []string{"shared_names"}},
-	"race-cold":    {no: []string{"raced"}},
-	"race-cwd":     {no: []string{"raced"}},
-	"race-dirfd":   {no: []string{"raced"}},
-	"rename-links": {no: []string{"links"}},
-	"mkdir":        {instead: func(lists) (old, new string) { return "link/through-link", "sub/through-link" }},
+	"race-unlink":   {no: []string{"shared_names"}},
+	"race-page":     {no: []string{"shared_names"}},
+	"race-rename":   {no: []string{"shared_names"}},
+	"sysv-memory":   {no: []string{"shared_names"}},
+	"clone-threads": {no: []string{"shared_names"}},
+	"shared-root":   {no: []string{"shared_names"}},
+	"shared-folder": {no: []string{"raced"}},
+	"race-cold":     {no: []string{"raced"}},
+	"race-cwd":      {no: []string{"raced"}},
+	"race-dirfd":    {no: []string{"raced"}},
+	"rename-links":  {no: []string{"links"}},
+	"mkdir":         {instead: func(lists) (old, new string) { return "link/through-link", "sub/through-link" }},
+	"chroot":        {instead: func(lists) (old, new string) { return "sub/../outside-too", "outside-too" }},
 	"tmpfile": {instead: func(said lists) (old, new string) {
 		for _, line := range said["created"] {
 			if _, file, ok := strings.Cut(line, "hardlink named -> "); ok {

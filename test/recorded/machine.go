@@ -12,6 +12,7 @@ import (
 	"glasshouse/backend/microvm/image"
 	"glasshouse/backend/microvm/qemu"
 	"glasshouse/ebpf"
+	"glasshouse/receipt"
 	"glasshouse/runner"
 )
 
@@ -23,8 +24,9 @@ var Backend = cmp_.Or(os.Getenv("GLASSHOUSE_TEST_BACKEND"), "process")
 // Folder is what a machine gets of this one: a folder, at the same path.
 var Folder string
 
-// inMachine has a run take place in a virtual machine.
-func inMachine(t *testing.T, spec *runner.Spec, probes ebpf.Options) {
+// inMachine has a run take place in a virtual machine. What it returns adds to
+// the receipt what the recorder inside has told.
+func inMachine(t *testing.T, spec *runner.Spec, probes ebpf.Options) (told func(*receipt.Receipt)) {
 	t.Helper()
 	img, err := image.Open(os.Getenv("GLASSHOUSE_TEST_IMAGE"))
 	if err != nil {
@@ -45,6 +47,13 @@ func inMachine(t *testing.T, spec *runner.Spec, probes ebpf.Options) {
 	})
 	spec.Backend, spec.Collector, spec.Provenance = b, b.Collector(), "guest"
 	spec.WaitTree, spec.KillSurvivors = false, false // the recorder inside does both
+	return func(rec *receipt.Receipt) {
+		if r := b.Report(); r != nil {
+			for _, g := range r.Gaps {
+				rec.Observation.AddGap(receipt.Gap(g))
+			}
+		}
+	}
 }
 
 type discard struct{}

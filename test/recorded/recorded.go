@@ -55,8 +55,9 @@ func Run(t *testing.T, argv []string, opts ...Option) Recording {
 	for _, o := range opts {
 		o(&spec, &probes)
 	}
+	told := func(*receipt.Receipt) {}
 	if Backend == "qemu" {
-		inMachine(t, &spec, probes)
+		told = inMachine(t, &spec, probes)
 	} else if Observe == "ptrace" {
 		spec.Collector = ptrace.New(ptrace.Options{CaptureArgv: probes.CaptureArgv})
 	} else {
@@ -66,6 +67,7 @@ func Run(t *testing.T, argv []string, opts ...Option) Recording {
 	if err != nil && r == nil {
 		t.Fatal(err)
 	}
+	told(r)
 	receipttest.Validate(t, r)
 	if r.Outcome.ExitCode == failureCode {
 		t.Fatalf("the workload failed: %s", stderr.String())
