@@ -54,6 +54,9 @@ func newABI(info *arch.Info, wide bool) *abi {
 	return a
 }
 
+// name is that of a call by its number, which may say that it is one of x32.
+func (a *abi) name(nr uint64) string { return a.names[int(nr&^x32Bit)] }
+
 // The ABIs of this machine. Which one a call is of, the kernel tells by the
 // number of the architecture, and x32 by a bit of the call's.
 var native, compat, x32 = machine()

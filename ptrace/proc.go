@@ -43,7 +43,7 @@ func (t *tracer) cloneFlags(tid int) (uint64, bool) {
 		return 0, false
 	}
 	a, nr, first := r.call()
-	switch a.names[int(nr)] {
+	switch a.name(nr) {
 	case "clone":
 		return first, true
 	case "fork":

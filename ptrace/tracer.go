@@ -88,6 +88,7 @@ type process struct {
 	parent     audit.ProcessID // who made it
 	uid, gid   uint32          // effective
 	threads    int
+	crowd      bool // it has had several since its exec
 	memory     *shared
 	tables     *shared // of descriptors and folders
 	usage      usage
@@ -331,6 +332,7 @@ func (t *tracer) forked(th *thread, event int) {
 	// have one, too.
 	if isThread(int(p.id.PID), tid) {
 		p.threads++
+		p.crowd = true
 	} else {
 		p = &process{
 			id: audit.ProcessID{PID: int32(tid), Start: t.startOf(tid)}, parent: maker.id, threads: 1,
@@ -384,7 +386,7 @@ func (t *tracer) executed(th *thread) {
 			}
 		}
 	}
-	p.threads, p.mapsShared = 1, false
+	p.threads, p.crowd, p.mapsShared = 1, false, false
 	if !t.passing && called.inCall {
 		t.books.count(called.call.name, false)
 	}
@@ -442,7 +444,7 @@ func (t *tracer) exiting(th *thread) bool {
 	}
 	th.exits = true
 	status, err := message(th.tid)
-	if th.tid != int(p.id.PID) || err != nil || !t.allExit(p) {
+	if th.tid != int(p.id.PID) || err != nil || p.crowd && leftAlone(th.tid) || !t.allExit(p) {
 		return false
 	}
 	p.status = unix.WaitStatus(status)
@@ -450,6 +452,16 @@ func (t *tracer) exiting(th *thread) bool {
 		t.part(p)
 	}
 	return true
+}
+
+// leftAlone tells whether a thread in its last stop called exit(2), or might have.
+func leftAlone(tid int) bool {
+	var r registers
+	if r.get(tid) != nil {
+		return true
+	}
+	a, nr, _ := r.call()
+	return a.name(nr) == "exit"
 }
 
 // allExit tells whether all threads of a process are on their way out.

@@ -3,6 +3,8 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"log"
 	"os"
 
 	"glasshouse/guest"
@@ -15,5 +17,8 @@ func main() {
 		fmt.Fprintln(os.Stderr, "glasshouse:", err)
 		os.Exit(1)
 	}
+	// What net/http has to say of a peer that does not keep to HTTP would come among
+	// the command's own words.
+	log.SetOutput(io.Discard)
 	os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
