@@ -386,6 +386,10 @@ type streamHolder interface {
 	StreamsHeld() bool
 	// Drain copies until the output is closed or ctx is done.
 	Drain(ctx context.Context) error
+}
+
+// streamLeaver is implemented by backends that copy the command's output.
+type streamLeaver interface {
 	// LeaveStreams tells Wait not to wait for readers that take nothing.
 	LeaveStreams()
 }
@@ -445,8 +449,8 @@ func (r *run) stopWaiting(sig os.Signal) {
 		close(r.giveUp)
 		// The command may be gone while its output waits for a reader that
 		// never comes back: then nothing else would end the run.
-		if h, ok := r.spec.Backend.(streamHolder); ok {
-			h.LeaveStreams()
+		if l, ok := r.spec.Backend.(streamLeaver); ok {
+			l.LeaveStreams()
 		}
 	}
 }

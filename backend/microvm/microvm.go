@@ -98,6 +98,9 @@ type Backend struct {
 
 	silent atomic.Pointer[failure] // why a machine that hung was ended
 	ending sync.Once
+
+	leave     chan struct{} // closed when a reader that takes nothing is not to be waited for
+	leaveOnce sync.Once
 }
 
 type state int
@@ -119,6 +122,7 @@ var (
 func New(cfg Config) *Backend {
 	b := &Backend{
 		cfg: cfg, limits: patient, started: make(chan struct{}), exited: make(chan struct{}), finished: make(chan struct{}),
+		leave: make(chan struct{}),
 	}
 	if cfg.BootLimit > 0 {
 		b.limits.boot = cfg.BootLimit
@@ -270,6 +274,7 @@ func (b *Backend) Wait(ctx context.Context) (backend.Exit, error) {
 		return backend.Exit{}, b.lost
 	}
 	e := b.exit
+	go b.streams.leave(b.leave, b.vm.Done())
 	b.streams.await(ctx, e.Stdout, e.Stderr)
 	exit := backend.Exit{
 		Code: e.Code, Signal: e.Signal, UserTime: e.User, SystemTime: e.System, MaxRSS: e.MaxRSS,
@@ -319,6 +324,11 @@ func (b *Backend) Signal(sig int) error {
 	}
 	return b.control.Send(&channel.ToGuest{Signal: sig})
 }
+
+// LeaveStreams makes Wait, from the command's end on, give up a reader of the
+// output that takes nothing. The recorder in the guest is told of the signal that
+// this is for, and does the same.
+func (b *Backend) LeaveStreams() { b.leaveOnce.Do(func() { close(b.leave) }) }
 
 // Machine is what the guest says of itself and of the command; nil before it is
 // ready.

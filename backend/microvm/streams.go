@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"glasshouse/backend"
 	"glasshouse/backend/microvm/channel"
@@ -26,6 +27,9 @@ type output struct {
 	copied atomic.Uint64
 	moved  chan struct{} // has room for one: something was copied
 	done   chan struct{} // closed at the stream's end
+
+	writing atomic.Bool
+	left    chan struct{} // closed when a writer that hangs is given up
 
 	mu  sync.Mutex
 	err error // of the writer
@@ -48,7 +52,7 @@ func (s *streams) accept(c *channel.Conn, cmd backend.Command) (err error) {
 }
 
 func (o *output) accept(c *channel.Conn, name string, to io.Writer) (err error) {
-	o.to, o.moved, o.done = to, make(chan struct{}, 1), make(chan struct{})
+	o.to, o.moved, o.done, o.left = to, make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	o.stream, err = c.Accept(name)
 	return err
 }
@@ -73,13 +77,33 @@ func (s *streams) copy(cmd backend.Command) {
 // and what it prints is counted.
 func (o *output) copy() {
 	defer close(o.done)
+	chunks, written := make(chan []byte), make(chan error, 1)
+	defer close(chunks)
+	go func() {
+		for data := range chunks {
+			_, err := o.to.Write(data)
+			written <- err
+		}
+	}()
+	pass := func(data []byte) error {
+		o.writing.Store(true)
+		defer o.writing.Store(false)
+		chunks <- data
+		select {
+		case err := <-written:
+			return err
+		case <-o.left:
+			return errors.New("copy the output: its reader takes no more")
+		}
+	}
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := o.stream.Read(buf)
 		if n > 0 {
 			if o.to != nil && o.failed() == nil {
-				if _, werr := o.to.Write(buf[:n]); werr != nil {
-					o.fail(werr)
+				if err := pass(buf[:n]); err != nil {
+					o.fail(err)
+					buf = make([]byte, len(buf)) // a write that hangs has the other
 				}
 			}
 			o.copied.Add(uint64(n))
@@ -93,6 +117,30 @@ func (o *output) copy() {
 		}
 	}
 }
+
+// leave gives the writer up once it takes nothing from one look to the next.
+func (o *output) leave(stop <-chan struct{}) {
+	tick := time.NewTicker(leaveTime)
+	defer tick.Stop()
+	for last := o.copied.Load(); ; {
+		select {
+		case <-tick.C:
+		case <-o.done:
+			return
+		case <-stop:
+			return
+		}
+		now := o.copied.Load()
+		if now == last && o.writing.Load() {
+			close(o.left)
+			return
+		}
+		last = now
+	}
+}
+
+// leaveTime is how long a reader has to take something.
+const leaveTime = 300 * time.Millisecond
 
 func (o *output) fail(err error) {
 	o.mu.Lock()
@@ -124,6 +172,20 @@ func (s *streams) await(ctx context.Context, stdout, stderr uint64) {
 	s.stdout.await(ctx, stdout)
 	if !s.joined {
 		s.stderr.await(ctx, stderr)
+	}
+}
+
+// leave gives up readers that take nothing, once that is asked for.
+func (s *streams) leave(asked, stop <-chan struct{}) {
+	select {
+	case <-asked:
+	case <-stop:
+		return
+	}
+	for _, o := range []*output{&s.stdout, &s.stderr} {
+		if o.done != nil {
+			go o.leave(stop)
+		}
 	}
 }
 

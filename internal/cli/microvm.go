@@ -87,8 +87,7 @@ type machine struct {
 	*microvm.Backend
 	image *image.Image
 	flags *vmFlags
-	kept  *os.File // gets what comes back of the workspace; nil if none is sent
-	place string   // where that file is to stay
+	kept  *changes // of the workspace; nil if none is sent
 }
 
 // newMachine makes the backend and completes the run that it is for.
@@ -265,15 +264,15 @@ func (m *machine) workspace(cmd *cobra.Command, f *runFlags) (microvm.Workspace,
 	} else if !info.IsDir() {
 		return microvm.Workspace{}, fmt.Errorf("--workspace %s: not a folder", dir)
 	}
-	m.place = "workspace.tar"
+	place := "workspace.tar"
 	if f.output != "-" {
-		m.place = strings.TrimSuffix(f.output, ".json") + ".workspace.tar"
+		place = strings.TrimSuffix(f.output, ".json") + ".workspace.tar"
 	}
-	if m.place, err = filepath.Abs(m.place); err != nil {
+	if place, err = filepath.Abs(place); err != nil {
 		return microvm.Workspace{}, err
 	}
-	if m.kept, err = os.CreateTemp(filepath.Dir(m.place), ".workspace-*"); err != nil {
-		return microvm.Workspace{}, fmt.Errorf("keep what comes back of the workspace: %w", err)
+	if m.kept, err = newChanges(place); err != nil {
+		return microvm.Workspace{}, err
 	}
 	return microvm.Workspace{Dir: dir, Guest: guestWorkspace, Share: f.vm.virtiofs, Keep: m.kept, Limit: workspaceLimit}, nil
 }
@@ -281,8 +280,7 @@ func (m *machine) workspace(cmd *cobra.Command, f *runFlags) (microvm.Workspace,
 // discard forgets what came back, and lets the image go.
 func (m *machine) discard() {
 	if m.kept != nil {
-		_ = m.kept.Close()
-		_ = os.Remove(m.kept.Name())
+		m.kept.discard()
 		m.kept = nil
 	}
 	if m.image != nil {
@@ -407,10 +405,10 @@ func (m *machine) settle(w *receipt.Workspace, r *microvm.WorkspaceReport, succe
 		return nil
 	}
 	if m.flags.apply && success {
-		if _, err := m.kept.Seek(0, 0); err != nil {
-			return err
+		tar, err := m.kept.reader()
+		if err == nil {
+			err = workspace.Apply(tar, m.flags.workspace, &r.Diff)
 		}
-		err := workspace.Apply(m.kept, m.flags.workspace, &r.Diff)
 		if err == nil {
 			w.Applied = true
 			return nil
@@ -420,17 +418,12 @@ func (m *machine) settle(w *receipt.Workspace, r *microvm.WorkspaceReport, succe
 	return m.keep(w)
 }
 
-// keep gives the file of what came back its name.
+// keep keeps what came back.
 func (m *machine) keep(w *receipt.Workspace) error {
-	if err := m.kept.Chmod(0o600); err != nil {
-		return err
-	}
-	if err := os.Rename(m.kept.Name(), m.place); err != nil {
+	if err := m.kept.keep(); err != nil {
 		return fmt.Errorf("keep what came back of the workspace: %w", err)
 	}
-	_ = m.kept.Close()
-	m.kept = nil
-	place := receipt.Text(m.place)
+	place := receipt.Text(m.kept.place)
 	w.Kept = &place
 	return nil
 }
