@@ -294,7 +294,7 @@ func TestWorkspaceTooLarge(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := run(t, "", []string{"--memory", "256M", "--workspace", dir}, "true")
-	if got := failure(r.Receipt); r.code != 1 || !strings.HasPrefix(got, "unpack the workspace: ") || !strings.HasSuffix(got, "no space left on device (--memory gives it more)") {
+	if got := failure(r.Receipt); r.code != 1 || !strings.HasPrefix(got, "make the workspace: ") || !strings.HasSuffix(got, "no space left on device (--memory gives it more)") {
 		t.Errorf("%d, %q", r.code, got)
 	}
 }
