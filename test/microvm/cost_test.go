@@ -28,7 +28,7 @@ const most = 500 * time.Millisecond
 // and so is what a run takes longer than the same machine under a host that only
 // answers.
 func TestOverhead(t *testing.T) {
-	const runs = 3
+	const least, runs = 3, 8
 	dir := t.TempDir()
 	monitor, err := exec.LookPath("qemu-system-x86_64")
 	if err != nil {
@@ -53,20 +53,25 @@ func TestOverhead(t *testing.T) {
 	}
 	run(t, "", nil, "true") // finds out about KVM, and reads the image once
 	var beside, whole, bare []time.Duration
-	for range runs {
+	// The least of each: the rest is what else this host does, and on a busy one it
+	// takes some runs to see it.
+	for i := range runs {
 		r := run(t, "", nil, "true")
 		if r.code != 0 {
 			t.Fatalf("%d, %s", r.code, r.stderr)
 		}
 		machine := time.Duration(noted("end") - noted("begin"))
 		beside, whole, bare = append(beside, r.took-machine), append(whole, r.took), append(bare, alone(t, monitor, r.Execution.VM.Accelerator))
-		t.Logf("the whole run took %v, the machine %v, its boot %d ms; with a host that only answers %v", r.took, machine, r.Execution.VM.BootMS, bare[len(bare)-1])
-	}
-	// The least of each: the rest is what else this host does.
-	before, more := slices.Min(beside), slices.Min(whole)-slices.Min(bare)
-	t.Logf("beside its machine a run takes %v; %v more than the bare machine", before, more)
-	if before > most || more > most {
-		t.Errorf("%v is the most", most)
+		t.Logf("the whole run took %v, the machine %v, its boot %d ms; with a host that only answers %v", r.took, machine, r.Execution.VM.BootMS, bare[i])
+		before, more := slices.Min(beside), slices.Min(whole)-slices.Min(bare)
+		switch {
+		case i+1 < least:
+		case before <= most && more <= most:
+			t.Logf("beside its machine a run takes %v; %v more than the bare machine", before, more)
+			return
+		case i+1 == runs:
+			t.Errorf("beside its machine a run takes %v; %v more than the bare machine: %v is the most", before, more, most)
+		}
 	}
 }
 
