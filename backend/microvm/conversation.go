@@ -46,6 +46,25 @@ func (b *Backend) instruct(ctx context.Context) (err error) {
 	if why := stop(); why != nil {
 		return why
 	}
+	return b.reason(err)
+}
+
+// reason is why the guest has ended the connection, if it said so: it may have been
+// gone before that was read.
+func (b *Backend) reason(err error) error {
+	var said *failure
+	if err == nil || errors.As(err, &said) {
+		return err
+	}
+	select {
+	case <-b.conn.Done():
+	default:
+		return err
+	}
+	var m channel.ToHost
+	if b.control.Receive(&m) == nil && m.Failed != nil {
+		return &failure{m.Failed.Reason}
+	}
 	return err
 }
 

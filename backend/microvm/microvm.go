@@ -230,8 +230,10 @@ func (b *Backend) Start(ctx context.Context) error {
 	if err := b.streams.terminal.take(b.control); err != nil {
 		return err
 	}
-	if err := b.control.Send(&channel.ToGuest{Start: &channel.Start{}}); err != nil {
-		return b.explain(ctx, err)
+	// An error does not say that the guest has not got it: it may have ended since.
+	sendErr := b.control.Send(&channel.ToGuest{Start: &channel.Start{}})
+	if sendErr != nil {
+		_ = b.conn.Close()
 	}
 	select {
 	case <-b.started:
@@ -239,6 +241,9 @@ func (b *Backend) Start(ctx context.Context) error {
 	case <-ctx.Done():
 		b.vm.Kill()
 		return context.Cause(ctx)
+	}
+	if b.start == nil && sendErr != nil {
+		return b.explain(ctx, sendErr)
 	}
 	if b.start == nil {
 		return b.lost

@@ -278,6 +278,9 @@ func TestNotStarted(t *testing.T) {
 			_ = g.call() && g.take() && g.say(channel.ToHost{Failed: &channel.Failed{Reason: "chdir /nope: no such file or directory"}})
 			<-g.vm.done
 		}}, "chdir /nope: no such file or directory"},
+		"failed at once": {fake{guest: func(g *guest) {
+			_ = g.call() && g.hear().Spec != nil && g.say(channel.ToHost{Failed: &channel.Failed{Reason: "set the clock: operation not permitted"}})
+		}}, "set the clock: operation not permitted"},
 		"fork": {fake{guest: func(g *guest) {
 			_ = g.ready() && g.hear().Start != nil && g.say(channel.ToHost{Failed: &channel.Failed{Reason: "fork/exec /bin/x: exec format error"}})
 			<-g.vm.done
