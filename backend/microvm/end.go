@@ -169,6 +169,7 @@ func (b *Backend) finishedStreams(ctx context.Context) <-chan struct{} {
 // end ends the machine, whatever it is doing, and removes its folder. mu is held.
 func (b *Backend) end() {
 	b.state = closed
+	close(b.ended)
 	b.streams.terminal.giveBack()
 	if b.conn != nil {
 		_ = b.conn.Close()

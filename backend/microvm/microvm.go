@@ -101,6 +101,7 @@ type Backend struct {
 
 	leave     chan struct{} // closed when a reader that takes nothing is not to be waited for
 	leaveOnce sync.Once
+	ended     chan struct{} // closed when there is nothing to wait for any more
 }
 
 type state int
@@ -122,7 +123,7 @@ var (
 func New(cfg Config) *Backend {
 	b := &Backend{
 		cfg: cfg, limits: patient, started: make(chan struct{}), exited: make(chan struct{}), finished: make(chan struct{}),
-		leave: make(chan struct{}),
+		leave: make(chan struct{}), ended: make(chan struct{}),
 	}
 	if cfg.BootLimit > 0 {
 		b.limits.boot = cfg.BootLimit
@@ -279,8 +280,15 @@ func (b *Backend) Wait(ctx context.Context) (backend.Exit, error) {
 		return backend.Exit{}, b.lost
 	}
 	e := b.exit
-	go b.streams.leave(b.leave, b.vm.Done())
+	go b.streams.leave(b.leave, b.ended)
 	b.streams.await(ctx, e.Stdout, e.Stderr)
+	if ctx.Err() != nil {
+		// Who takes nothing by now is not waited for at the machine's end either.
+		b.LeaveStreams()
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*leaveTime)
+		b.streams.await(grace, e.Stdout, e.Stderr)
+		cancel()
+	}
 	exit := backend.Exit{
 		Code: e.Code, Signal: e.Signal, UserTime: e.User, SystemTime: e.System, MaxRSS: e.MaxRSS,
 	}

@@ -28,8 +28,8 @@ type output struct {
 	moved  chan struct{} // has room for one: something was copied
 	done   chan struct{} // closed at the stream's end
 
-	writing atomic.Bool
-	left    chan struct{} // closed when a writer that hangs is given up
+	writes atomic.Uint64 // begun and ended: odd while one goes on
+	left   chan struct{} // closed when a writer that hangs is given up
 
 	mu  sync.Mutex
 	err error // of the writer
@@ -86,8 +86,8 @@ func (o *output) copy() {
 		}
 	}()
 	pass := func(data []byte) error {
-		o.writing.Store(true)
-		defer o.writing.Store(false)
+		o.writes.Add(1)
+		defer o.writes.Add(1)
 		chunks <- data
 		select {
 		case err := <-written:
@@ -118,11 +118,11 @@ func (o *output) copy() {
 	}
 }
 
-// leave gives the writer up once it takes nothing from one look to the next.
+// leave gives the writer up once the same write goes on from one look to the next.
 func (o *output) leave(stop <-chan struct{}) {
 	tick := time.NewTicker(leaveTime)
 	defer tick.Stop()
-	for last := o.copied.Load(); ; {
+	for last := o.writes.Load(); ; {
 		select {
 		case <-tick.C:
 		case <-o.done:
@@ -130,8 +130,8 @@ func (o *output) leave(stop <-chan struct{}) {
 		case <-stop:
 			return
 		}
-		now := o.copied.Load()
-		if now == last && o.writing.Load() {
+		now := o.writes.Load()
+		if now == last && now%2 == 1 {
 			close(o.left)
 			return
 		}
