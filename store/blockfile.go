@@ -4,11 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 )
 
 // The parts of a block.
@@ -25,7 +27,14 @@ const (
 type extent struct {
 	number int64 // never of another block
 	sizes  [parts]int64
+	sums   [parts]uint32
 }
+
+// sumOf tells a part from what else its file may hold, by which a search would find
+// too much or too little and nobody hear of it.
+func sumOf(part []byte) uint32 { return crc32.Checksum(part, castagnoli) }
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli) // processors have an instruction for it
 
 // blockFiles is the folder of the blocks.
 type blockFiles string
@@ -41,12 +50,9 @@ func (dir blockFiles) name(number int64) string {
 // write is done when the disk has the block: the index tells of it next. Should its
 // name be lost all the same, the index is made anew.
 func (dir blockFiles) write(number int64, b *block) (err error) {
-	if err := os.MkdirAll(string(dir), 0o700); err != nil {
-		return err
-	}
 	f, err := os.OpenFile(dir.name(number), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
-		return err
+		return misplaced(err)
 	}
 	for _, part := range b.list() {
 		if err == nil {
@@ -57,6 +63,17 @@ func (dir blockFiles) write(number int64, b *block) (err error) {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())
+}
+
+// misplaced makes an error that says that there is something else in the place of a
+// file, or nothing, errCorrupt.
+func misplaced(err error) error {
+	for _, other := range []error{fs.ErrNotExist, syscall.ENOTDIR, syscall.ELOOP, syscall.EISDIR} {
+		if errors.Is(err, other) {
+			return errCorrupt
+		}
+	}
+	return err
 }
 
 // sweep removes the blocks that the index does not tell of: those that it told
@@ -90,12 +107,9 @@ type blockReader struct {
 // errCorrupt.
 func (r *blockReader) open(e extent) error {
 	r.close()
-	f, err := os.Open(r.dir.name(e.number))
-	if errors.Is(err, fs.ErrNotExist) {
-		return errCorrupt
-	}
+	f, err := openFile(r.dir.name(e.number))
 	if err != nil {
-		return err
+		return misplaced(err)
 	}
 	r.file, r.extent = f, e
 	info, err := f.Stat()
@@ -140,6 +154,9 @@ func (r *blockReader) part(part int) ([]byte, error) {
 	} else if err != nil && err != io.EOF {
 		return nil, err
 	}
+	if sumOf(buf) != r.sums[part] {
+		return nil, errCorrupt
+	}
 	return buf, nil
 }
 
@@ -158,14 +175,15 @@ func (r *blockReader) block(e extent) (b block, err error) {
 
 // extents lists the blocks, the oldest first.
 func extents(ctx context.Context, tx *sql.Tx) (list []extent, err error) {
-	rows, err := tx.QueryContext(ctx, "SELECT number, names, dirs, lists FROM blocks ORDER BY number")
+	rows, err := tx.QueryContext(ctx, "SELECT number, names, dirs, lists, names_sum, dirs_sum, lists_sum FROM blocks ORDER BY number")
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var e extent
-		if err := rows.Scan(&e.number, &e.sizes[namesPart], &e.sizes[dirsPart], &e.sizes[listsPart]); err != nil {
+		if err := rows.Scan(&e.number, &e.sizes[namesPart], &e.sizes[dirsPart], &e.sizes[listsPart],
+			&e.sums[namesPart], &e.sums[dirsPart], &e.sums[listsPart]); err != nil {
 			return nil, err
 		}
 		list = append(list, e)

@@ -19,7 +19,7 @@ import (
 
 // schemaVersion changes with the schema, or with what is taken from a receipt.
 // An index of another version is made anew.
-const schemaVersion = 2
+const schemaVersion = 3
 
 // A receipt's row holds what it was made from, id, size, mtime and signed, then
 // what can be asked for, and what is answered, in one column: thousands of rows
@@ -46,12 +46,15 @@ CREATE TABLE hosts (
 	receipt INTEGER NOT NULL,
 	PRIMARY KEY (host, receipt)
 ) WITHOUT ROWID;
--- The sizes of a block's parts: see block.go and blockfile.go.
+-- The sizes and checksums of a block's parts: see block.go and blockfile.go.
 CREATE TABLE blocks (
-	number INTEGER PRIMARY KEY AUTOINCREMENT,
-	names  INTEGER NOT NULL,
-	dirs   INTEGER NOT NULL,
-	lists  INTEGER NOT NULL
+	number    INTEGER PRIMARY KEY AUTOINCREMENT,
+	names     INTEGER NOT NULL,
+	dirs      INTEGER NOT NULL,
+	lists     INTEGER NOT NULL,
+	names_sum INTEGER NOT NULL,
+	dirs_sum  INTEGER NOT NULL,
+	lists_sum INTEGER NOT NULL
 );
 -- The mtime of the folder when all in it was indexed; none if it may not be.
 CREATE TABLE folder (mtime INTEGER NOT NULL);
@@ -158,6 +161,9 @@ func (s *Store) makeIndex(ctx context.Context) error {
 		if err := os.RemoveAll(name); err != nil {
 			return err
 		}
+	}
+	if err := os.Mkdir(string(s.blockFiles()), 0o700); err != nil {
+		return err
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {

@@ -292,7 +292,8 @@ func (w *writer) flush() error {
 	if len(b.lists) == 0 {
 		return nil
 	}
-	row, err := w.tx.ExecContext(w.ctx, "INSERT INTO blocks (names, dirs, lists) VALUES (?, ?, ?)", len(b.names), len(b.dirs), len(b.lists))
+	row, err := w.tx.ExecContext(w.ctx, "INSERT INTO blocks (names, dirs, lists, names_sum, dirs_sum, lists_sum) VALUES (?, ?, ?, ?, ?, ?)",
+		len(b.names), len(b.dirs), len(b.lists), sumOf(b.names), sumOf(b.dirs), sumOf(b.lists))
 	if err != nil {
 		return err
 	}
