@@ -76,6 +76,13 @@ func misplaced(err error) error {
 	return err
 }
 
+// remove removes blocks that the index will not be told of.
+func (dir blockFiles) remove(numbers []int64) {
+	for _, number := range numbers {
+		_ = os.Remove(dir.name(number))
+	}
+}
+
 // sweep removes the blocks that the index does not tell of: those that it told
 // of before, and those of who did not come to an end.
 func (dir blockFiles) sweep(told []extent) error {

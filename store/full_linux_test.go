@@ -3,25 +3,63 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"glasshouse/receipt"
 )
 
-// On a full disk there may be no room for the index, and then most of all
-// receipts have to be removed.
-func TestPruneOnAFullDisk(t *testing.T) {
-	dir := t.TempDir()
-	if err := unix.Mount("none", dir, "tmpfs", 0, "size=256k"); err != nil {
+// tmpfs is a file system of its own, which a test can fill.
+func tmpfs(t *testing.T, size string) (dir string) {
+	dir = t.TempDir()
+	if err := unix.Mount("none", dir, "tmpfs", 0, "size="+size); err != nil {
 		if os.Getenv("CI") != "" || !errors.Is(err, unix.EPERM) {
 			t.Fatal(err)
 		}
 		t.Skip("no file system to fill: ", err)
 	}
 	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	return dir
+}
+
+// What could not be written of a block does not take the room that there was.
+func TestBlocksOnAFullDisk(t *testing.T) {
+	dir := tmpfs(t, "6m") // of which the receipt takes most
+	s := New(dir)
+	query(t, s, Query{})
+	add(t, s, id(1), made(1, func(r *receipt.Receipt) {
+		for n := range 26000 {
+			r.Filesystem.Reads = append(r.Filesystem.Reads, fmt.Sprintf("/work/%064d", n))
+		}
+	}))
+	free := func() uint64 {
+		var st unix.Statfs_t
+		if err := unix.Statfs(dir, &st); err != nil {
+			t.Fatal(err)
+		}
+		return st.Bfree * uint64(st.Bsize)
+	}
+	was := free()
+	if was > 3<<19 {
+		t.Fatalf("%d bytes are free: the index has room", was)
+	}
+	if _, err := s.Find(t.Context(), Query{}); !noRoom(err) {
+		t.Fatalf("there is room for the index: %v", err)
+	}
+	if left := blockNames(t, s); len(left) > 0 || free() < was {
+		t.Errorf("%q are left, and %d bytes of %d", left, free(), was)
+	}
+}
+
+// On a full disk there may be no room for the index, and then most of all
+// receipts have to be removed.
+func TestPruneOnAFullDisk(t *testing.T) {
+	dir := tmpfs(t, "256k")
 	s := New(dir)
 	for i := range 4 {
 		add(t, s, id(i), made(i, nil))

@@ -137,6 +137,7 @@ type writer struct {
 	// removed: something was taken out.
 	removed bool
 	last    uint64   // number of a receipt
+	made    []int64  // numbers of blocks
 	b       *builder // of the block that is not full yet; nil before the first path
 }
 
@@ -147,6 +148,12 @@ func (s *Store) write(ctx context.Context, db *sql.DB, change func(*writer) erro
 	}
 	defer tx.Rollback()
 	w := &writer{ctx: ctx, tx: tx, dir: s.blockFiles()}
+	committed := false
+	defer func() {
+		if !committed { // mostly for want of room, which they would take
+			w.dir.remove(w.made)
+		}
+	}()
 	if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(number), 0) FROM receipts").Scan(&w.last); err != nil {
 		return err
 	}
@@ -163,6 +170,7 @@ func (s *Store) write(ctx context.Context, db *sql.DB, change func(*writer) erro
 	if err := tx.Commit(); err != nil {
 		return err
 	}
+	committed = true
 	// A block that stays goes with the next change; of receipts that were removed
 	// nothing is to be left.
 	if err := w.dir.sweep(told); w.removed {
@@ -301,6 +309,7 @@ func (w *writer) flush() error {
 	if err != nil {
 		return err
 	}
+	w.made = append(w.made, number)
 	return w.dir.write(number, &b)
 }
 
