@@ -63,7 +63,7 @@ func (b *Backend) reason(err error) error {
 	}
 	var m channel.ToHost
 	if b.control.Receive(&m) == nil && m.Failed != nil {
-		return &failure{m.Failed.Reason}
+		return &failure{m.Failed.Said()}
 	}
 	return err
 }
@@ -129,7 +129,7 @@ func toBytes(list []string) [][]byte {
 func expect[T any](m *channel.ToHost, part *T, what string) (*T, error) {
 	switch {
 	case m.Failed != nil:
-		return nil, &failure{m.Failed.Reason}
+		return nil, &failure{m.Failed.Said()}
 	case part == nil:
 		return nil, fmt.Errorf("the guest was to send %s, and sent something else", what)
 	}
@@ -170,7 +170,7 @@ func (b *Backend) receive() {
 			b.result = m.Result
 			return
 		case m.Failed != nil:
-			b.lost = &failure{m.Failed.Reason}
+			b.lost = &failure{m.Failed.Said()}
 			return
 		default:
 			lost(errors.New("a message of the guest's that may not stand where it does"))

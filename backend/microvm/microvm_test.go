@@ -3,7 +3,9 @@ package microvm
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -514,14 +516,30 @@ func TestTooMuch(t *testing.T) {
 		"duties": {Duties: make([]channel.Duty, 65)},
 		"hooks":  {Summary: audit.Summary{Hooks: make([]audit.Hook, 300)}},
 		"calls":  {Summary: audit.Summary{Syscalls: make([]audit.SyscallCount, 5000)}},
+		"doubts": {Summary: audit.Summary{Doubts: make([]string, 300)}},
+		"losses": {Summary: audit.Summary{Lost: map[string]uint64{strings.Repeat("x", 100): 1}}},
 	} {
 		if r.Check() == nil {
 			t.Errorf("%s: all of it is taken", name)
 		}
 	}
-	r := channel.Result{Gaps: []audit.Gap{{Kind: "k", Detail: strings.Repeat("x", 1<<20)}}}
-	if err := r.Check(); err != nil || len(r.Gaps[0].Detail) > 5000 {
-		t.Errorf("%v, %d bytes", err, len(r.Gaps[0].Detail))
+	long := strings.Repeat("x", 1<<20)
+	r := channel.Result{Gaps: []audit.Gap{{Kind: "k", Detail: long}}, Summary: audit.Summary{
+		Doubts: []string{long}, Hooks: []audit.Hook{{Name: long, Err: long}}, Syscalls: []audit.SyscallCount{{Name: long}},
+	}}
+	if err := r.Check(); err != nil {
+		t.Error(err)
+	}
+	if text, _ := json.Marshal(r); len(text) > 5*5000 {
+		t.Errorf("%d bytes", len(text))
+	}
+	b := newTest(t, &fake{guest: func(g *guest) {
+		if g.call() && g.take() {
+			g.say(channel.ToHost{Failed: &channel.Failed{Reason: long}})
+		}
+	}})
+	if err := b.Prepare(t.Context(), backend.Command{Argv: []string{"x"}}); err == nil || len(err.Error()) > 5000 {
+		t.Errorf("an error of %d bytes", len(fmt.Sprint(err)))
 	}
 }
 

@@ -202,7 +202,11 @@ const (
 	hookLimit    = 256
 	syscallLimit = 4096
 	lossLimit    = 64
+	doubtLimit   = 256
 )
+
+// Said is the reason, of a bounded length.
+func (f *Failed) Said() string { return printable(f.Reason) }
 
 // Check says what no recording can have come to.
 func (r *Result) Check() error {
@@ -217,12 +221,29 @@ func (r *Result) Check() error {
 		return fmt.Errorf("%d system calls", len(r.Summary.Syscalls))
 	case len(r.Summary.Lost) > lossLimit:
 		return fmt.Errorf("%d reasons for losses", len(r.Summary.Lost))
+	case len(r.Summary.Doubts) > doubtLimit:
+		return fmt.Errorf("%d doubts", len(r.Summary.Doubts))
 	case r.Summary.Held < 0:
 		return errors.New("less than no time")
 	}
 	for _, gaps := range [][]audit.Gap{r.Gaps, r.Summary.Gaps} {
 		for i := range gaps {
 			gaps[i].Kind, gaps[i].Detail = printable(gaps[i].Kind), printable(gaps[i].Detail)
+		}
+	}
+	for i := range r.Summary.Doubts {
+		r.Summary.Doubts[i] = printable(r.Summary.Doubts[i])
+	}
+	for i := range r.Summary.Hooks {
+		h := &r.Summary.Hooks[i]
+		h.Name, h.Err = printable(h.Name), printable(h.Err)
+	}
+	for i := range r.Summary.Syscalls {
+		r.Summary.Syscalls[i].Name = printable(r.Summary.Syscalls[i].Name)
+	}
+	for reason := range r.Summary.Lost {
+		if len(reason) > nameLimit {
+			return fmt.Errorf("a reason for losses of %d bytes", len(reason))
 		}
 	}
 	for i := range r.Duties {
