@@ -70,6 +70,7 @@ type entry struct {
 	address        netip.AddrPort
 	result, reason string
 	took           time.Duration // 0 as long as it goes on
+	dialled        bool          // or about to be: who does that settles it
 }
 
 // begin takes note of a request.
@@ -87,9 +88,14 @@ func (l *log) begin(kind string, h host, asked string, port uint16) *entry {
 
 // settle takes note of where it led. The first word on that counts.
 func (e *entry) settle(result, reason string, to netip.AddrPort) {
+	e.log.mu.Lock()
+	defer e.log.mu.Unlock()
+	e.settled(result, reason, to)
+}
+
+// settled is settle for who has the lock.
+func (e *entry) settled(result, reason string, to netip.AddrPort) {
 	l := e.log
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if e.result != "" {
 		return
 	}
@@ -113,11 +119,23 @@ func (e *entry) settle(result, reason string, to netip.AddrPort) {
 	l.attempts[a]++
 }
 
-// end takes note of the end of what it led to.
+// dial tells whether somebody may still be called for it.
+func (e *entry) dial() bool {
+	e.log.mu.Lock()
+	defer e.log.mu.Unlock()
+	e.dialled = e.dialled || e.took == 0
+	return e.took == 0
+}
+
+// end takes note of the end of what it led to, which may be nothing: who asked may
+// be gone at once.
 func (e *entry) end() {
 	e.log.mu.Lock()
 	defer e.log.mu.Unlock()
-	e.took = time.Since(e.at)
+	e.took = max(time.Since(e.at), 1)
+	if !e.dialled {
+		e.settled("failed", "it was ended before anybody was called", netip.AddrPort{})
+	}
 }
 
 // report is what is known now.

@@ -283,8 +283,16 @@ func (p *Proxy) refusal(e *entry) *failure {
 }
 
 // dial connects to the host of a request, if that is allowed, and settles its
-// entry.
+// entry. That of a plain request may be late: its request has ended then, or the
+// proxy.
 func (p *Proxy) dial(ctx context.Context, e *entry) (*peer, error) {
+	if !p.enter() {
+		return nil, net.ErrClosed
+	}
+	defer p.open.Done()
+	if !e.dial() {
+		return nil, net.ErrClosed
+	}
 	ctx, cancel := context.WithCancel(ctx) // that of a plain request need not end with it
 	defer cancel()
 	defer context.AfterFunc(p.ctx, cancel)()

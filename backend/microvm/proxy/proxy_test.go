@@ -587,6 +587,27 @@ func TestGoneGuest(t *testing.T) {
 	}
 }
 
+// What was asked for by somebody who is gone at once is told of like all else, and
+// nobody is called for it any more.
+func TestGoneAtOnce(t *testing.T) {
+	p := prepare(t, "allowed.example:80", "127.0.0.1:80")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	p.serve(httptest.NewRecorder(), httptest.NewRequest("GET", "http://allowed.example/", nil).WithContext(ctx))
+	r := p.Report()
+	if got, want := p.told(), []string{"http allowed.example:80 failed"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if len(r.Attempts) != 1 || r.Attempts[0] != (Attempt{Dst: "allowed.example:80", Host: "allowed.example", Result: "failed", Count: 1}) {
+		t.Errorf("%+v", r.Attempts)
+	}
+	late := p.log.begin("http", host{name: "allowed.example"}, "", 80)
+	late.end()
+	if _, err := p.dial(t.Context(), late); err == nil || len(p.looked) > 0 {
+		t.Errorf("%v, looked up: %q", err, p.looked)
+	}
+}
+
 // Close ends what goes on, and waits for that.
 func TestClose(t *testing.T) {
 	port := echo(t)
