@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 )
 
@@ -19,9 +21,22 @@ type changes struct {
 	ended bool // it was kept or discarded: whoever still writes is too late
 }
 
+// changesPlace is where what comes back is to stay: beside the receipt, if that has
+// a place.
+func changesPlace(output string) (string, error) {
+	info, err := os.Stat(output)
+	if output == "-" || err == nil && !info.Mode().IsRegular() { // such as /dev/stdout
+		return filepath.Abs("workspace.tar")
+	}
+	return filepath.Abs(strings.TrimSuffix(output, ".json") + ".workspace.tar")
+}
+
 // newChanges makes sure that the file can be made.
 func newChanges(place string) (*changes, error) {
 	c := &changes{place: place}
+	if info, err := os.Lstat(place); err == nil && info.IsDir() {
+		return nil, fmt.Errorf("keep what comes back of the workspace: %s is a folder", place)
+	}
 	if err := c.make(); err != nil {
 		return nil, fmt.Errorf("keep what comes back of the workspace: %w", err)
 	}
@@ -59,7 +74,8 @@ func (c *changes) reader() (io.Reader, error) {
 	return c.file, err
 }
 
-// keep gives the file its name.
+// keep gives the file its name. It is the only one of what came back: where that
+// fails it stays, and the error says where.
 func (c *changes) keep() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -69,10 +85,11 @@ func (c *changes) keep() error {
 	if err := c.file.Chmod(0o600); err != nil {
 		return err
 	}
-	if err := os.Rename(c.file.Name(), c.place); err != nil {
-		return err
+	err := os.Rename(c.file.Name(), c.place)
+	if err != nil {
+		err = fmt.Errorf("%w; it stays in %s", err, c.file.Name())
 	}
-	err := c.file.Close()
+	err = errors.Join(err, c.file.Close())
 	c.file, c.ended = nil, true
 	return err
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -264,11 +263,8 @@ func (m *machine) workspace(cmd *cobra.Command, f *runFlags) (microvm.Workspace,
 	} else if !info.IsDir() {
 		return microvm.Workspace{}, fmt.Errorf("--workspace %s: not a folder", dir)
 	}
-	place := "workspace.tar"
-	if f.output != "-" {
-		place = strings.TrimSuffix(f.output, ".json") + ".workspace.tar"
-	}
-	if place, err = filepath.Abs(place); err != nil {
+	place, err := changesPlace(f.output)
+	if err != nil {
 		return microvm.Workspace{}, err
 	}
 	if m.kept, err = newChanges(place); err != nil {
