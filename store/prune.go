@@ -68,9 +68,10 @@ func (s *Store) Prune(ctx context.Context, keep Keep, dryRun bool) (Pruned, erro
 	}
 	if !dryRun {
 		s.sweep()
-	}
-	if !dryRun && len(p.Removed) > 0 {
-		failed = append(failed, s.vacuum(ctx))
+		// Also where nothing was removed: a prune that was killed may not have come to it.
+		if err := s.vacuum(ctx); len(p.Removed) > 0 || !noRoom(err) {
+			failed = append(failed, err)
+		}
 	}
 	return p, cmp.Or(failed...)
 }
@@ -98,11 +99,22 @@ func (s *Store) unindexed() ([]Entry, error) {
 }
 
 // vacuum has the index forget the removed receipts, and leaves nothing in its
-// file of what was deleted.
+// files of what was deleted.
 func (s *Store) vacuum(ctx context.Context) error {
 	return s.withIndex(ctx, func(db *sql.DB) error {
-		_, err := db.ExecContext(ctx, "VACUUM")
-		return err
+		if _, err := db.ExecContext(ctx, "VACUUM"); err != nil {
+			return err
+		}
+		tx, err := db.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback()
+		told, err := extents(ctx, tx)
+		if err != nil {
+			return err
+		}
+		return s.blockFiles().sweep(told)
 	})
 }
 

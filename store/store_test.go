@@ -704,6 +704,36 @@ func TestKeepAtOnce(t *testing.T) {
 	}
 }
 
+// What a prune that was killed has left in the index goes with the next one, whether
+// that removes something or not.
+func TestPruneAfterAKilledOne(t *testing.T) {
+	s := New(t.TempDir())
+	for n := range 2 {
+		add(t, s, id(n), made(n, func(r *receipt.Receipt) {
+			r.Command.Argv = []string{fmt.Sprintf("secret-%d", n)}
+			r.Filesystem.Reads = []string{fmt.Sprintf("/secret-%d", n)}
+		}))
+	}
+	query(t, s, Query{})
+	old := blockNames(t, s)
+	left, err := os.ReadFile(old[0])
+	if err := errors.Join(err, os.Remove(s.Path(id(1)))); err != nil {
+		t.Fatal(err)
+	}
+	query(t, s, Query{}) // which leaves its row in what is free, and no block
+	if err := os.WriteFile(old[0], left, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := s.Prune(t.Context(), Keep{Newest: 9}, false); err != nil || len(p.Removed) != 0 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	for _, path := range append(blockNames(t, s), s.indexPath()) {
+		if data, err := os.ReadFile(path); err != nil || bytes.Contains(data, []byte("secret-1")) {
+			t.Errorf("%s has it still, or %v", path, err)
+		}
+	}
+}
+
 // Several that prune at the same time remove each receipt once, and say so once.
 func TestPruneAtOnce(t *testing.T) {
 	s := New(t.TempDir())
