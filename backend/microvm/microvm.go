@@ -282,7 +282,10 @@ func (b *Backend) Wait(ctx context.Context) (backend.Exit, error) {
 	e := b.exit
 	go b.streams.leave(b.leave, b.ended)
 	b.streams.await(ctx, e.Stdout, e.Stderr)
-	if ctx.Err() != nil {
+	var missing error
+	if ctx.Err() == nil {
+		missing = b.streams.missing(e.Stdout, e.Stderr)
+	} else {
 		// Who takes nothing by now is not waited for at the machine's end either.
 		b.LeaveStreams()
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*leaveTime)
@@ -296,7 +299,7 @@ func (b *Backend) Wait(ctx context.Context) (backend.Exit, error) {
 	if err == nil && e.Error != "" {
 		err = errors.New(e.Error)
 	}
-	return exit, errors.Join(err, b.streams.err())
+	return exit, errors.Join(err, missing, b.streams.err())
 }
 
 // claim is for the one Wait.

@@ -3,6 +3,7 @@ package microvm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -173,6 +174,18 @@ func (s *streams) await(ctx context.Context, stdout, stderr uint64) {
 	if !s.joined {
 		s.stderr.await(ctx, stderr)
 	}
+}
+
+// missing says how much of that did not come.
+func (s *streams) missing(stdout, stderr uint64) error {
+	lacks := stdout - min(stdout, s.stdout.copied.Load())
+	if !s.joined {
+		lacks += stderr - min(stderr, s.stderr.copied.Load())
+	}
+	if lacks == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d bytes of the command's output did not come", lacks)
 }
 
 // leave gives up readers that take nothing, once that is asked for.

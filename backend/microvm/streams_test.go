@@ -112,3 +112,23 @@ func TestStuckReaderOfAGoneMachine(t *testing.T) {
 		t.Errorf("%+v, %v", exit, err)
 	}
 }
+
+// What a command had printed and a machine took with it is said to be missing.
+func TestMissingOutput(t *testing.T) {
+	for said, want := range map[uint64]string{3: "", 5: "2 bytes of the command's output did not come"} {
+		b := newTest(t, &fake{guest: func(g *guest) {
+			if g.start() {
+				_, _ = g.stdout.Write([]byte("abc"))
+				g.say(channel.ToHost{Exited: &channel.Exited{Code: 3, Stdout: said}})
+				time.Sleep(100 * time.Millisecond) // for the host to take both
+			}
+		}})
+		if err := start(t, b, backend.Command{}); err != nil {
+			t.Fatal(err)
+		}
+		exit, err := b.Wait(t.Context())
+		if exit.Code != 3 || (err == nil) != (want == "") || err != nil && err.Error() != want {
+			t.Errorf("%d bytes: %+v, %v", said, exit, err)
+		}
+	}
+}
