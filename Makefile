@@ -42,5 +42,5 @@ check: ## all that is checked before a change is taken
 	.ci/run
 
 clean: ## remove what was built here
-	rm -f glasshouse receipt.json receipt.json.sigstore.json again.json report.html
+	rm -f glasshouse receipt.json receipt.json.sigstore.json again.json forged.json report.html
 	rm -rf ebpf/objects demo/__pycache__

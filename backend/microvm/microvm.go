@@ -231,9 +231,9 @@ func (b *Backend) Start(ctx context.Context) error {
 	if err := b.streams.terminal.take(b.control); err != nil {
 		return err
 	}
-	// An error does not say that the guest has not got it: it may have ended since.
-	sendErr := b.control.Send(&channel.ToGuest{Start: &channel.Start{}})
-	if sendErr != nil {
+	// An error does not say that the guest has not got it: it may have ended since, and
+	// receive tells what came of it.
+	if b.control.Send(&channel.ToGuest{Start: &channel.Start{}}) != nil {
 		_ = b.conn.Close()
 	}
 	select {
@@ -242,9 +242,6 @@ func (b *Backend) Start(ctx context.Context) error {
 	case <-ctx.Done():
 		b.vm.Kill()
 		return context.Cause(ctx)
-	}
-	if b.start == nil && sendErr != nil {
-		return b.explain(ctx, sendErr)
 	}
 	if b.start == nil {
 		return b.lost

@@ -1,6 +1,7 @@
 package microvm
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -12,6 +13,56 @@ import (
 	"glasshouse/backend"
 	"glasshouse/backend/microvm/channel"
 )
+
+// A reader that takes nothing holds up neither the end nor the account of it, once
+// somebody has asked for the end.
+func TestStuckReader(t *testing.T) {
+	const size = 1 << 20
+	b := newTest(t, &fake{guest: func(g *guest) {
+		if !g.start() {
+			return
+		}
+		go func() { // as much as the channel takes
+			for left := size; left > 0; left -= 1 << 10 {
+				if _, err := g.stdout.Write(make([]byte, 1<<10)); err != nil {
+					return
+				}
+			}
+			_ = g.stdout.Close()
+			_, _ = channel.NewRecordWriter(g.record).Close(nil)
+			_ = g.stderr.Close()
+		}()
+		_, _ = g.stderr.Write([]byte("told"))
+		g.hear() // the signal
+		g.say(channel.ToHost{Exited: &channel.Exited{Code: 130, Signal: "SIGINT", Stdout: size, Stderr: 4}})
+		g.say(channel.ToHost{Result: &channel.Result{Summary: audit.Summary{Mode: "ebpf"}}})
+		g.hear()
+	}})
+	r, w := io.Pipe()
+	defer r.Close()
+	var errOut bytes.Buffer
+	if err := start(t, b, backend.Command{Stdout: w, Stderr: &errOut}); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(100*time.Millisecond, func() {
+		_ = b.Signal(2)
+		b.LeaveStreams()
+	})
+	begin := time.Now()
+	exit, err := b.Wait(t.Context())
+	if exit.Code != 130 || err == nil || !strings.Contains(err.Error(), "takes no more") {
+		t.Errorf("%+v, %v", exit, err)
+	}
+	if s, err := b.Collector().Stop(t.Context()); err != nil || s.Mode != "ebpf" || len(s.Doubts) > 0 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if took := time.Since(begin); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if errOut.String() != "told" {
+		t.Errorf("%q", errOut.String())
+	}
+}
 
 // A run that is over its time does not wait for a reader that takes nothing.
 func TestStuckReaderAtTheLimit(t *testing.T) {

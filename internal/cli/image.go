@@ -105,7 +105,7 @@ func (a *app) buildImage(cmd *cobra.Command, o image.Options) error {
 		printable(o.Dir), built.KernelRelease, image.Size(built.Parts.RootFS.Size), built.RootFSType))
 }
 
-// imageDir is where the last image is that was built without saying where.
+// imageDir is where an image is that was built without saying where.
 func imageDir() (string, error) {
 	state, err := stateDir()
 	if err != nil {

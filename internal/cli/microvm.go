@@ -51,7 +51,7 @@ type vmFlags struct {
 
 func (f *vmFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.image, "image", "", "boot from the image in `DIR` (default: the one that glasshouse image build made last)")
+	flags.StringVar(&f.image, "image", "", "boot from the image in `DIR` (default: that of the state folder, where glasshouse image build puts it)")
 	flags.Var(&f.memory, "memory", "the machine's memory: `SIZE`, such as 2G (default 512M)")
 	flags.IntVar(&f.cpus, "cpus", 1, "the machine's processors: `N`")
 	flags.DurationVar(&f.boot, "boot-timeout", 2*time.Minute, "give up a machine whose recorder has not called after this `DURATION`")
