@@ -5,6 +5,7 @@ package ebpf
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -17,8 +18,11 @@ import (
 // The layouts below are those of bpf/state.h and bpf/event.h; checkObject
 // compares them with the object's own types.
 
+// streams is STREAMS.
+const streams = 3
+
 type counters struct {
-	Emitted, RingFull   [2]uint64
+	Emitted, RingFull   [streams]uint64
 	MapFull             uint64
 	ScratchBusy, Folded uint64
 	Sent, Received      uint64
@@ -88,7 +92,9 @@ func (p *probes) totals() (totals, error) {
 
 func (t totals) emitted() (n uint64) {
 	for _, c := range t {
-		n += c.Emitted[0] + c.Emitted[1]
+		for _, emitted := range c.Emitted {
+			n += emitted
+		}
 	}
 	return n
 }
@@ -118,7 +124,7 @@ func (t totals) summary(d *audit.Decoder) audit.Summary {
 	s.Missing = d.Missing()
 	for cpu, c := range t {
 		for i := range c.Emitted {
-			if next := d.Next(uint16(cpu<<1 | i)); c.Emitted[i] > next {
+			if next := d.Next(uint16(cpu*streams + i)); c.Emitted[i] > next {
 				s.Missing += c.Emitted[i] - next
 			}
 		}
@@ -172,8 +178,12 @@ func lose(s *audit.Summary, reason string, n uint64) {
 
 // recursionMisses counts how often a program was not run because it was
 // running on that CPU already. Not every kernel counts that for every program.
+// Of stateHooks one is missed only while the other runs.
 func (p *probes) recursionMisses() (n uint64, err error) {
 	for _, h := range p.order() {
+		if slices.Contains(stateHooks, h.program) {
+			continue
+		}
 		stats, statErr := h.prog.Stats()
 		if statErr != nil {
 			err = errors.Join(err, fmt.Errorf("read statistics of %s: %w", h.program, statErr))

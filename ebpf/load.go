@@ -158,8 +158,8 @@ func kernelNames(spec *ebpf.CollectionSpec) (map[string]bool, error) {
 			names[string(essential([]byte(name)))] = true
 		}
 	}
-	for name := range spec.Programs { // they have the names of what they are attached to
-		names[tracepointType(name)] = true
+	for _, p := range spec.Programs {
+		names[tracepointType(p.AttachTo)] = true
 	}
 	return names, nil
 }

@@ -97,7 +97,7 @@ func TestPressureLoss(t *testing.T) {
 
 // A process that could not be marked is one event, and what it did is more.
 func TestMapFullIsAGap(t *testing.T) {
-	c := counters{Emitted: [2]uint64{1, 0}, MapFull: 1}
+	c := counters{Emitted: [streams]uint64{1, 0}, MapFull: 1}
 	s := totals{c}.summary(audit.NewDecoder(os.Getpagesize()))
 	if s.Lost["map_full"] != 1 || s.Missing != 1 || len(s.Gaps) != 1 || s.Gaps[0].Kind != "map_full" || s.Gaps[0].Count != 1 {
 		t.Errorf("%+v", s)

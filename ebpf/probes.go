@@ -4,6 +4,7 @@ package ebpf
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -23,10 +24,15 @@ type probes struct {
 	hooks    []audit.Hook
 }
 
+// stateHooks are two of the same: see on_sock_state in bpf/connect.h.
+var stateHooks = []string{probesProgInetSockSetState, probesProgInetSockSetStateAgain}
+
 // hookName is the section of the object that a program stands in: they have
-// the names of their tracepoints, or functions.
+// the names of their tracepoints, or functions, but for the second of two.
 func hookName(program string, kind ebpf.ProgramType) string {
 	switch {
+	case program == probesProgInetSockSetStateAgain:
+		return hookName(probesProgInetSockSetState, kind)
 	case kind == ebpf.RawTracepoint:
 		return "raw_tp/" + program
 	case isObject(program):
@@ -55,14 +61,14 @@ func (p *probes) order() []hook {
 		}
 	}
 	add(false, probesProgSchedProcessExit)
-	add(true, probesProgInetSockSetState)
+	add(true, stateHooks...)
 	add(true, uringHooks...)
 	add(true, objectHooks...)
 	add(false, probesProgSysExit, probesProgSysEnter, probesProgSchedProcessExec, probesProgTaskNewtask)
 	return hooks
 }
 
-// attach attaches all programs. It notes each in p.hooks and returns the
+// attach attaches all programs. It notes each hook in p.hooks, and returns the
 // first error of one that is not optional.
 func (p *probes) attach() error {
 	var first error
@@ -82,9 +88,20 @@ func (p *probes) attach() error {
 				p.links = append(p.links, l)
 			}
 		}
-		p.hooks = append(p.hooks, noted)
+		p.note(noted)
 	}
 	return first
+}
+
+// note notes a hook. One with two programs is attached if both are.
+func (p *probes) note(noted audit.Hook) {
+	i := slices.IndexFunc(p.hooks, func(h audit.Hook) bool { return h.Name == noted.Name })
+	switch {
+	case i < 0:
+		p.hooks = append(p.hooks, noted)
+	case !noted.Attached:
+		p.hooks[i] = noted
+	}
 }
 
 func (h hook) attach() (link.Link, error) {

@@ -16,63 +16,64 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	probesMapCallCounts           = "call_counts"
-	probesMapConnecting           = "connecting"
-	probesMapCounters             = "counters"
-	probesMapEntries              = "entries"
-	probesMapFolders              = "folders"
-	probesMapFolds                = "folds"
-	probesMapFounds               = "founds"
-	probesMapLongNames            = "long_names"
-	probesMapMarks                = "marks"
-	probesMapRequests             = "requests"
-	probesMapRequestsByData       = "requests_by_data"
-	probesMapRing                 = "ring"
-	probesMapScratches            = "scratches"
-	probesMapSeatEntries          = "seat_entries"
-	probesMapTaken                = "taken"
-	probesMapUndecided            = "undecided"
-	probesMapUringCounts          = "uring_counts"
-	probesMapUringTellers         = "uring_tellers"
-	probesMapVacated              = "vacated"
-	probesProgInetSockSetState    = "inet_sock_set_state"
-	probesProgIoUringComplete     = "io_uring_complete"
-	probesProgIoUringCqeOverflow  = "io_uring_cqe_overflow"
-	probesProgIoUringReqFailed    = "io_uring_req_failed"
-	probesProgIoUringSubmitReq    = "io_uring_submit_req"
-	probesProgIoUringSubmitSqe    = "io_uring_submit_sqe"
-	probesProgIoUringTell         = "io_uring_tell"
-	probesProgSchedProcessExec    = "sched_process_exec"
-	probesProgSchedProcessExit    = "sched_process_exit"
-	probesProgSecurityPathLink    = "security_path_link"
-	probesProgSecurityPathMkdir   = "security_path_mkdir"
-	probesProgSecurityPathMknod   = "security_path_mknod"
-	probesProgSecurityPathRename  = "security_path_rename"
-	probesProgSecurityPathRmdir   = "security_path_rmdir"
-	probesProgSecurityPathSymlink = "security_path_symlink"
-	probesProgSecurityPathUnlink  = "security_path_unlink"
-	probesProgSysEnter            = "sys_enter"
-	probesProgSysExit             = "sys_exit"
-	probesProgTaskNewtask         = "task_newtask"
-	probesVarCalls                = "calls"
-	probesVarCaptureArgv          = "capture_argv"
-	probesVarFindsObjects         = "finds_objects"
-	probesVarFoldPlaces           = "fold_places"
-	probesVarHashSeed             = "hash_seed"
-	probesVarHomeDentry           = "home_dentry"
-	probesVarHomeMnt              = "home_mnt"
-	probesVarKeyAboveStack        = "key_above_stack"
-	probesVarLauncherTid          = "launcher_tid"
-	probesVarMarked               = "marked"
-	probesVarMntnsInum            = "mntns_inum"
-	probesVarMoves                = "moves"
-	probesVarPidnsInum            = "pidns_inum"
-	probesVarSeats                = "seats"
-	probesVarTypedTask            = "typed_task"
-	probesVarUringOpens           = "uring_opens"
-	probesVarUringResults         = "uring_results"
-	probesVarUringSubmitArg       = "uring_submit_arg"
-	probesVarWakeupBytes          = "wakeup_bytes"
+	probesMapCallCounts             = "call_counts"
+	probesMapConnecting             = "connecting"
+	probesMapCounters               = "counters"
+	probesMapEntries                = "entries"
+	probesMapFolders                = "folders"
+	probesMapFolds                  = "folds"
+	probesMapFounds                 = "founds"
+	probesMapLongNames              = "long_names"
+	probesMapMarks                  = "marks"
+	probesMapRequests               = "requests"
+	probesMapRequestsByData         = "requests_by_data"
+	probesMapRing                   = "ring"
+	probesMapScratches              = "scratches"
+	probesMapSeatEntries            = "seat_entries"
+	probesMapTaken                  = "taken"
+	probesMapUndecided              = "undecided"
+	probesMapUringCounts            = "uring_counts"
+	probesMapUringTellers           = "uring_tellers"
+	probesMapVacated                = "vacated"
+	probesProgInetSockSetState      = "inet_sock_set_state"
+	probesProgInetSockSetStateAgain = "inet_sock_set_state_again"
+	probesProgIoUringComplete       = "io_uring_complete"
+	probesProgIoUringCqeOverflow    = "io_uring_cqe_overflow"
+	probesProgIoUringReqFailed      = "io_uring_req_failed"
+	probesProgIoUringSubmitReq      = "io_uring_submit_req"
+	probesProgIoUringSubmitSqe      = "io_uring_submit_sqe"
+	probesProgIoUringTell           = "io_uring_tell"
+	probesProgSchedProcessExec      = "sched_process_exec"
+	probesProgSchedProcessExit      = "sched_process_exit"
+	probesProgSecurityPathLink      = "security_path_link"
+	probesProgSecurityPathMkdir     = "security_path_mkdir"
+	probesProgSecurityPathMknod     = "security_path_mknod"
+	probesProgSecurityPathRename    = "security_path_rename"
+	probesProgSecurityPathRmdir     = "security_path_rmdir"
+	probesProgSecurityPathSymlink   = "security_path_symlink"
+	probesProgSecurityPathUnlink    = "security_path_unlink"
+	probesProgSysEnter              = "sys_enter"
+	probesProgSysExit               = "sys_exit"
+	probesProgTaskNewtask           = "task_newtask"
+	probesVarCalls                  = "calls"
+	probesVarCaptureArgv            = "capture_argv"
+	probesVarFindsObjects           = "finds_objects"
+	probesVarFoldPlaces             = "fold_places"
+	probesVarHashSeed               = "hash_seed"
+	probesVarHomeDentry             = "home_dentry"
+	probesVarHomeMnt                = "home_mnt"
+	probesVarKeyAboveStack          = "key_above_stack"
+	probesVarLauncherTid            = "launcher_tid"
+	probesVarMarked                 = "marked"
+	probesVarMntnsInum              = "mntns_inum"
+	probesVarMoves                  = "moves"
+	probesVarPidnsInum              = "pidns_inum"
+	probesVarSeats                  = "seats"
+	probesVarTypedTask              = "typed_task"
+	probesVarUringOpens             = "uring_opens"
+	probesVarUringResults           = "uring_results"
+	probesVarUringSubmitArg         = "uring_submit_arg"
+	probesVarWakeupBytes            = "wakeup_bytes"
 )
 
 // loadProbes returns the embedded CollectionSpec for probes.
@@ -117,25 +118,26 @@ type probesSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type probesProgramSpecs struct {
-	InetSockSetState    *ebpf.ProgramSpec `ebpf:"inet_sock_set_state"`
-	IoUringComplete     *ebpf.ProgramSpec `ebpf:"io_uring_complete"`
-	IoUringCqeOverflow  *ebpf.ProgramSpec `ebpf:"io_uring_cqe_overflow"`
-	IoUringReqFailed    *ebpf.ProgramSpec `ebpf:"io_uring_req_failed"`
-	IoUringSubmitReq    *ebpf.ProgramSpec `ebpf:"io_uring_submit_req"`
-	IoUringSubmitSqe    *ebpf.ProgramSpec `ebpf:"io_uring_submit_sqe"`
-	IoUringTell         *ebpf.ProgramSpec `ebpf:"io_uring_tell"`
-	SchedProcessExec    *ebpf.ProgramSpec `ebpf:"sched_process_exec"`
-	SchedProcessExit    *ebpf.ProgramSpec `ebpf:"sched_process_exit"`
-	SecurityPathLink    *ebpf.ProgramSpec `ebpf:"security_path_link"`
-	SecurityPathMkdir   *ebpf.ProgramSpec `ebpf:"security_path_mkdir"`
-	SecurityPathMknod   *ebpf.ProgramSpec `ebpf:"security_path_mknod"`
-	SecurityPathRename  *ebpf.ProgramSpec `ebpf:"security_path_rename"`
-	SecurityPathRmdir   *ebpf.ProgramSpec `ebpf:"security_path_rmdir"`
-	SecurityPathSymlink *ebpf.ProgramSpec `ebpf:"security_path_symlink"`
-	SecurityPathUnlink  *ebpf.ProgramSpec `ebpf:"security_path_unlink"`
-	SysEnter            *ebpf.ProgramSpec `ebpf:"sys_enter"`
-	SysExit             *ebpf.ProgramSpec `ebpf:"sys_exit"`
-	TaskNewtask         *ebpf.ProgramSpec `ebpf:"task_newtask"`
+	InetSockSetState      *ebpf.ProgramSpec `ebpf:"inet_sock_set_state"`
+	InetSockSetStateAgain *ebpf.ProgramSpec `ebpf:"inet_sock_set_state_again"`
+	IoUringComplete       *ebpf.ProgramSpec `ebpf:"io_uring_complete"`
+	IoUringCqeOverflow    *ebpf.ProgramSpec `ebpf:"io_uring_cqe_overflow"`
+	IoUringReqFailed      *ebpf.ProgramSpec `ebpf:"io_uring_req_failed"`
+	IoUringSubmitReq      *ebpf.ProgramSpec `ebpf:"io_uring_submit_req"`
+	IoUringSubmitSqe      *ebpf.ProgramSpec `ebpf:"io_uring_submit_sqe"`
+	IoUringTell           *ebpf.ProgramSpec `ebpf:"io_uring_tell"`
+	SchedProcessExec      *ebpf.ProgramSpec `ebpf:"sched_process_exec"`
+	SchedProcessExit      *ebpf.ProgramSpec `ebpf:"sched_process_exit"`
+	SecurityPathLink      *ebpf.ProgramSpec `ebpf:"security_path_link"`
+	SecurityPathMkdir     *ebpf.ProgramSpec `ebpf:"security_path_mkdir"`
+	SecurityPathMknod     *ebpf.ProgramSpec `ebpf:"security_path_mknod"`
+	SecurityPathRename    *ebpf.ProgramSpec `ebpf:"security_path_rename"`
+	SecurityPathRmdir     *ebpf.ProgramSpec `ebpf:"security_path_rmdir"`
+	SecurityPathSymlink   *ebpf.ProgramSpec `ebpf:"security_path_symlink"`
+	SecurityPathUnlink    *ebpf.ProgramSpec `ebpf:"security_path_unlink"`
+	SysEnter              *ebpf.ProgramSpec `ebpf:"sys_enter"`
+	SysExit               *ebpf.ProgramSpec `ebpf:"sys_exit"`
+	TaskNewtask           *ebpf.ProgramSpec `ebpf:"task_newtask"`
 }
 
 // probesMapSpecs contains maps before they are loaded into the kernel.
@@ -282,30 +284,32 @@ type probesVariables struct {
 //
 // It can be passed to loadProbesObjects or ebpf.CollectionSpec.LoadAndAssign.
 type probesPrograms struct {
-	InetSockSetState    *ebpf.Program `ebpf:"inet_sock_set_state"`
-	IoUringComplete     *ebpf.Program `ebpf:"io_uring_complete"`
-	IoUringCqeOverflow  *ebpf.Program `ebpf:"io_uring_cqe_overflow"`
-	IoUringReqFailed    *ebpf.Program `ebpf:"io_uring_req_failed"`
-	IoUringSubmitReq    *ebpf.Program `ebpf:"io_uring_submit_req"`
-	IoUringSubmitSqe    *ebpf.Program `ebpf:"io_uring_submit_sqe"`
-	IoUringTell         *ebpf.Program `ebpf:"io_uring_tell"`
-	SchedProcessExec    *ebpf.Program `ebpf:"sched_process_exec"`
-	SchedProcessExit    *ebpf.Program `ebpf:"sched_process_exit"`
-	SecurityPathLink    *ebpf.Program `ebpf:"security_path_link"`
-	SecurityPathMkdir   *ebpf.Program `ebpf:"security_path_mkdir"`
-	SecurityPathMknod   *ebpf.Program `ebpf:"security_path_mknod"`
-	SecurityPathRename  *ebpf.Program `ebpf:"security_path_rename"`
-	SecurityPathRmdir   *ebpf.Program `ebpf:"security_path_rmdir"`
-	SecurityPathSymlink *ebpf.Program `ebpf:"security_path_symlink"`
-	SecurityPathUnlink  *ebpf.Program `ebpf:"security_path_unlink"`
-	SysEnter            *ebpf.Program `ebpf:"sys_enter"`
-	SysExit             *ebpf.Program `ebpf:"sys_exit"`
-	TaskNewtask         *ebpf.Program `ebpf:"task_newtask"`
+	InetSockSetState      *ebpf.Program `ebpf:"inet_sock_set_state"`
+	InetSockSetStateAgain *ebpf.Program `ebpf:"inet_sock_set_state_again"`
+	IoUringComplete       *ebpf.Program `ebpf:"io_uring_complete"`
+	IoUringCqeOverflow    *ebpf.Program `ebpf:"io_uring_cqe_overflow"`
+	IoUringReqFailed      *ebpf.Program `ebpf:"io_uring_req_failed"`
+	IoUringSubmitReq      *ebpf.Program `ebpf:"io_uring_submit_req"`
+	IoUringSubmitSqe      *ebpf.Program `ebpf:"io_uring_submit_sqe"`
+	IoUringTell           *ebpf.Program `ebpf:"io_uring_tell"`
+	SchedProcessExec      *ebpf.Program `ebpf:"sched_process_exec"`
+	SchedProcessExit      *ebpf.Program `ebpf:"sched_process_exit"`
+	SecurityPathLink      *ebpf.Program `ebpf:"security_path_link"`
+	SecurityPathMkdir     *ebpf.Program `ebpf:"security_path_mkdir"`
+	SecurityPathMknod     *ebpf.Program `ebpf:"security_path_mknod"`
+	SecurityPathRename    *ebpf.Program `ebpf:"security_path_rename"`
+	SecurityPathRmdir     *ebpf.Program `ebpf:"security_path_rmdir"`
+	SecurityPathSymlink   *ebpf.Program `ebpf:"security_path_symlink"`
+	SecurityPathUnlink    *ebpf.Program `ebpf:"security_path_unlink"`
+	SysEnter              *ebpf.Program `ebpf:"sys_enter"`
+	SysExit               *ebpf.Program `ebpf:"sys_exit"`
+	TaskNewtask           *ebpf.Program `ebpf:"task_newtask"`
 }
 
 func (p *probesPrograms) Close() error {
 	return _ProbesClose(
 		p.InetSockSetState,
+		p.InetSockSetStateAgain,
 		p.IoUringComplete,
 		p.IoUringCqeOverflow,
 		p.IoUringReqFailed,

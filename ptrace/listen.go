@@ -130,7 +130,7 @@ func (t *tracer) accepted(th *thread, c *call, result int64) {
 	t.begin(th, audit.RecordAccept, audit.OpAccept)
 	var b audit.WireAccept
 	if ok {
-		own, peer := s.own(), s.peer()
+		own, peer := s.own(), s.caller()
 		b.Family, b.Type, b.Protocol = s.family, s.kind, s.protocol
 		switch {
 		case s.family == unix.AF_UNIX:

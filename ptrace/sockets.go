@@ -178,6 +178,26 @@ func (s *socket) peer() address {
 	return s.ends(unix.SYS_GETPEERNAME)
 }
 
+// caller is the peer of a socket that was accepted: getpeername(2) does not tell
+// it of a connection that was reset meanwhile.
+func (s *socket) caller() address {
+	a := s.peer()
+	if a.len > 0 || s.fd < 0 || !s.inet() {
+		return a
+	}
+	size := uint32(unix.SizeofSockaddrInet4)
+	if s.family == unix.AF_INET6 {
+		size = unix.SizeofSockaddrInet6
+	}
+	// The kernel takes no more room than it fills: net/core/sock.c.
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(s.fd), unix.SOL_SOCKET, unix.SO_PEERNAME,
+		uintptr(unsafe.Pointer(&a.data)), uintptr(unsafe.Pointer(&size)), 0)
+	if errno == 0 {
+		a.len = int(size)
+	}
+	return a
+}
+
 // state is that of a TCP connection, as include/net/tcp_states.h has it; 0 if it
 // is not known.
 func (s *socket) state() uint8 {

@@ -126,8 +126,13 @@ __attribute__((noinline)) int on_connect(s64 ret)
 	return 0;
 }
 
-/* The outcome of a connect that was in progress. May run in softirq. */
-static __always_inline void on_sock_state(struct sock *sk, int oldstate, int newstate)
+/*
+ * The outcome of a connect that was in progress. May run in softirq, amid the
+ * same of another socket, and the kernel runs no program that this CPU is amid
+ * of already. So there are two, of which it is amid of one at most: softirqs do
+ * not interrupt each other. Whichever comes first takes the socket off the map.
+ */
+static __always_inline void on_sock_state(struct sock *sk, int oldstate, int newstate, enum stream stream)
 {
 	u64 key = (u64)sk;
 	struct connecting *found, c;
@@ -156,7 +161,7 @@ static __always_inline void on_sock_state(struct sock *sk, int oldstate, int new
 	e.net.sock = key;
 	e.net.state = newstate;
 	e.err = outcome_of(sk, newstate);
-	e.stream = bpf_get_smp_processor_id() << 1 | 1;
-	e.seq = n->emitted[1]++;
-	ring_output(&e, sizeof(e), 1, n);
+	e.stream = stream_id(stream);
+	e.seq = n->emitted[stream]++;
+	ring_output(&e, sizeof(e), stream, n);
 }

@@ -206,13 +206,21 @@ struct event {
  * seq of its stream whether it then fits into the ring or not, so that a hole
  * in what arrives is a loss, and the last seq is what was emitted.
  *
- * Two streams a CPU: what runs in a task (preemption off) and what may
- * interrupt it (softirq). Each has a counter of its own so that neither
- * needs an atomic add that older kernels lack.
+ * Three streams a CPU: what runs in a task (preemption off), and the two
+ * programs on the states of sockets, which may interrupt it, and the first of
+ * them the second or the other way round (softirq). Each has a counter of its
+ * own so that none needs an atomic add that older kernels lack.
  */
+enum stream {
+	STREAM_TASK,
+	STREAM_STATE,
+	STREAM_STATE_AGAIN,
+	STREAMS,
+};
+
 struct counters {
-	u64 emitted[2];
-	u64 ring_full[2];
+	u64 emitted[STREAMS];
+	u64 ring_full[STREAMS];
 	u64 map_full;	/* events that could not be prepared */
 	u64 scratch_busy;
 	u64 folded;

@@ -269,6 +269,10 @@ struct sock {
 	u8 sk_userlocks : 4;
 };
 
+struct inet_sock {
+	u16 inet_sport;
+};
+
 typedef enum {
 	SS_FREE = 0,
 	SS_UNCONNECTED,

@@ -169,7 +169,8 @@ __attribute__((noinline)) int on_accept(s64 fd)
 		} else if (is_inet(family)) {
 			s->ev.accept.scope = BPF_CORE_READ(sk, __sk_common.skc_bound_dev_if);
 			s->ev.accept.port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
-			s->ev.accept.own_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+			/* Not skc_num, which a connection that was reset meanwhile has given back. */
+			s->ev.accept.own_port = bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
 			peer_address(sk, family, s->ev.accept.addr);
 			own_address(sk, family, s->ev.accept.own);
 		}

@@ -39,7 +39,14 @@ int BPF_PROG(sched_process_exit, struct task_struct *t)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 {
-	on_sock_state(sk, oldstate, newstate);
+	on_sock_state(sk, oldstate, newstate, STREAM_STATE);
+	return 0;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(inet_sock_set_state_again, struct sock *sk, int oldstate, int newstate)
+{
+	on_sock_state(sk, oldstate, newstate, STREAM_STATE_AGAIN);
 	return 0;
 }
 

@@ -395,7 +395,7 @@ static __always_inline struct scratch *scratch_get(u64 start, u32 pid, const str
 	if (s->busy) {
 		c = the_counters();
 		if (c) {
-			c->emitted[0]++;
+			c->emitted[STREAM_TASK]++;
 			c->scratch_busy++;
 		}
 		return 0;
@@ -442,12 +442,18 @@ static __always_inline void count_map_full(void)
 	struct counters *c = the_counters();
 
 	if (c) {
-		c->emitted[0]++;
+		c->emitted[STREAM_TASK]++;
 		c->map_full++;
 	}
 }
 
-static __always_inline int ring_output(void *data, u64 size, u32 stream, struct counters *c)
+/* The number of a stream of this CPU. */
+static __always_inline u16 stream_id(enum stream stream)
+{
+	return bpf_get_smp_processor_id() * STREAMS + stream;
+}
+
+static __always_inline int ring_output(void *data, u64 size, enum stream stream, struct counters *c)
 {
 	/* A wake-up costs more than the event: only when much is waiting. To ask costs too: from time to time. */
 	u64 flags = BPF_RB_NO_WAKEUP;
@@ -471,8 +477,8 @@ __attribute__((noinline)) u64 event_send(u32 tid)
 
 	if (!s || !c)
 		return 0;
-	s->ev.seq = c->emitted[0]++;
-	s->ev.stream = bpf_get_smp_processor_id() << 1;
+	s->ev.seq = c->emitted[STREAM_TASK]++;
+	s->ev.stream = stream_id(STREAM_TASK);
 	s->ev.time = bpf_ktime_get_boot_ns();
 	s->ev.tid = tid;
 	/* + 1: no event has id 0. */
@@ -481,7 +487,7 @@ __attribute__((noinline)) u64 event_send(u32 tid)
 	len = s->len;
 	if (len > DATA_MAX + SEGMENT_MAX)
 		len = DATA_MAX + SEGMENT_MAX;
-	if (ring_output(&s->ev, sizeof(s->ev) + len, 0, c))
+	if (ring_output(&s->ev, sizeof(s->ev) + len, STREAM_TASK, c))
 		return 0;
 	return id;
 }

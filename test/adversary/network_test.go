@@ -16,6 +16,7 @@ var networkRows = []row{
 	{name: "unused-addresses"},
 	{name: "passed-on", files: usual},
 	{name: "mapped"},
+	{name: "reset-before"},
 	{name: "unix-names"},
 }
 

@@ -3,12 +3,14 @@
 package truth
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -377,4 +379,61 @@ func TestUnixOdd(t *testing.T) {
 		"unix unix:" + dir + "/a failed 1",
 		"unix unix:" + filepath.Join(dir, strings.Repeat("l", 108)) + " connected 1",
 	}, attempts(r))
+}
+
+const clients = 8
+
+func init() {
+	// Connections of many threads, which open and are reset at once.
+	workloads["reset-at-once"] = func(args []string) {
+		each, err := strconv.Atoi(args[0])
+		check(err)
+		l := socket(unix.AF_INET, unix.SOCK_STREAM)
+		check(unix.Bind(l, inet4(0)))
+		check(unix.Listen(l, 4096))
+		own, err := unix.Getsockname(l)
+		check(err)
+		var group sync.WaitGroup
+		for range clients {
+			group.Go(func() {
+				runtime.LockOSThread()
+				for range each {
+					fd, _, err := unix.Accept(l)
+					check(err)
+					check(unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}))
+					check(unix.Close(fd))
+				}
+			})
+			group.Go(func() {
+				runtime.LockOSThread()
+				for range each {
+					fd := socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK)
+					if err := unix.Connect(fd, own); !errors.Is(err, unix.EINPROGRESS) {
+						check(fmt.Errorf("connect: %w", err))
+					}
+					_ = unix.Nanosleep(&unix.Timespec{}, nil) // the interrupt is what it is for
+					settled(fd)
+					_, _ = unix.Read(fd, make([]byte, 1))
+					check(unix.Close(fd))
+				}
+			})
+		}
+		group.Wait()
+	}
+}
+
+// The outcomes of connections come amid those of others on the same CPU: each
+// attempt has its own, and none is lost.
+func TestConnectCrowd(t *testing.T) {
+	needEBPF(t)
+	each := size(40_000) / clients
+	r := record(t, workload("reset-at-once", strconv.Itoa(each)))
+	complete(t, r)
+	outcomes := map[string]uint64{}
+	for _, a := range r.Network.Attempts {
+		outcomes[a.Result] += a.Count
+	}
+	if n := outcomes["connected"] + outcomes["reset"]; n != uint64(clients*each) || len(outcomes) > 2 {
+		t.Errorf("%d connects: %v", clients*each, outcomes)
+	}
 }

@@ -364,6 +364,22 @@ WORKLOAD(w_mapped, "mapped")
 	deed("attempts", "tcp 127.0.0.1:%d refused 1", ntohs(to.sin_port));
 }
 
+/* Who comes for a connection that is gone already still learns whose it was. */
+WORKLOAD(w_reset_before, "reset-before")
+{
+	int l = bound(SOCK_STREAM), s = must(socket(AF_INET, SOCK_STREAM, 0)), port;
+	struct sockaddr_in to = local(port_of(l));
+	struct linger at_once = { .l_onoff = 1 };
+
+	must(connect(s, (struct sockaddr *)&to, sizeof(to)));
+	port = port_of(s);
+	must(setsockopt(s, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)));
+	close(s);
+	must(accept(l, 0, 0));
+	deed("attempts", "tcp 127.0.0.1:%d connected 1", port_of(l));
+	deed("accepts", "tcp 127.0.0.1:%d 127.0.0.1:%d 1", port_of(l), port);
+}
+
 /* A service of its own, by a path and by a name without one. */
 WORKLOAD(w_unix, "unix-names")
 {
