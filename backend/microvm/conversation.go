@@ -171,6 +171,13 @@ func (b *Backend) receive() {
 			return
 		case m.Failed != nil:
 			b.lost = &failure{m.Failed.Said()}
+			if r := m.Failed.Result; r != nil && b.start == nil {
+				if err := r.Check(); err != nil {
+					lost(err)
+					return
+				}
+				b.result = r
+			}
 			return
 		default:
 			lost(errors.New("a message of the guest's that may not stand where it does"))

@@ -206,7 +206,7 @@ func (b *Backend) afterwards() error {
 	default:
 		return nil // it was ended before it could tell
 	}
-	if b.result == nil || b.result.Error == "" || b.result.Error == b.exit.Error {
+	if b.result == nil || b.exit == nil || b.result.Error == "" || b.result.Error == b.exit.Error {
 		return nil
 	}
 	return errors.New(b.result.Error)

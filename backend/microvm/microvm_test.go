@@ -306,6 +306,41 @@ func TestNotStarted(t *testing.T) {
 	}
 }
 
+// Of a command that could not be started the recording is closed as of any
+// other, unless the guest does not close it.
+func TestNotStartedIsRecorded(t *testing.T) {
+	reason := "fork/exec /bin/x: exec format error"
+	closed := &channel.Result{Summary: audit.Summary{Mode: "ebpf", Emitted: 1, Missing: 1, Lost: map[string]uint64{"ring_full": 1}}}
+	endless := &channel.Result{Summary: audit.Summary{Syscalls: make([]audit.SyscallCount, 1<<13)}}
+	for name, c := range map[string]struct {
+		fail  channel.Failed
+		doubt string
+		lost  uint64
+	}{
+		"closed":   {channel.Failed{Reason: reason, Result: closed}, "", 1},
+		"open":     {channel.Failed{Reason: reason}, "the recording was not closed by the guest: " + reason, 0},
+		"too much": {channel.Failed{Reason: reason, Result: endless}, "the recording was not closed by the guest: 8192 system calls", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newTest(t, &fake{guest: func(g *guest) {
+				if g.ready() && g.hear().Start != nil {
+					_, _ = channel.NewRecordWriter(g.record).Close(nil)
+					_, _ = g.stdout.Close(), g.stderr.Close()
+					g.say(channel.ToHost{Failed: &c.fail})
+					g.hear()
+				}
+			}})
+			if err := start(t, b, backend.Command{}); err == nil || c.lost > 0 && err.Error() != reason {
+				t.Errorf("%v", err)
+			}
+			s, _ := b.Collector().Stop(t.Context())
+			if doubts := strings.Join(s.Doubts, "; "); doubts != c.doubt || s.Lost["ring_full"] != c.lost {
+				t.Errorf("%q, %+v", doubts, s)
+			}
+		})
+	}
+}
+
 // A guest that does not close its recording, or closes it falsely, is not
 // believed.
 func TestDoubts(t *testing.T) {

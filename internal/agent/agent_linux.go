@@ -92,7 +92,8 @@ type session struct {
 
 	resize func(channel.Size)
 
-	unobserved string // why nothing is recorded
+	unobserved string      // why nothing is recorded
+	ready      atomic.Bool // all stood but the command
 	started    atomic.Bool
 }
 
@@ -162,8 +163,8 @@ func (s *session) listen() {
 	}
 }
 
-// run runs the command and returns the last message. The error says why there
-// was no command.
+// run runs the command and returns the last message. The error says why nothing
+// was recorded.
 func (s *session) run(ctx context.Context) (*channel.ToHost, error) {
 	spec := s.spec
 	if !spec.Now.IsZero() {
@@ -246,10 +247,10 @@ func (s *session) run(ctx context.Context) (*channel.ToHost, error) {
 		rs.Collector = f.tapped()
 	}
 	rec, err := runner.Run(ctx, rs)
-	if !s.started.Load() {
-		if err == nil {
-			err = errors.New("the command was not started")
-		}
+	if err == nil && !s.started.Load() {
+		err = errors.New("the command was not started")
+	}
+	if !s.ready.Load() {
 		return nil, err
 	}
 	sent, ferr := f.close()
@@ -263,14 +264,17 @@ func (s *session) run(ctx context.Context) (*channel.ToHost, error) {
 	for _, d := range b.Duties() {
 		result.Duties = append(result.Duties, duty(d))
 	}
-	if err = b.afterwards(err); err != nil {
-		result.Error = err.Error()
-	}
 	if folder != nil {
 		bringBack(folder, changes, result)
 		_ = folder.Close()
 	}
 	st.close()
+	if !s.started.Load() {
+		return &channel.ToHost{Failed: &channel.Failed{Reason: err.Error(), Result: result}}, nil
+	}
+	if err = b.afterwards(err); err != nil {
+		result.Error = err.Error()
+	}
 	return &channel.ToHost{Result: result}, nil
 }
 

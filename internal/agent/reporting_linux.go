@@ -41,6 +41,7 @@ func (r *reporting) Start(ctx context.Context) error {
 	if err := s.host.Send(&channel.ToHost{Ready: ready}); err != nil {
 		return err
 	}
+	s.ready.Store(true)
 	select {
 	case <-s.start:
 	case <-ctx.Done():

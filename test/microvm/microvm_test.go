@@ -239,14 +239,20 @@ func TestNotStarted(t *testing.T) {
 		flags []string
 		argv  string
 		want  string
+		// What there was to see is recorded as on the host, if the guest came so far.
+		recorded bool
 	}{
-		{nil, "/bin/nope", "fork/exec /bin/nope: no such file or directory"},
-		{[]string{"--chdir", "/nope"}, "true", "chdir /nope: no such file or directory"},
-		{[]string{"--user", "nobody:nope"}, "true", `--user: "nobody:nope": group: unknown group nope`},
+		{nil, "/bin/nope", "fork/exec /bin/nope: no such file or directory", true},
+		{nil, "/etc", "fork/exec /etc: permission denied", true},
+		{[]string{"--chdir", "/nope"}, "true", "chdir /nope: no such file or directory", false},
+		{[]string{"--user", "nobody:nope"}, "true", `--user: "nobody:nope": group: unknown group nope`, false},
 	} {
 		r := run(t, "", c.flags, c.argv)
 		if r.code != 1 || failure(r.Receipt) != c.want {
 			t.Errorf("%s: %d, %q, want %q", c.argv, r.code, failure(r.Receipt), c.want)
+		}
+		if o := r.Observation; o.Complete != c.recorded || (o.Mode == "ebpf") != c.recorded {
+			t.Errorf("%s: %+v", c.argv, o)
 		}
 	}
 }

@@ -91,6 +91,9 @@ type Refused struct {
 // Failed says why there is no command.
 type Failed struct {
 	Reason string `json:"reason"`
+	// Result closes the recording, if there was one by then. Guests before this
+	// one leave it out.
+	Result *Result `json:"result,omitempty"`
 }
 
 // ToGuest is a message of the host's: one of its fields is set.
