@@ -198,7 +198,15 @@ func TestBuildErrors(t *testing.T) {
 		{"init is dynamic", "not a static program", "CGO_ENABLED=0", func(o *Options) { write(t, o.Init, dynamic) }},
 		{"root is missing", "--rootfs: open ", "", func(o *Options) { o.RootFS = "tar:" + filepath.Join(t.TempDir(), "x") }},
 		{"root is a kernel", "tar: invalid", "", func(o *Options) { o.RootFS = "tar:" + o.Kernel }},
-		{"root is a file", "of which it is not said what it is", "dir:DIR", func(o *Options) { o.RootFS = o.Kernel }},
+		{"root is a file", "of which it is not said what it is", "tar:/", func(o *Options) { o.RootFS = o.Kernel }},
+		{"root is a folder", "of which it is not said what it is", "dir:/", func(o *Options) { o.RootFS = t.TempDir() }},
+		{"root is a layout", "of which it is not said what it is", "oci-layout:/", func(o *Options) {
+			o.RootFS = t.TempDir()
+			write(t, filepath.Join(o.RootFS, "oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`))
+		}},
+		{"root is nowhere", "--rootfs ./no.such/root: no such file or folder", "oci-layout:DIR", func(o *Options) { o.RootFS = "./no.such/root" }},
+		{"root is nowhere above", "--rootfs ../no.such/root: no such file or folder", "dir:DIR", func(o *Options) { o.RootFS = "../no.such/root" }},
+		{"root is nowhere at all", "--rootfs /no.such/root.tar: no such file or folder", "tar:FILE", func(o *Options) { o.RootFS = "/no.such/root.tar" }},
 		{"root is nothing", "nothing follows the colon", "", func(o *Options) { o.RootFS = "dir:" }},
 		{"root is no name", "--rootfs not/A/Reference", "dir:DIR", func(o *Options) { o.RootFS = "not/A/Reference" }},
 		{"root is no layout", "index.json", "OCI layout", func(o *Options) { o.RootFS = "oci-layout:" + t.TempDir() }},

@@ -2,7 +2,6 @@ package image
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -50,15 +49,39 @@ func openRootFS(ctx context.Context, spec string) (*rootfs, error) {
 			r.load = func(ctx context.Context, _ string) (*tree, contents, error) { return r.loadLayers(ctx, c.layers()) }
 		}
 	default:
-		if _, statErr := os.Lstat(spec); statErr == nil && !errors.Is(statErr, os.ErrNotExist) {
-			return nil, &Error{fmt.Errorf("--rootfs %s: a file or a folder, of which it is not said what it is", spec), "a folder is dir:DIR, a tar tar:FILE, an OCI layout oci-layout:DIR"}
+		if err = barePath(spec); err == nil {
+			err = r.openRemote(ctx, spec)
 		}
-		err = r.openRemote(ctx, spec)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return r, nil
+}
+
+// barePath refuses what is a path, or looks like one: no registry is to be asked for
+// it. The remedy is what has to stand before it.
+func barePath(spec string) error {
+	info, err := os.Stat(spec)
+	if err != nil {
+		if _, err := os.Lstat(spec); err != nil && !looksLikePath(spec) {
+			return nil
+		}
+		return &Error{fmt.Errorf("--rootfs %s: no such file or folder", spec), "a folder is dir:DIR, a tar tar:FILE, an OCI layout oci-layout:DIR"}
+	}
+	hint := "--rootfs tar:" + spec + ", if it is a tar"
+	if info.IsDir() {
+		hint = "--rootfs dir:" + spec
+		if _, err := os.Stat(filepath.Join(spec, "oci-layout")); err == nil {
+			hint = "--rootfs oci-layout:" + spec
+		}
+	}
+	return &Error{fmt.Errorf("--rootfs %s: a file or a folder, of which it is not said what it is", spec), hint}
+}
+
+// looksLikePath tells whether nobody would write a container image so.
+func looksLikePath(spec string) bool {
+	return filepath.IsAbs(spec) || strings.HasPrefix(spec, "./") || strings.HasPrefix(spec, "../") || spec == "." || spec == ".."
 }
 
 func (r *rootfs) openFolder(ctx context.Context, dir string) error {
