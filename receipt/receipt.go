@@ -103,7 +103,7 @@ type ProxyRequest struct {
 // Workspace is a folder that was sent into a virtual machine, and what became of
 // it there. Names are relative to it.
 type Workspace struct {
-	Path      string        `json:"path"`       // on the host
+	Path      string        `json:"path"`       // on the host, absolute
 	GuestPath string        `json:"guest_path"` // in the guest
 	Added     []string      `json:"added"`
 	Changed   []string      `json:"changed"`

@@ -86,7 +86,10 @@ type machine struct {
 	*microvm.Backend
 	image *image.Image
 	flags *vmFlags
-	kept  *changes // of the workspace; nil if none is sent
+	// folder is the workspace, as a path that means the same elsewhere; kept is what
+	// came back of it, nil if none is sent.
+	folder string
+	kept   *changes
 }
 
 // newMachine makes the backend and completes the run that it is for.
@@ -258,6 +261,7 @@ func (m *machine) workspace(cmd *cobra.Command, f *runFlags) (microvm.Workspace,
 	if err != nil {
 		return microvm.Workspace{}, err
 	}
+	m.folder = dir
 	if info, err := os.Stat(dir); err != nil {
 		return microvm.Workspace{}, fmt.Errorf("--workspace: %w", err)
 	} else if !info.IsDir() {
@@ -293,7 +297,7 @@ func (m *machine) conclude(rec *receipt.Receipt) error {
 	if m.kept == nil || vm == nil {
 		return nil
 	}
-	vm.Workspace = &receipt.Workspace{Path: receipt.Text(m.flags.workspace), GuestPath: guestWorkspace}
+	vm.Workspace = &receipt.Workspace{Path: receipt.Text(m.folder), GuestPath: guestWorkspace}
 	err := m.settle(vm.Workspace, m.Report().Workspace, rec.ExitCode == 0 && rec.Outcome.Error == nil)
 	if err != nil {
 		said := receipt.Text(err.Error())
@@ -403,7 +407,7 @@ func (m *machine) settle(w *receipt.Workspace, r *microvm.WorkspaceReport, succe
 	if m.flags.apply && success {
 		tar, err := m.kept.reader()
 		if err == nil {
-			err = workspace.Apply(tar, m.flags.workspace, &r.Diff)
+			err = workspace.Apply(tar, m.folder, &r.Diff)
 		}
 		if err == nil {
 			w.Applied = true

@@ -538,6 +538,20 @@ func TestWorkspace(t *testing.T) {
 	}
 }
 
+// Where a workspace is, and what was kept of it, a receipt says for whoever reads it
+// elsewhere, too.
+func TestWorkspaceHere(t *testing.T) {
+	dir := t.TempDir()
+	cmd := machine(t, dir, []string{"--workspace", "."}, "sh", "-c", "echo 1 >new")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	w := read(t, dir).Execution.VM.Workspace
+	if w == nil || w.Path != dir || w.Kept == nil || *w.Kept != filepath.Join(dir, "receipt.workspace.tar") {
+		t.Errorf("%+v", w)
+	}
+}
+
 // Two machines at once do not get in each other's way.
 func TestTwo(t *testing.T) {
 	dirs := []string{t.TempDir(), t.TempDir()}
