@@ -8,6 +8,7 @@ import (
 
 	"glasshouse/receipt"
 	"glasshouse/receipt/address"
+	"glasshouse/receipt/insight"
 )
 
 const (
@@ -28,6 +29,14 @@ func summary(rec *receipt.Receipt, output string, written bool) string {
 		line("written", names(rec.Filesystem.Writes))
 		line("deleted", names(rec.Filesystem.Deletes))
 		line("hosts", names(hosts(rec)))
+	}
+	if vm := rec.Execution.VM; vm != nil && started(rec) {
+		for _, text := range refusals(rec) {
+			line("proxy", text)
+		}
+		if vm.Workspace != nil {
+			line("workspace", printable(insight.Fate(vm.Workspace)))
+		}
 	}
 	line("events", events(rec))
 	if len(rec.Redactions) > 0 {
@@ -78,15 +87,34 @@ func names(list []string) string {
 	if len(list) == 0 {
 		return "none"
 	}
+	return fmt.Sprintf("%d: %s", len(list), first(list))
+}
+
+// first is the first few of a list.
+func first(list []string) string {
 	shown := make([]string, 0, maxNames)
 	for _, s := range list[:min(len(list), maxNames)] {
 		shown = append(shown, shorten(printable(s), maxName))
 	}
-	text := fmt.Sprintf("%d: %s", len(list), strings.Join(shown, ", "))
+	text := strings.Join(shown, ", ")
 	if more := len(list) - len(shown); more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text
+}
+
+// refusals are the first few reasons for which the proxy passed requests on to
+// nobody.
+func refusals(rec *receipt.Receipt) []string {
+	var list []string
+	all := insight.Refusals(rec)
+	for _, r := range all[:min(len(all), maxNames)] {
+		list = append(list, fmt.Sprintf("%s %s: %s", first(r.Hosts), r.Result, clip(printable(r.Reason), 2*maxName)))
+	}
+	if more := len(all) - len(list); more > 0 {
+		list = append(list, count(more, "more reason", "more reasons"))
+	}
+	return list
 }
 
 // hosts are the peers beyond this machine's unix sockets, with what came of

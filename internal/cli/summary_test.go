@@ -84,6 +84,41 @@ func TestSummaryLines(t *testing.T) {
 	}
 }
 
+// What became of a workspace, and why the proxy passed nothing on, one should not have
+// to look for.
+func TestSummaryOfMachine(t *testing.T) {
+	rec := observed()
+	rec.Execution.VM = &receipt.VM{
+		Workspace: &receipt.Workspace{Added: []string{"a"}, Deleted: []string{"b", "c"}, Kept: ptr("/r\x1b.tar")},
+		Proxy:     &receipt.Proxy{},
+	}
+	for _, q := range [][3]string{
+		{"d.example", "denied", "no --net-allow names it"}, {"c.example", "denied", "no --net-allow names it"}, {"b.example", "denied", "no --net-allow names it"},
+		{"a.example", "denied", "no --net-allow names it"}, {"e.example", "failed", "no such\nhost"}, {"f.example", "failed", "x"}, {"f.example", "failed", "y"}, {"f.example", "failed", "z"},
+	} {
+		rec.Execution.VM.Proxy.Requests = append(rec.Execution.VM.Proxy.Requests, receipt.ProxyRequest{Host: q[0], Port: 80, Result: q[1], Reason: &q[2]})
+	}
+	const want = `, [::1]:53 sent
+  proxy      a.example:80, b.example:80, c.example:80 and 1 more denied: no --net-allow names it
+  proxy      e.example:80 failed: no such\nhost
+  proxy      f.example:80 failed: x
+  proxy      2 more reasons
+  workspace  1 added, 2 deleted; not applied, kept in /r\x1b.tar
+  events     9, complete
+`
+	if got := summary(rec, "receipt.json", true); !strings.Contains(got, want) {
+		t.Errorf("got:\n%s\nwithout:\n%s", got, want)
+	}
+	rec.Observation.Mode = "none"
+	if got := summary(rec, "receipt.json", true); !strings.Contains(got, "  workspace  1 added") || strings.Contains(got, "hosts") {
+		t.Errorf("not observed: got:\n%s", got)
+	}
+	rec.Outcome.Error = ptr("no such file") // there was no command
+	if got := summary(rec, "receipt.json", true); strings.Contains(got, "  workspace") {
+		t.Errorf("not started: got:\n%s", got)
+	}
+}
+
 func TestSummaryOfNothing(t *testing.T) {
 	rec := &receipt.Receipt{}
 	rec.Observation = receipt.Observation{Mode: "none", Reason: ptr("no right")}
