@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"glasshouse/internal/term"
+	"glasshouse/receipt"
 	"glasshouse/receipt/insight"
 )
 
@@ -14,7 +15,7 @@ const (
 	shownNames    = 8
 )
 
-func (p *page) network(n insight.Network) {
+func (p *page) network(r *receipt.Receipt, n insight.Network) {
 	if len(n.Peers)+len(n.Listeners)+len(n.Questions) == 0 && n.Sent == 0 && n.Received == 0 {
 		return
 	}
@@ -23,6 +24,7 @@ func (p *page) network(n insight.Network) {
 		p.entry("to", peerName(peer), contacts(peer, p.times()), peer.Scope)
 	}
 	p.more(8, len(n.Peers)-shownPeers, "peer", "peers", "hosts")
+	p.refusals(r)
 	for _, l := range n.Listeners[:min(len(n.Listeners), shownPeers)] {
 		text := ""
 		if l.Protocol != "unix" {

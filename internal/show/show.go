@@ -32,7 +32,8 @@ func Page(r *receipt.Receipt, o Options) string {
 	p.findings(r, in.Findings)
 	p.processes(r, in.Processes)
 	p.files(in.Folders)
-	p.network(in.Network)
+	p.workspace(r)
+	p.network(r, in.Network)
 	p.observation(r)
 	return p.b.String()
 }

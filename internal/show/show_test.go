@@ -116,6 +116,13 @@ func TestSmallPages(t *testing.T) {
 		{"by the proxy", `{"receipt_version":"v0.3","network":{"attempts":[{"dst":"127.0.0.1:80","protocol":"tcp","result":"connected","policy":"allowed","host":"a.example","source":"proxy"},
 			{"dst":"b.example:443","protocol":"tcp","result":"denied","policy":"denied","host":"b.example","source":"proxy","count":2},{"dst":"127.0.0.1:3128","protocol":"tcp","result":"connected","count":3}]}}`,
 			[]string{"a.example (127.0.0.1), by the proxy", ":80 tcp connected\n", "b.example, by the proxy", ":443 tcp denied ×2\n", "127.0.0.1 ", ":3128 tcp connected ×3\n", "b.example:443 denied"}, nil},
+		{"a workspace", `{"receipt_version":"v0.3","execution":{"vm":{"workspace":{"path":"/home/ann/ws","added":["new"],"changed":["old","d/old"],"deleted":[],"kept":"/home/ann/receipt.workspace.tar",
+			"refused":[{"path":"l\u001b","reason":"a link"},{"path":"b","reason":"x"},{"path":"c","reason":"x"},{"path":"d","reason":"x"},{"path":"e","reason":"x"}]}}}}`,
+			[]string{"\nWORKSPACE  /home/ann/ws\n1 added, 2 changed, 5 refused; not applied, kept in\n/home/ann/receipt.workspace.tar\n", "\n  refused l\\x1b: a link\n  refused b: x\n  refused c: x\n  … and 2 more\n"}, nil},
+		{"a workspace as it was", `{"receipt_version":"v0.3","execution":{"vm":{"workspace":{"path":"/w"}}}}`, []string{"\nWORKSPACE  /w\nunchanged\n\n"}, []string{"refused"}},
+		{"why the proxy refused", `{"receipt_version":"v0.3","network":{"attempts":[{"dst":"b.example:443","protocol":"tcp","result":"denied","host":"b.example","source":"proxy"}]},"execution":{"vm":{"proxy":{"requests":[
+			{"host":"b.example","port":443,"result":"denied","reason":"no --net-allow names it"},{"host":"a.example","port":80,"result":"denied","reason":"no --net-allow names it"},{"host":"c.example","port":80,"result":"failed","reason":"no such host"},{"host":"d.example","port":80,"result":"connected"}]}}}}`,
+			[]string{"b.example, by the proxy", "\nproxy    a.example:80, b.example:443 denied: no --net-allow names it\nproxy    c.example:80 failed: no such host\n"}, []string{"d.example"}},
 		{"not observed", `{"receipt_version":"v0.3","observation":{"mode":"none","reason":"no right"}}`,
 			[]string{"Not observed: no right"}, []string{"UNUSUAL", "nothing was observed"}},
 	} {

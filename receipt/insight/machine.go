@@ -11,7 +11,7 @@ import (
 // Fate is what became of a workspace: how much of it came back, and where that is
 // now.
 func Fate(w *receipt.Workspace) string {
-	var changes, parts []string
+	var changes []string
 	for _, c := range []struct {
 		n    int
 		what string
@@ -20,21 +20,22 @@ func Fate(w *receipt.Workspace) string {
 			changes = append(changes, number(c.n)+" "+c.what)
 		}
 	}
+	where := ""
 	switch {
 	case len(changes) > 0:
-		parts = append(parts, strings.Join(changes, ", "), place(w))
+		where = "; " + place(w)
 	case w.Error != nil:
 		return *w.Error
 	default:
-		parts = append(parts, "unchanged")
+		changes = append(changes, "unchanged")
 	}
 	if n := len(w.Refused); n > 0 {
-		parts = append(parts, number(n)+" refused")
+		changes = append(changes, number(n)+" refused")
 	}
 	if w.Error != nil {
-		parts = append(parts, *w.Error)
+		where += "; " + *w.Error
 	}
-	return strings.Join(parts, "; ")
+	return strings.Join(changes, ", ") + where
 }
 
 // place is where the changes of a workspace are.
