@@ -91,6 +91,42 @@ func sample() *receipt.Receipt {
 	}
 }
 
+// What became of a workspace, and what the proxy passed on to nobody, a report shows
+// without a script; of a run without a machine it says nothing of these.
+func TestMachine(t *testing.T) {
+	page := func(r *receipt.Receipt) string {
+		var b bytes.Buffer
+		if err := html.Write(&b, r); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	r := sample()
+	r.Execution.VM = &receipt.VM{
+		Workspace: &receipt.Workspace{
+			Path: "/home/ann/ws", Added: []string{"new"}, Changed: []string{"d/<old>"}, Deleted: []string{"gone"},
+			Refused: []receipt.RefusedPath{{Path: "l", Reason: "a link"}}, Kept: ptr("/home/ann/r.tar"),
+		},
+		Proxy: &receipt.Proxy{Requests: []receipt.ProxyRequest{
+			{Host: "b.example", Port: 443, Result: "denied", Reason: ptr("no rule")}, {Host: "a.example", Port: 443, Result: "denied", Reason: ptr("no rule")},
+			{Host: "c.example", Port: 443, Result: "connected"},
+		}},
+	}
+	got := page(r)
+	for _, want := range []string{
+		`<a href="#workspace">Workspace</a>`, "/home/ann/ws: 1 added, 1 changed, 1 deleted, 1 refused; not applied, kept in /home/ann/r.tar",
+		"<td>new</td><td>added</td>", "<td>d/&lt;old&gt;</td><td>changed</td>", "<td>gone</td><td>deleted</td>", "<td>l</td><td>refused: a link</td>",
+		"<td>a.example:443, b.example:443</td><td>denied</td><td>no rule</td>",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("without %s", want)
+		}
+	}
+	if got := page(sample()); strings.Contains(got, "orkspace") || strings.Contains(got, "What the proxy") {
+		t.Error("a workspace or a proxy where there is none")
+	}
+}
+
 // large has many processes, each the child of one before it, and many files.
 func large(processes, files int) *receipt.Receipt {
 	r := sample()

@@ -34,9 +34,13 @@ type summary struct {
 	Hooks    table
 	Syscalls table
 	Secrets  table
+	Refusals table // of a machine's proxy
+	Changes  table // of a workspace
 	Machine  []fact
 	Version  string
 	ID       string
+
+	Workspace string // what became of it; "" if there is none
 }
 
 // mark is one word of the verdict; class is good, bad or warn.
@@ -76,6 +80,13 @@ func summaryOf(r *receipt.Receipt) *summary {
 	s.Watched = r.Observation.Mode != "none" && r.Observation.Mode != ""
 	s.Unusual = unusual(r)
 	s.Machine = machine(r)
+	if vm := r.Execution.VM; vm != nil && vm.Workspace != nil {
+		s.Workspace = printable(clip(vm.Workspace.Path+": "+insight.Fate(vm.Workspace), maxCommand))
+		s.Changes = changes(vm.Workspace)
+	}
+	s.Refusals = tableOf([]string{"Asked for", "Result", "Reason"}, insight.Refusals(r), func(f insight.Refusal) []string {
+		return []string{strings.Join(f.Hosts, ", "), f.Result, f.Reason}
+	})
 
 	o := &r.Observation
 	s.Gaps = tableOf([]string{"Kind", "What exactly", "Times"}, o.Gaps, func(g receipt.Gap) []string {
@@ -246,6 +257,25 @@ func machine(r *receipt.Receipt) []fact {
 		}
 	}
 	return list
+}
+
+// changes are those of a workspace, by name.
+func changes(w *receipt.Workspace) table {
+	type change struct{ path, what string }
+	var list []change
+	for _, c := range []struct {
+		paths []string
+		what  string
+	}{{w.Added, "added"}, {w.Changed, "changed"}, {w.Deleted, "deleted"}} {
+		for _, path := range c.paths {
+			list = append(list, change{path, c.what})
+		}
+	}
+	for _, f := range w.Refused {
+		list = append(list, change{f.Path, "refused: " + f.Reason})
+	}
+	slices.SortStableFunc(list, func(a, b change) int { return cmp.Compare(a.path, b.path) })
+	return tableOf([]string{"Path", "What became of it"}, list, func(c change) []string { return []string{c.path, c.what} })
 }
 
 func tableOf[T any](columns []string, list []T, row func(T) []string) table {
