@@ -18,24 +18,47 @@ func (p *page) files(folders []insight.Folder) {
 	if len(folders) == 0 {
 		return
 	}
+	shown, legend := pick(folders), ""
+	for _, f := range shown {
+		if kept, _ := changes(f); len(kept) > 0 {
+			legend = "+ made, ~ written, - deleted"
+		}
+	}
 	looks, wrote, removed := p.fileColumns("read", "run", "written", "deleted")
-	p.columns("FILES", "+ made, ~ written, - deleted", looks+wrote+removed)
-	var changed, looked, left int
-	for i := range folders {
-		f := &folders[i]
-		shown := &looked
-		most := readFolders
-		if len(f.Changed) > 0 {
-			shown, most = &changed, changedFolders
-		}
-		if *shown >= most {
-			left++
-			continue
-		}
-		*shown++
+	p.columns("FILES", legend, looks+wrote+removed)
+	for _, f := range shown {
 		p.folder(f)
 	}
-	p.more(0, left, "folder", "folders", "paths")
+	p.more(0, len(folders)-len(shown), "folder", "folders", "paths")
+}
+
+// pick takes the folders that there are lines for.
+func pick(folders []insight.Folder) (shown []*insight.Folder) {
+	var changed, looked int
+	for i := range folders {
+		f, n, most := &folders[i], &looked, readFolders
+		if len(f.Changed) > 0 {
+			n, most = &changed, changedFolders
+		}
+		if *n < most {
+			*n++
+			shown = append(shown, f)
+		}
+	}
+	return shown
+}
+
+// changes are the files of a folder that have lines of their own. What was made and
+// is gone again is a number alone.
+func changes(f *insight.Folder) (kept []insight.File, passing int) {
+	for _, file := range f.Changed {
+		if file.Marks.Has(insight.Own|insight.Gone) || file.Marks.Has(insight.Gone) && !file.Marks.Has(insight.Deleted) {
+			passing++
+		} else {
+			kept = append(kept, file)
+		}
+	}
+	return kept, passing
 }
 
 // fileColumns are the columns at the right, with the space before them. A
@@ -64,16 +87,7 @@ func (p *page) folder(f *insight.Folder) {
 	if len(f.Changed) == 0 {
 		return
 	}
-	// What was made and is gone again is a number alone.
-	var kept []insight.File
-	var passing int
-	for _, file := range f.Changed {
-		if file.Marks.Has(insight.Own|insight.Gone) || file.Marks.Has(insight.Gone) && !file.Marks.Has(insight.Deleted) {
-			passing++
-		} else {
-			kept = append(kept, file)
-		}
-	}
+	kept, passing := changes(f)
 	most := shownFiles
 	if f.Place != insight.Working {
 		most = shownElsewhere

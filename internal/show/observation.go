@@ -68,12 +68,19 @@ func secretsText(n int) string {
 
 // output is what the command wrote to its standard streams.
 func (p *page) output(r *receipt.Receipt) {
-	var parts []string
-	for _, s := range []struct {
+	type stream struct {
 		name string
 		size *uint64
 		hash *string
-	}{{"stdout", r.Artifacts.StdoutBytes, r.Artifacts.StdoutHash}, {"stderr", r.Artifacts.StderrBytes, r.Artifacts.StderrHash}} {
+	}
+	a := &r.Artifacts
+	streams := []stream{{"stdout", a.StdoutBytes, a.StdoutHash}, {"stderr", a.StderrBytes, a.StderrHash}}
+	if a.StdoutHash != nil && a.StderrHash != nil && *a.StdoutHash == *a.StderrHash && a.StdoutBytes != nil && *a.StdoutBytes > 0 {
+		// One for both, as after 2>&1.
+		streams = []stream{{"stdout and stderr the same,", a.StdoutBytes, a.StdoutHash}}
+	}
+	var parts []string
+	for _, s := range streams {
 		switch {
 		case s.size == nil:
 		case *s.size == 0 || s.hash == nil:

@@ -30,19 +30,19 @@ func (p *page) processes(r *receipt.Receipt, t insight.Tree) {
 	pidCell, endCell, tookCell := p.processCells("pid", "exit", "time")
 	p.columns("PROCESSES", beside, pidCell+endCell+tookCell)
 
-	var hidden int
+	legend := false
 	var open []bool // for each level: does another row with the same parent follow
 	for _, row := range rows {
 		indent := p.branch(&open, row)
 		if row.Cut > 0 {
-			p.line(p.paint(dim, indent+term.Clip(p.dots()+" and "+number(row.Cut)+" more", p.width-term.Width(indent), p.dots())))
-			hidden += row.Cut
+			text := p.dots() + " and " + number(row.Cut) + " more (--processes lists all)"
+			p.line(p.paint(dim, indent+term.Clip(text, p.width-term.Width(indent), p.dots())))
 			continue
 		}
 		p.process(r, t, row, indent)
-		hidden += row.Hidden * row.Count
+		legend = legend || row.Hidden > 0
 	}
-	if hidden > 0 {
+	if legend {
 		p.line(p.paint(dim, term.Clip("+N: N more below it, which have no line here (--processes lists all)", p.width, p.dots())))
 	}
 }

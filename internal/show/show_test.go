@@ -123,6 +123,13 @@ func TestSmallPages(t *testing.T) {
 		{"why the proxy refused", `{"receipt_version":"v0.3","network":{"attempts":[{"dst":"b.example:443","protocol":"tcp","result":"denied","host":"b.example","source":"proxy"}]},"execution":{"vm":{"proxy":{"requests":[
 			{"host":"b.example","port":443,"result":"denied","reason":"no --net-allow names it"},{"host":"a.example","port":80,"result":"denied","reason":"no --net-allow names it"},{"host":"c.example","port":80,"result":"failed","reason":"no such host"},{"host":"d.example","port":80,"result":"connected"}]}}}}`,
 			[]string{"b.example, by the proxy", "\nproxy    a.example:80, b.example:443 denied: no --net-allow names it\nproxy    c.example:80 failed: no such host\n"}, []string{"d.example"}},
+		{"nothing to explain", `{"receipt_version":"v0.3","process_tree":[{"pid":7,"ppid":1}],"filesystem":{"reads":["/etc/a"],"writes":["/tmp/b"],"deletes":["/tmp/b"],"created":[{"path":"/tmp/b","kind":"file"}],
+			"files":[{"path":"/tmp/b","written":true,"deleted":true}]}}`,
+			[]string{"\nFILES     ", "    1 made and gone again by the end\n"}, []string{"+ made", "+N"}},
+		{"one output", `{"receipt_version":"v0.3","artifacts":{"stdout_hash":"0123456789abcdef","stderr_hash":"0123456789abcdef","stdout_bytes":4,"stderr_bytes":4}}`,
+			[]string{"\noutput: stdout and stderr the same, 4 B sha256:0123456789ab\n"}, nil},
+		{"no output", `{"receipt_version":"v0.3","artifacts":{"stdout_hash":"0123456789abcdef","stderr_hash":"0123456789abcdef","stdout_bytes":0,"stderr_bytes":0}}`,
+			[]string{"\noutput: stdout 0 B, stderr 0 B\n"}, nil},
 		{"not observed", `{"receipt_version":"v0.3","observation":{"mode":"none","reason":"no right"}}`,
 			[]string{"Not observed: no right"}, []string{"UNUSUAL", "nothing was observed"}},
 	} {
@@ -143,6 +150,32 @@ func TestSmallPages(t *testing.T) {
 				if strings.Contains(page, s) {
 					t.Errorf("with %q:\n%s", s, page)
 				}
+			}
+		})
+	}
+}
+
+// Of processes that have no line, the line that stands for them and no other is
+// explained.
+func TestHiddenProcesses(t *testing.T) {
+	for _, tc := range []struct {
+		name, has, hasNot string
+		parent            func(i int32) int32
+	}{
+		{"below each other", "(+", "", func(i int32) int32 { return i - 1 }},
+		{"beside each other", " more (--processes lists all)\n", "+N", func(int32) int32 { return 1 }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := &receipt.Receipt{ReceiptVersion: receipt.Version}
+			for i := int32(1); i <= 200; i++ {
+				r.ProcessTree = append(r.ProcessTree, receipt.Process{PID: i, PPID: tc.parent(i), Exe: fmt.Sprintf("/bin/x%d", i), Argv: []string{fmt.Sprintf("x%d", i)}})
+			}
+			r.ProcessTree[0].PPID = 0
+			o := Options{Width: 80, Unicode: true}
+			page := Page(r, o)
+			check(t, page, o)
+			if !strings.Contains(page, tc.has) || strings.Contains(page, "+N: ") != strings.Contains(page, "(+") || tc.hasNot != "" && strings.Contains(page, tc.hasNot) {
+				t.Error(page)
 			}
 		})
 	}
