@@ -46,7 +46,7 @@ type vmFlags struct {
 	virtiofs  bool
 	net       string
 	allow     []string
-	boot      time.Duration
+	boot      duration
 }
 
 func (f *vmFlags) add(cmd *cobra.Command) {
@@ -54,7 +54,8 @@ func (f *vmFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.image, "image", "", "boot from the image in `DIR` (default: that of the state folder, where glasshouse image build puts it)")
 	flags.Var(&f.memory, "memory", "the machine's memory: `SIZE`, such as 2G (default 512M)")
 	flags.IntVar(&f.cpus, "cpus", 1, "the machine's processors: `N`")
-	flags.DurationVar(&f.boot, "boot-timeout", 2*time.Minute, "give up a machine whose recorder has not called after this `DURATION`")
+	f.boot = duration(2 * time.Minute)
+	flags.Var(&f.boot, "boot-timeout", "give up a machine whose recorder has not called after this `DURATION`")
 	flags.StringVar(&f.workspace, "workspace", "", "send `DIR` into the machine, as /workspace, and bring back what became of it")
 	flags.BoolVar(&f.virtiofs, "virtiofs", false, "share the workspace with the machine instead of sending it in: as root, with QEMU and virtiofsd")
 	flags.BoolVar(&f.apply, "apply", false, "change the workspace as the command did, if it exits with 0")
@@ -128,7 +129,7 @@ func (a *app) newMachine(cmd *cobra.Command, f *runFlags, env settings, spec *ru
 		return nil, usageError(cmd, fmt.Errorf("--cpus %d: it must be 1 to 64", f.vm.cpus))
 	}
 	if f.vm.boot <= 0 {
-		return nil, usageError(cmd, fmt.Errorf("--boot-timeout %s: it must be longer than nothing", f.vm.boot))
+		return nil, usageError(cmd, fmt.Errorf("--boot-timeout %s: it must be longer than nothing", time.Duration(f.vm.boot)))
 	}
 	w, err := m.workspace(cmd, f)
 	if err != nil {
@@ -155,7 +156,7 @@ func (a *app) newMachine(cmd *cobra.Command, f *runFlags, env settings, spec *ru
 		Engine:    vmm,
 		Machine:   boot,
 		Sums:      sums,
-		Workspace: w, Proxy: way, BootLimit: f.vm.boot,
+		Workspace: w, Proxy: way, BootLimit: time.Duration(f.vm.boot),
 		User: cmp.Or(f.user, m.image.Config.User), Hostname: "glasshouse", Version: version(),
 		Strict: f.strict, WaitTree: f.wait == "tree", KillSurvivors: f.killSurvivors,
 		Observe: f.observe != observeNone, CaptureArgv: env.captureArgv, NoBrake: f.noPressure, RingSize: int(f.ringSize),

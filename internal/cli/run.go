@@ -28,7 +28,7 @@ type runFlags struct {
 	output        string
 	strict        bool
 	quiet         bool
-	timeout       time.Duration
+	timeout       duration
 	user          string
 	wait          string
 	killSurvivors bool
@@ -138,7 +138,7 @@ glasshouse prune removes old ones. --no-store keeps none.
 	flags.StringVarP(&f.output, "output", "o", "receipt.json", "write the receipt to `FILE`; - is stdout")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "print no summary")
 	flags.BoolVar(&f.strict, "strict", false, "run nothing if it cannot be fully observed")
-	flags.DurationVar(&f.timeout, "timeout", 0, "kill the command and all that it started after this `DURATION`, such as 90s")
+	flags.Var(&f.timeout, "timeout", "kill the command and all that it started after this `DURATION`, such as 90s")
 	flags.StringVar(&f.user, "user", "", "run the command as `NAME|UID[:GID]`; invoking is who called sudo")
 	flags.StringVar(&f.wait, "wait", "root", "wait for the command alone or for all that it started: `root|tree`")
 	flags.BoolVar(&f.killSurvivors, "kill-survivors", false, "when the waiting is over, kill what the command left running")
@@ -302,7 +302,7 @@ func (a *app) spec(cmd *cobra.Command, f *runFlags, argv []string) (runner.Spec,
 		Stdout:        a.stdout,
 		Stderr:        a.stderr,
 		Strict:        f.strict,
-		Timeout:       f.timeout,
+		Timeout:       time.Duration(f.timeout),
 		KillSurvivors: f.killSurvivors,
 		Version:       version(),
 		Unavailable:   a.notObserved,
@@ -325,7 +325,7 @@ func (a *app) spec(cmd *cobra.Command, f *runFlags, argv []string) (runner.Spec,
 		return bad("--no-journal and --keep-journal exclude each other")
 	}
 	if cmd.Flags().Changed("timeout") && f.timeout <= 0 {
-		return bad("--timeout %s: it must be longer than nothing", f.timeout)
+		return bad("--timeout %s: it must be longer than nothing", time.Duration(f.timeout))
 	}
 	if err := f.redact.check(cmd); err != nil {
 		return runner.Spec{}, err
