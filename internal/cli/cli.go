@@ -54,6 +54,7 @@ type app struct {
 }
 
 func (a *app) root() *cobra.Command {
+	var asksVersion bool // --version, which most programs have
 	root := &cobra.Command{
 		Use:   "glasshouse",
 		Short: "a flight recorder for commands",
@@ -71,11 +72,17 @@ how it ended, and what the recorder could not see.`,
 			return nil
 		},
 		// Without it cobra takes an unknown command for a wish for help.
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if asksVersion {
+				return a.printVersion()
+			}
+			return cmd.Help()
+		},
 		SilenceErrors:     true, // report prints them
 		SilenceUsage:      true,
 		DisableAutoGenTag: true, // the man page says nothing about the day it was made
 	}
+	root.Flags().BoolVar(&asksVersion, "version", false, "print the version")
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)

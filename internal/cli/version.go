@@ -15,11 +15,13 @@ func (a *app) versionCommand() *cobra.Command {
 		Long:    "Print the version, the platform, and the Go release that built this binary.",
 		Example: "  glasshouse version",
 		Args:    noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return put(a.stdout, fmt.Sprintf("glasshouse %s %s/%s %s\n",
-				version(), runtime.GOOS, runtime.GOARCH, runtime.Version()))
-		},
+		RunE:    func(*cobra.Command, []string) error { return a.printVersion() },
 	}
+}
+
+func (a *app) printVersion() error {
+	return put(a.stdout, fmt.Sprintf("glasshouse %s %s/%s %s\n",
+		version(), runtime.GOOS, runtime.GOARCH, runtime.Version()))
 }
 
 // version is what the Go toolchain knows of the build: a tag, or the commit.
