@@ -85,10 +85,12 @@ func readBytes(r io.Reader, maxSize int64) ([]byte, error) {
 			return nil, fmt.Errorf("read receipt: %w", err)
 		}
 		if len(chunks) == 1 && !mayBeObject(chunk) {
-			return nil, fmt.Errorf("%w: it does not begin with {", ErrNotReceipt)
+			return nil, notObject()
 		}
 	}
 }
+
+func notObject() error { return fmt.Errorf("%w: it does not begin with {", ErrNotReceipt) }
 
 func tooLarge(maxSize int64) error { return fmt.Errorf("%w: more than %d bytes", ErrTooLarge, maxSize) }
 
@@ -122,6 +124,12 @@ func mayBeObject(data []byte) bool {
 func Parse(data []byte) (*Receipt, error) {
 	var head struct {
 		Version *string `json:"receipt_version"`
+	}
+	switch {
+	case len(data) == 0:
+		return nil, fmt.Errorf("%w: it is empty", ErrNotReceipt)
+	case !mayBeObject(data):
+		return nil, notObject()
 	}
 	// This first pass also rejects what is not JSON, or more than one value.
 	if err := json.Unmarshal(data, &head); err != nil {

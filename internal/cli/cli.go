@@ -24,6 +24,7 @@ import (
 
 	"glasshouse/audit"
 	"glasshouse/backend/microvm/image"
+	"glasshouse/receipt"
 )
 
 // exitFailure is the exit code of glasshouse's own failures.
@@ -163,6 +164,9 @@ func hintOf(err error) string {
 	var ofImage *image.Error
 	if errors.As(err, &ofImage) {
 		return ofImage.Hint
+	}
+	if errors.Is(err, receipt.ErrNotReceipt) {
+		return "a receipt is the JSON that glasshouse run writes, to receipt.json or where --output says"
 	}
 	return ""
 }
