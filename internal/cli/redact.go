@@ -74,19 +74,19 @@ func (f *redactFlags) error(err error) error {
 		return err
 	}
 	if text := f.redactor.Text(err.Error()); text != err.Error() {
-		return &redactedError{err, text}
+		return &reworded{err, text}
 	}
 	return err
 }
 
-// redactedError is an error that says it in another way.
-type redactedError struct {
+// reworded is an error that says it in another way.
+type reworded struct {
 	err  error
 	text string
 }
 
-func (e *redactedError) Error() string { return e.text }
-func (e *redactedError) Unwrap() error { return e.err }
+func (e *reworded) Error() string { return e.text }
+func (e *reworded) Unwrap() error { return e.err }
 
 // redactions is a line of the summary.
 func redactions(rec *receipt.Receipt) string {

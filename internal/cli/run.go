@@ -276,8 +276,12 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 	return nil
 }
 
-// remedied adds a hint to an error of running the command, if one is known.
+// remedied adds a hint to an error of running the command, if one is known, and says
+// of a missing program where it is missing.
 func remedied(err error, f *runFlags) error {
+	if err := missing(err, f); err != nil {
+		return err
+	}
 	switch {
 	case errors.Is(err, runner.ErrNotObservable) && f.observe == observeAuto && ptrace.Trial() == nil:
 		hint := "--observe ptrace is content with what ptrace sees"

@@ -233,7 +233,8 @@ func write(t *testing.T, content string) string {
 	return file
 }
 
-// What cannot be started is an error in the words of the process backend.
+// What cannot be started is an error in the words of the process backend. Of a program
+// that is not there it is said which machine lacks it.
 func TestNotStarted(t *testing.T) {
 	for _, c := range []struct {
 		flags []string
@@ -241,11 +242,13 @@ func TestNotStarted(t *testing.T) {
 		want  string
 		// What there was to see is recorded as on the host, if the guest came so far.
 		recorded bool
+		said     string // on stderr, at the beginning
 	}{
-		{nil, "/bin/nope", "fork/exec /bin/nope: no such file or directory", true},
-		{nil, "/etc", "fork/exec /etc: permission denied", true},
-		{[]string{"--chdir", "/nope"}, "true", "chdir /nope: no such file or directory", false},
-		{[]string{"--user", "nobody:nope"}, "true", `--user: "nobody:nope": group: unknown group nope`, false},
+		{nil, "/bin/nope", "fork/exec /bin/nope: no such file or directory", true, "glasshouse: the image's root file system has no /bin/nope, or not what runs it\nhint: "},
+		{nil, "nope", `exec: "nope": executable file not found in $PATH`, false, "glasshouse: the image's root file system has no program nope in PATH\nhint: "},
+		{nil, "/etc", "fork/exec /etc: permission denied", true, "glasshouse: fork/exec /etc: permission denied\n"},
+		{[]string{"--chdir", "/nope"}, "true", "chdir /nope: no such file or directory", false, ""},
+		{[]string{"--user", "nobody:nope"}, "true", `--user: "nobody:nope": group: unknown group nope`, false, ""},
 	} {
 		r := run(t, "", c.flags, c.argv)
 		if r.code != 1 || failure(r.Receipt) != c.want {
@@ -253,6 +256,9 @@ func TestNotStarted(t *testing.T) {
 		}
 		if o := r.Observation; o.Complete != c.recorded || (o.Mode == "ebpf") != c.recorded {
 			t.Errorf("%s: %+v", c.argv, o)
+		}
+		if !strings.HasPrefix(r.stderr, c.said) {
+			t.Errorf("%s: it says %q, want %q", c.argv, r.stderr, c.said)
 		}
 	}
 }
