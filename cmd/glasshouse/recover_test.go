@@ -410,7 +410,7 @@ func TestRecoverKnownEnd(t *testing.T) {
 		return err == nil && ended
 	})
 	r.kill()
-	if out, errs, code := r.glasshouse("recover", "-o", "r.json"); code != 0 || !strings.Contains(out, "1 still running") {
+	if out, errs, code := r.glasshouse("recover", "-o", "r.json"); code != 0 || !strings.Contains(out, "  recovered   ") || !strings.HasSuffix(out, ", 1 still running\n") {
 		t.Fatalf("%q, %q", out, errs)
 	}
 	rec := r.receipt("r.json")

@@ -192,8 +192,12 @@ func (a *app) recoverOne(e journal.Entry, f *recoverFlags, named bool) (string, 
 		a.report(fmt.Errorf("%s: the receipt is written, but the journal stays: %w", e.Run, err))
 		a.code = exitFailure
 	}
-	return fmt.Sprintf("%s  %s, %d still running, receipt %s", f.describe(e, o, "no receipt"),
-		count(int(rec.Observation.Events.Received), "event", "events"), len(rec.Observation.Survivors), printable(output)), nil
+	where := "into " + printable(output)
+	if output == "-" {
+		where = "to stdout"
+	}
+	return fmt.Sprintf("%s  %s: %s%s", f.describe(e, o, "recovered"), where,
+		count(int(rec.Observation.Events.Received), "event", "events"), survivors(rec)), nil
 }
 
 // open reads the open record of a journal that cannot be claimed; nil if that
