@@ -26,8 +26,9 @@ type Skipped struct {
 }
 
 // Pack writes the folder dir as a tar stream: files, folders and symbolic links,
-// with modes and times. It returns the names of what lies there, and what of it
-// was skipped. A file that shrinks meanwhile is an error.
+// with modes and times. It returns the names of what was written or skipped. What
+// goes away meanwhile is not in there; of a folder that is in there by then, what
+// has been written stays. A file that shrinks meanwhile is an error.
 func Pack(w io.Writer, dir string) (names map[string]bool, skipped []Skipped, err error) {
 	out := tar.NewWriter(w)
 	names, skipped, err = list(dir, func(root *os.Root, name string, info fs.FileInfo) error { return packOne(out, root, name, info) })
@@ -46,34 +47,65 @@ func list(dir string, pack func(root *os.Root, name string, info fs.FileInfo) er
 		return nil, nil, err
 	}
 	defer root.Close()
+	return listIn(root, func(name string, info fs.FileInfo) error { return pack(root, name, info) })
+}
+
+func listIn(root *os.Root, pack func(name string, info fs.FileInfo) error) (names map[string]bool, skipped []Skipped, err error) {
 	names = map[string]bool{}
-	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if name == "." {
-			return nil
-		}
-		names[filepath.ToSlash(name)] = true
+	take := func(name string, d fs.DirEntry) error {
 		info, err := d.Info()
 		if err != nil {
 			return err
 		}
 		if t := info.Mode().Type(); t != 0 && t != fs.ModeDir && t != fs.ModeSymlink {
 			skipped = append(skipped, Skipped{filepath.ToSlash(name), "neither a file nor a folder nor a link"})
-			return nil
+		} else if err := pack(name, info); err != nil {
+			return err
 		}
-		return pack(root, name, info)
+		names[filepath.ToSlash(name)] = true
+		return nil
+	}
+	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		if name == "." {
+			return err
+		}
+		if err == nil {
+			err = take(name, d)
+		}
+		switch {
+		case !gone(err):
+			return err
+		case d.IsDir():
+			return fs.SkipDir // if there is one again, its entry is not
+		}
+		return nil
 	})
 	return names, skipped, err
 }
 
+// gone tells whether an error is that of a name which leads nowhere any more: it
+// was removed since it was listed, or a folder on the way was replaced by a file.
+func gone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// packOne writes one entry. An error of opening it comes before anything is
+// written: a stream with half an entry could not go on.
 func packOne(out *tar.Writer, root *os.Root, name string, info fs.FileInfo) (err error) {
 	target := ""
-	if info.Mode().Type() == fs.ModeSymlink {
-		if target, err = root.Readlink(name); err != nil {
-			return err
+	var content *os.File
+	switch {
+	case info.Mode().Type() == fs.ModeSymlink:
+		target, err = root.Readlink(name)
+	case info.Mode().IsRegular():
+		if content, err = openFile(root, name); err == nil {
+			defer content.Close()
 		}
+	default:
+		_, err = root.Lstat(name) // info is from when it was listed
+	}
+	if err != nil {
+		return err
 	}
 	h, err := tar.FileInfoHeader(info, target)
 	if err != nil {
@@ -85,15 +117,10 @@ func packOne(out *tar.Writer, root *os.Root, name string, info fs.FileInfo) (err
 	if err := out.WriteHeader(h); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	if !info.Mode().IsRegular() {
+	if content == nil {
 		return nil
 	}
-	f, err := openFile(root, name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	n, err := io.Copy(out, io.LimitReader(f, h.Size))
+	n, err := io.Copy(out, io.LimitReader(content, h.Size))
 	if err == nil && n < h.Size {
 		err = io.ErrUnexpectedEOF
 	}
