@@ -92,6 +92,8 @@ type run struct {
 // and the backend cleaned up, with a context of their own: the run's may be
 // what ended it.
 func (r *run) conduct(ctx context.Context) {
+	end := make(chan struct{})
+	defer close(end)
 	defer r.cleanup(ctx)
 	if !r.prepare(ctx) {
 		r.blind = "the command was not started"
@@ -112,6 +114,7 @@ func (r *run) conduct(ctx context.Context) {
 	}
 	defer r.sample()()
 	r.wait(ctx)
+	go r.watchLateSignals(end)
 }
 
 func (r *run) fail(err error) {
@@ -394,6 +397,14 @@ type streamLeaver interface {
 	LeaveStreams()
 }
 
+// hurrier is implemented by backends that wait for another machine once the
+// command has ended.
+type hurrier interface {
+	// Hurry tells of a signal. One that comes when the command has ended bounds
+	// that waiting.
+	Hurry(signal string)
+}
+
 // drainStreams copies what is left in the command's output once the tree has
 // been waited for or killed, and says so if somebody goes on writing to it.
 func (r *run) drainStreams(ctx context.Context) {
@@ -423,9 +434,11 @@ func (r *run) watchSignals(rootEnded, stop <-chan struct{}, cancel context.Cance
 			select {
 			case <-rootEnded:
 				r.stopWaiting(sig)
+				r.hurry(sig)
 				continue
 			default:
 			}
+			r.hurry(sig)
 			if endsWaiting(sig) {
 				r.stopWaiting(sig)
 			}
@@ -439,6 +452,25 @@ func (r *run) watchSignals(rootEnded, stop <-chan struct{}, cancel context.Cance
 				cancel(fmt.Errorf("ended by %s", signalName(sig)))
 			}
 		}
+	}
+}
+
+// watchLateSignals takes those that come while the run is drained and cleaned up.
+func (r *run) watchLateSignals(end <-chan struct{}) {
+	for {
+		select {
+		case <-end:
+			return
+		case sig := <-r.spec.Signals:
+			r.stopWaiting(sig)
+			r.hurry(sig)
+		}
+	}
+}
+
+func (r *run) hurry(sig os.Signal) {
+	if h, ok := r.spec.Backend.(hurrier); ok {
+		h.Hurry(signalName(sig))
 	}
 }
 

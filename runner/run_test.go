@@ -576,6 +576,34 @@ func TestSignalEndsWaitingForTheTree(t *testing.T) {
 	}
 }
 
+// hurried is a backend that waits for another machine at the end: until it is told
+// of a signal.
+type hurried struct {
+	*fake.Backend
+	signals chan os.Signal
+	told    chan string
+}
+
+func (h *hurried) Hurry(signal string) { h.told <- signal }
+
+func (h *hurried) Cleanup(ctx context.Context) error {
+	h.signals <- syscall.SIGINT
+	select {
+	case sig := <-h.told:
+		return errors.New("told of " + sig)
+	case <-time.After(5 * time.Second):
+		return errors.New("told of nothing")
+	}
+}
+
+func TestLateSignal(t *testing.T) {
+	b := &hurried{&fake.Backend{}, make(chan os.Signal, 1), make(chan string, 1)}
+	_, err := run(t, context.Background(), runner.Spec{Backend: b, Argv: []string{"x"}, Signals: b.signals})
+	if err == nil || err.Error() != "told of SIGINT" {
+		t.Error(err)
+	}
+}
+
 func hasGap(rec *receipt.Receipt, kind string) bool {
 	return slices.ContainsFunc(rec.Observation.Gaps, func(g receipt.Gap) bool { return g.Kind == kind })
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"glasshouse/backend/microvm/channel"
@@ -62,8 +63,10 @@ func (b *Backend) explain(ctx context.Context, err error) error {
 	if context.Cause(ctx) != nil {
 		return context.Cause(ctx)
 	}
-	if why := b.silent.Load(); why != nil {
-		return why
+	for _, p := range []*atomic.Pointer[failure]{&b.silent, &b.hurried} {
+		if why := p.Load(); why != nil {
+			return why
+		}
 	}
 	var said *failure
 	if errors.As(err, &said) || b.vm == nil {
@@ -125,6 +128,31 @@ func (b *Backend) kill(cause error) {
 	}
 }
 
+// Hurry is told of a signal. If the command has ended the signal is for whoever
+// still waits: the machine gets so long to be done with the rest as one that was
+// told to end. What comes earlier is the command's business alone.
+func (b *Backend) Hurry(signal string) {
+	if b.exitSeen() != nil {
+		b.hurry.Do(func() { go b.endLate(signal) })
+	}
+}
+
+// endLate ends a machine that is not done in time. That a reader takes its time is
+// not the machine's doing: LeaveStreams is for that.
+func (b *Backend) endLate(signal string) {
+	for again := true; again; again = b.streams.held() {
+		select {
+		case <-time.After(b.limits.kill):
+		case <-b.settled:
+			return
+		case <-b.vm.Done():
+			return
+		}
+	}
+	b.hurried.Store(&failure{fmt.Sprintf("%s came when the command had ended, and the machine was not done %s later: it was ended", signal, b.limits.kill)})
+	b.vm.Kill()
+}
+
 // finish waits for the guest's account, and lets the guest go. How long that may
 // take does not depend on what collectors and backends of this host are given: a
 // machine that answers nothing meanwhile is ended anyway.
@@ -143,6 +171,7 @@ func (b *Backend) finish(ctx context.Context) {
 		}
 		b.streams.drain(b.finishedStreams(ctx))
 		b.folder.received(b.finishedStreams(ctx), b.result)
+		close(b.settled)
 		go b.tell(channel.ToGuest{Ack: &channel.Ack{}})
 		select {
 		case <-b.vm.Done():
@@ -198,16 +227,20 @@ func (b *Backend) Cleanup(ctx context.Context) error {
 	return b.afterwards()
 }
 
-// afterwards is what went wrong in the guest's run once the command had ended,
-// such as the killing of what it left. What Wait has told is not told again.
+// afterwards is what went wrong once the command had ended, such as the killing of
+// what it left. What Wait has told is not told again.
 func (b *Backend) afterwards() error {
 	select {
 	case <-b.finished:
 	default:
 		return nil // it was ended before it could tell
 	}
-	if b.result == nil || b.exit == nil || b.result.Error == "" || b.result.Error == b.exit.Error {
-		return nil
+	var errs []error
+	if why := b.hurried.Load(); why != nil {
+		errs = append(errs, why)
 	}
-	return errors.New(b.result.Error)
+	if b.result != nil && b.exit != nil && b.result.Error != "" && b.result.Error != b.exit.Error {
+		errs = append(errs, errors.New(b.result.Error))
+	}
+	return errors.Join(errs...)
 }

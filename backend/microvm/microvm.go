@@ -96,8 +96,11 @@ type Backend struct {
 	result   *channel.Result
 	lost     error // why there is no result
 
-	silent atomic.Pointer[failure] // why a machine that hung was ended
-	ending sync.Once
+	silent  atomic.Pointer[failure] // why a machine that hung was ended
+	hurried atomic.Pointer[failure] // why one that took too long for a signal was
+	hurry   sync.Once
+	ending  sync.Once
+	settled chan struct{} // closed when the guest has nothing more to give
 
 	leave     chan struct{} // closed when a reader that takes nothing is not to be waited for
 	leaveOnce sync.Once
@@ -123,7 +126,7 @@ var (
 func New(cfg Config) *Backend {
 	b := &Backend{
 		cfg: cfg, limits: patient, started: make(chan struct{}), exited: make(chan struct{}), finished: make(chan struct{}),
-		leave: make(chan struct{}), ended: make(chan struct{}),
+		leave: make(chan struct{}), ended: make(chan struct{}), settled: make(chan struct{}),
 	}
 	if cfg.BootLimit > 0 {
 		b.limits.boot = cfg.BootLimit

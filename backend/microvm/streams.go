@@ -202,6 +202,9 @@ func (s *streams) leave(asked, stop <-chan struct{}) {
 	}
 }
 
+// held tells whether a reader is being waited for.
+func (s *streams) held() bool { return s.stdout.writes.Load()%2 == 1 || s.stderr.writes.Load()%2 == 1 }
+
 // drain waits for the ends of the outputs, or until enough.
 func (s *streams) drain(enough <-chan struct{}) {
 	for _, o := range []*output{&s.stdout, &s.stderr} {
