@@ -442,7 +442,8 @@ func (r *run) watchSignals(rootEnded, stop <-chan struct{}, cancel context.Cance
 			if endsWaiting(sig) {
 				r.stopWaiting(sig)
 			}
-			if !mustForward(sig, r.terminal, terminalState()) {
+			// Who is on another machine shares no terminal with the recorder.
+			if r.machine == nil && !mustForward(sig, r.terminal, terminalState()) {
 				continue
 			}
 			if p, ok := r.spec.Backend.(backend.Process); ok {

@@ -299,6 +299,36 @@ func TestSignal(t *testing.T) {
 	complete(t, r)
 }
 
+// Ctrl-C at a terminal that is not the command's reaches nobody but the recorder:
+// the command is in no group of processes that the terminal knows.
+func TestInterrupt(t *testing.T) {
+	dir := t.TempDir()
+	cmd := machine(t, dir, nil, "sh", "-c", `trap 'echo got it; exit 9' INT; echo ready; while :; do sleep 0.1; done`)
+	out, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	cmd.Stdout = w
+	term, err := pty.Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer term.Close()
+	_ = w.Close()
+	got := make([]byte, 6)
+	if _, err := io.ReadFull(out, got); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(term, "\x03")
+	rest, _ := io.ReadAll(out)
+	_ = cmd.Wait()
+	if string(got)+string(rest) != "ready\ngot it\n" || cmd.ProcessState.ExitCode() != 9 {
+		t.Errorf("%q, %q, %v", got, rest, cmd.ProcessState)
+	}
+	complete(t, read(t, dir))
+}
+
 func TestTimeout(t *testing.T) {
 	r := run(t, "", []string{"--timeout", "2s"}, "sh", "-c", "echo a; sleep 300 & sleep 300")
 	if r.code != 137 || failure(r.Receipt) != "timed out after 2s" || r.stdout != "a\n" {
