@@ -91,6 +91,7 @@ type machine struct {
 	// came back of it, nil if none is sent.
 	folder string
 	kept   *changes
+	old    string // where an earlier run's may lie, if nothing is kept of this one's
 }
 
 // newMachine makes the backend and completes the run that it is for.
@@ -299,7 +300,11 @@ func (m *machine) conclude(rec *receipt.Receipt) error {
 		return nil
 	}
 	vm.Workspace = &receipt.Workspace{Path: receipt.Text(m.folder), GuestPath: guestWorkspace}
-	err := m.settle(vm.Workspace, m.Report().Workspace, rec.ExitCode == 0 && rec.Outcome.Error == nil)
+	became := m.Report().Workspace
+	err := m.settle(vm.Workspace, became, rec.ExitCode == 0 && rec.Outcome.Error == nil)
+	if became != nil && vm.Workspace.Kept == nil {
+		m.old = m.kept.place
+	}
 	if err != nil {
 		said := receipt.Text(err.Error())
 		vm.Workspace.Error = &said

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"glasshouse/attest"
 	"glasshouse/backend"
 	"glasshouse/backend/process"
 	"glasshouse/internal/agent"
@@ -106,7 +107,7 @@ is an error on stderr and leaves the exit code of the command as it is.
 
 With --sign the receipt is signed (see glasshouse sign and glasshouse verify).
 The key is read before the command starts; without it nothing is run. A bundle
-of an earlier receipt is replaced, or removed if the signing fails. What cannot
+of an earlier receipt is replaced, or removed if nothing is signed. What cannot
 be signed is an error on stderr and leaves the exit code as it is. A signal that
 comes when the command has ended gives the signing a second more.
 
@@ -252,6 +253,11 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 	sum := signing(key)
 	writeErr := a.writeReceipt(output, rec, kept, sum)
 	signed, signErr := signWritten(key, output, sum, rec, writeErr, heard)
+	if writeErr == nil {
+		if err := removeOld(output, key != nil, vm); err != nil {
+			a.report(err)
+		}
+	}
 	keepErr := kept.end(bundleOf(signed))
 	releaseSignals()
 	if runErr != nil {
@@ -436,6 +442,29 @@ func inline(hint string) string {
 		return ""
 	}
 	return "; hint: " + printable(hint)
+}
+
+// removeOld removes what an earlier run has left beside the receipt that this one
+// has replaced: it would be taken for this one's. Only a run that could have made
+// a file of that name removes it.
+func removeOld(output string, signed bool, vm *machine) error {
+	if output == "-" || mayBlock(output) {
+		return nil
+	}
+	var old []string
+	if !signed {
+		old = append(old, output+attest.Suffix)
+	}
+	if vm != nil && vm.old != "" {
+		old = append(old, vm.old)
+	}
+	var failed error
+	for _, file := range old {
+		if err := removeFile(file); err != nil {
+			failed = fmt.Errorf("an earlier run's file stays beside the receipt: %w", err)
+		}
+	}
+	return failed
 }
 
 // writeReceipt writes the receipt to where it is to go: what is kept already is

@@ -190,15 +190,15 @@ func signWritten(key *attest.PrivateKey, path string, sum hash.Hash, rec *receip
 		})
 	}
 	if err != nil {
-		if left := removeBundle(bundle); left != nil {
+		if left := removeFile(bundle); left != nil {
 			err = fmt.Errorf("%w; and the signature of an earlier one stays: %w", err, left)
 		}
 	}
 	return signed, err
 }
 
-// removeBundle removes a file, or a link to one, if there is any.
-func removeBundle(path string) error {
+// removeFile removes a file, or a link to one, if there is any.
+func removeFile(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

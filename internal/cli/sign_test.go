@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -71,7 +72,7 @@ func TestRemoveBundle(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"file", "folder", "link", "missing"} {
-		if err := removeBundle(at(name)); err != nil {
+		if err := removeFile(at(name)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -79,5 +80,46 @@ func TestRemoveBundle(t *testing.T) {
 		if _, err := os.Lstat(at(name)); errors.Is(err, os.ErrNotExist) == want {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// What an earlier run left beside a receipt is not taken for that of the run that
+// has replaced it. Nothing else goes.
+func TestRemoveOld(t *testing.T) {
+	for name, c := range map[string]struct {
+		signed bool
+		vm     *machine
+		gone   []string
+	}{
+		"plain":     {false, nil, []string{"r.json.sigstore.json"}},
+		"signed":    {true, nil, nil},
+		"workspace": {false, &machine{old: "r.workspace.tar"}, []string{"r.json.sigstore.json", "r.workspace.tar"}},
+		"kept":      {true, &machine{}, nil},
+	} {
+		t.Chdir(t.TempDir())
+		all := []string{"r.json", "r.json.sigstore.json", "r.sigstore.json", "r.workspace.tar", "workspace.tar"}
+		for _, file := range all {
+			if err := os.WriteFile(file, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := removeOld("r.json", c.signed, c.vm); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, file := range all {
+			if _, err := os.Lstat(file); (err == nil) == slices.Contains(c.gone, file) {
+				t.Errorf("%s: %s: %v", name, file, err)
+			}
+		}
+	}
+	// There is no receipt that anything could lie beside.
+	if err := os.WriteFile("-.sigstore.json", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := removeOld("-", false, nil); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat("-.sigstore.json"); err != nil {
+		t.Error(err)
 	}
 }

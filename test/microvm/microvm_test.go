@@ -588,6 +588,24 @@ func TestWorkspaceHere(t *testing.T) {
 	}
 }
 
+// What an earlier run kept is not beside the receipt of one that kept nothing.
+func TestWorkspaceOld(t *testing.T) {
+	dir := t.TempDir()
+	old := filepath.Join(dir, "receipt.workspace.tar")
+	if err := os.WriteFile(old, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := machine(t, dir, []string{"--workspace", t.TempDir()}, "true").CombinedOutput(); err != nil || len(out) > 0 {
+		t.Fatalf("%v, %q", err, out)
+	}
+	if w := read(t, dir).Execution.VM.Workspace; w == nil || w.Error != nil || w.Kept != nil {
+		t.Errorf("%+v", w)
+	}
+	if _, err := os.Lstat(old); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
 // Two machines at once do not get in each other's way.
 func TestTwo(t *testing.T) {
 	dirs := []string{t.TempDir(), t.TempDir()}
