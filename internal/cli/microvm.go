@@ -119,6 +119,9 @@ func (a *app) newMachine(cmd *cobra.Command, f *runFlags, env settings, spec *ru
 		}
 		return nil, err
 	}
+	if !f.quiet {
+		fmt.Fprint(a.stderr, otherBuild(m.image, image.OwnBuildID()))
+	}
 	memory := int64(f.vm.memory)
 	switch {
 	case memory == 0:
@@ -175,6 +178,16 @@ func (a *app) newMachine(cmd *cobra.Command, f *runFlags, env settings, spec *ru
 		spec.Env = overlay(spec.Env, vars)
 	}
 	return m, nil
+}
+
+// otherBuild is a line which says that another glasshouse than this one records in
+// the image's machines, though they speak the same; "" if it is this one.
+func otherBuild(m *image.Image, build string) string {
+	if m.OfThisBuild(version(), build) {
+		return ""
+	}
+	return fmt.Sprintf("glasshouse: another build of glasshouse than this one records in image %s%s\n",
+		printable(m.Dir), inline("glasshouse image build makes it anew"))
 }
 
 // proxy is what --net asks for; nil is no network.

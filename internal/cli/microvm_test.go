@@ -9,11 +9,25 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"glasshouse/backend/microvm/image"
 	"glasshouse/backend/microvm/proxy"
 	"glasshouse/receipt"
 	"glasshouse/receipt/receipttest"
 	"glasshouse/redact"
 )
+
+// An image that another glasshouse was built into is told of, in a line with the
+// remedy.
+func TestOtherBuild(t *testing.T) {
+	m := &image.Image{Dir: "/i", Manifest: image.Manifest{GlasshouseVersion: version(), GlasshouseBuild: "a/b"}}
+	for build, want := range map[string]string{
+		"a/b": "", "a/c": "glasshouse: another build of glasshouse than this one records in image /i; hint: glasshouse image build makes it anew\n",
+	} {
+		if said := otherBuild(m, build); said != want {
+			t.Errorf("%s: %q", build, said)
+		}
+	}
+}
 
 // What the proxy tells gets into a receipt that is sound, marked as what it is,
 // and without the secrets of the command line.

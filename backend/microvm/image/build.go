@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -135,7 +136,8 @@ func (b *builder) look(ctx context.Context) (err error) {
 	}
 	sum := sha256.Sum256(inputs)
 	b.made = Manifest{
-		Version: manifestVersion, Inputs: hex.EncodeToString(sum[:]), Arch: arch, GlasshouseVersion: b.Version, RootFSType: "ext4",
+		Version: manifestVersion, Inputs: hex.EncodeToString(sum[:]), Arch: arch, RootFSType: "ext4",
+		GlasshouseVersion: b.Version, GlasshouseBuild: buildID(bytes.NewReader(b.init)),
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ func testOptions(t *testing.T, top string) Options {
 		Kernel:  write(t, filepath.Join(in, "vmlinuz"), makeBzImage(testRelease+" x", packGzip(testKernelELF()))),
 		Modules: modulesOf(t, files),
 		RootFS:  "tar:" + write(t, filepath.Join(in, "root.tar.gz"), packGzip(makeTar(file("bin/sh", "a shell")))),
-		Init:    write(t, filepath.Join(in, "init"), makeELF(elf.ET_EXEC, elf.EM_X86_64, []elf.ProgType{elf.PT_LOAD})),
+		Init:    write(t, filepath.Join(in, "init"), makeELF(elf.ET_EXEC, elf.EM_X86_64, []elf.ProgType{elf.PT_LOAD}, buildNote("a/b"))),
 		Version: "v1",
 	}
 }
@@ -86,7 +86,7 @@ func TestBuild(t *testing.T) {
 		t.Error(diff)
 	}
 	want := Manifest{
-		Version: 1, Arch: "amd64", GlasshouseVersion: "v1", KernelRelease: testRelease, RootFSType: "ext4",
+		Version: 1, Arch: "amd64", GlasshouseVersion: "v1", GlasshouseBuild: "a/b", KernelRelease: testRelease, RootFSType: "ext4",
 		Config:  Config{Env: []string{defaultPath}, WorkingDir: "/"},
 		Sources: Sources{Kernel: o.Kernel + " with " + o.Modules, RootFS: o.RootFS},
 	}

@@ -33,6 +33,7 @@ type Manifest struct {
 	Inputs            string  `json:"inputs"` // SHA-256, in hex, of all that it was made of
 	Arch              string  `json:"arch"`   // as Go calls it
 	GlasshouseVersion string  `json:"glasshouse_version"`
+	GlasshouseBuild   string  `json:"glasshouse_build,omitempty"` // its Go build ID; "" if it has none
 	KernelRelease     string  `json:"kernel_release"`
 	Parts             Parts   `json:"parts"`
 	RootFSType        string  `json:"rootfs_type"`
