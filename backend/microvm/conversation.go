@@ -28,7 +28,7 @@ func (b *Backend) greet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.booted = time.Since(b.launch)
+	b.booted = time.Since(b.vm.Facts().Started)
 	if err := b.hello.Check(audit.Layout(), b.cfg.Version); err != nil {
 		return err
 	}

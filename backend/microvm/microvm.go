@@ -74,8 +74,7 @@ type Backend struct {
 	conn    *channel.Conn
 	control *channel.Messages
 	counted *countedConn
-	launch  time.Time
-	booted  time.Duration // until the guest called
+	booted  time.Duration // from the VMM's start until the guest called
 	hello   *channel.Hello
 	ready   *channel.Ready
 	pid     int
@@ -195,7 +194,6 @@ func (b *Backend) boot(ctx context.Context) error {
 	m := b.cfg.Machine
 	m.Dir = dir
 	b.image.hash(m)
-	b.launch = time.Now()
 	if b.vm, err = b.cfg.Engine.Boot(ctx, m); err != nil {
 		return b.explain(ctx, fmt.Errorf("boot the machine: %w", err))
 	}

@@ -26,7 +26,8 @@ import (
 // fake is an engine whose guest is a function of the test.
 type fake struct {
 	guest   func(g *guest)
-	mute    bool // the machine does not even call
+	mute    bool          // the machine does not even call
+	trial   time.Duration // that the engine takes before it starts the machine
 	console string
 	err     error // of Boot
 	booted  []*fakeVM
@@ -38,8 +39,9 @@ func (f *fake) Boot(_ context.Context, m engine.Machine) (engine.VM, error) {
 	if f.err != nil {
 		return nil, f.err
 	}
+	time.Sleep(f.trial)
 	host, inside := net.Pipe()
-	vm := &fakeVM{conn: host, inside: inside, done: make(chan struct{}), console: f.console, dir: m.Dir, mute: f.mute}
+	vm := &fakeVM{started: time.Now(), conn: host, inside: inside, done: make(chan struct{}), console: f.console, dir: m.Dir, mute: f.mute}
 	f.booted = append(f.booted, vm)
 	go func() {
 		defer vm.Kill()
@@ -57,6 +59,7 @@ func (f *fake) Boot(_ context.Context, m engine.Machine) (engine.VM, error) {
 }
 
 type fakeVM struct {
+	started      time.Time
 	conn, inside net.Conn
 	done         chan struct{}
 	once         sync.Once
@@ -90,7 +93,9 @@ func (vm *fakeVM) Accept(ctx context.Context) (net.Conn, error) {
 func (vm *fakeVM) Done() <-chan struct{} { return vm.done }
 func (vm *fakeVM) Err() error            { return nil }
 func (vm *fakeVM) Console() string       { return vm.console }
-func (vm *fakeVM) Facts() engine.Facts   { return engine.Facts{Path: "/bin/fake", Accelerator: "tcg"} }
+func (vm *fakeVM) Facts() engine.Facts {
+	return engine.Facts{Path: "/bin/fake", Accelerator: "tcg", Started: vm.started}
+}
 func (vm *fakeVM) Kill() {
 	vm.once.Do(func() {
 		_, _ = vm.conn.Close(), vm.inside.Close()
@@ -627,6 +632,22 @@ func TestWorkspaceTold(t *testing.T) {
 			t.Errorf("%s: %v", name, w.Err)
 		}
 		_ = b.Cleanup(t.Context())
+	}
+}
+
+// What an engine tries out before it starts a machine is not the machine's boot.
+func TestBootTime(t *testing.T) {
+	const trial = 400 * time.Millisecond
+	b := newTest(t, &fake{trial: trial, guest: func(g *guest) {
+		time.Sleep(50 * time.Millisecond)
+		g.ready()
+		<-g.vm.done
+	}})
+	if err := b.Prepare(t.Context(), backend.Command{Argv: []string{"x"}}); err != nil {
+		t.Fatal(err)
+	}
+	if took := b.Report().Boot; took < 50*time.Millisecond || took >= trial {
+		t.Errorf("it took %v", took)
 	}
 }
 

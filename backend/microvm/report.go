@@ -14,7 +14,7 @@ import (
 // Report is what the host itself knows of the machine.
 type Report struct {
 	Engine         engine.Facts
-	Boot           time.Duration // until its recorder called
+	Boot           time.Duration // from the VMM's start until its recorder called
 	Sent, Received uint64        // bytes on the channel
 	End            string        // how the VMM ended; "" is exit code 0
 	Image          []Part

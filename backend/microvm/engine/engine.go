@@ -5,6 +5,7 @@ package engine
 import (
 	"context"
 	"net"
+	"time"
 )
 
 // Machine is what to boot.
@@ -57,7 +58,8 @@ type VM interface {
 
 // Facts are for the receipt.
 type Facts struct {
-	Path        string // of the VMM's program
-	Version     string // as it says itself
-	Accelerator string // kvm, tcg
+	Path        string    // of the VMM's program
+	Version     string    // as it says itself
+	Accelerator string    // kvm, tcg
+	Started     time.Time // when the VMM was: what was found out before is not the machine's time
 }

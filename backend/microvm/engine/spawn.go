@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 )
 
 // MissingError is about a program that is not there.
@@ -41,6 +42,7 @@ func Spawn(path string, args []string, l net.Listener) (*Process, error) {
 		// end before.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
+		p.facts.Started = time.Now()
 		err := p.cmd.Start()
 		started <- err
 		if err != nil {
@@ -56,8 +58,11 @@ func Spawn(path string, args []string, l net.Listener) (*Process, error) {
 	return p, nil
 }
 
-// Says sets what Facts returns.
-func (p *Process) Says(f Facts) { p.facts = f }
+// Says sets what Facts returns, but for Started, which Spawn has set.
+func (p *Process) Says(f Facts) {
+	f.Started = p.facts.Started
+	p.facts = f
+}
 
 // Accept waits for the guest's call. See VM.
 func (p *Process) Accept(ctx context.Context) (net.Conn, error) {

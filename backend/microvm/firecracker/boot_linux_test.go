@@ -303,8 +303,13 @@ func TestBoot(t *testing.T) {
 		if diff := cmp.Diff(want, requests(booted)); diff != "" {
 			t.Error(diff)
 		}
-		if want := (engine.Facts{Path: e.Program, Version: "1.17.0-dev", Accelerator: "kvm"}); booted.Facts() != want {
-			t.Errorf("facts: %+v", booted.Facts())
+		facts := booted.Facts()
+		if took := time.Since(facts.Started); took < 0 || took > time.Minute {
+			t.Errorf("started at %v", facts.Started)
+		}
+		facts.Started = time.Time{}
+		if want := (engine.Facts{Path: e.Program, Version: "1.17.0-dev", Accelerator: "kvm"}); facts != want {
+			t.Errorf("facts: %+v", facts)
 		}
 		if jailed {
 			confined(t)

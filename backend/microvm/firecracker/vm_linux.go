@@ -80,6 +80,7 @@ func (v *vm) live(out *os.File, started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer out.Close()
+	v.facts.Started = time.Now()
 	err := v.cmd.Start()
 	if err != nil {
 		started <- err
