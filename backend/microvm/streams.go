@@ -7,6 +7,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"glasshouse/backend"
@@ -75,7 +76,8 @@ func (s *streams) copy(cmd backend.Command) {
 }
 
 // copy goes on reading when the writer fails: the command is not to be held up,
-// and what it prints is counted.
+// and what it prints is counted. But the guest is told, by the end of the other
+// direction, and the command by it, as it would be of a pipe.
 func (o *output) copy() {
 	defer close(o.done)
 	chunks, written := make(chan []byte), make(chan error, 1)
@@ -98,12 +100,14 @@ func (o *output) copy() {
 		}
 	}
 	buf := make([]byte, 64<<10)
-	for {
+	for open := o.to != nil; ; {
 		n, err := o.stream.Read(buf)
 		if n > 0 {
-			if o.to != nil && o.failed() == nil {
+			if open {
 				if err := pass(buf[:n]); err != nil {
+					open = false
 					o.fail(err)
+					_ = o.stream.Close()
 					buf = make([]byte, len(buf)) // a write that hangs has the other
 				}
 			}
@@ -143,7 +147,12 @@ func (o *output) leave(stop <-chan struct{}) {
 // leaveTime is how long a reader has to take something.
 const leaveTime = 300 * time.Millisecond
 
+// fail takes note of an error. A reader that has gone is none: it is the command's
+// own affair.
 func (o *output) fail(err error) {
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe) {
+		return
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.err = err

@@ -64,6 +64,44 @@ func TestStuckReader(t *testing.T) {
 	}
 }
 
+// The guest is told of a reader that has gone, as the command would be by a pipe;
+// for the run that is no failure.
+func TestReaderGone(t *testing.T) {
+	told := make(chan error, 1)
+	b := newTest(t, &fake{guest: func(g *guest) {
+		if !g.start() {
+			return
+		}
+		_, _ = g.stdout.Write([]byte("text"))
+		_, err := g.stdout.Read(make([]byte, 1))
+		told <- err
+		_, _ = g.stdout.Write([]byte("more")) // that was on its way
+		g.say(channel.ToHost{Exited: &channel.Exited{Code: 141, Stdout: 8}})
+		g.end(channel.Result{})
+	}})
+	r, w := io.Pipe()
+	_ = r.Close()
+	if err := start(t, b, backend.Command{Stdout: w}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if exit, err := b.Wait(ctx); err != nil || exit.Code != 141 {
+		t.Errorf("%+v, %v", exit, err)
+	}
+	if s, err := b.Collector().Stop(ctx); err != nil || len(s.Doubts) > 0 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	select {
+	case err := <-told:
+		if err != io.EOF {
+			t.Error(err)
+		}
+	default:
+		t.Error("it was not told")
+	}
+}
+
 // A run that is over its time does not wait for a reader that takes nothing.
 func TestStuckReaderAtTheLimit(t *testing.T) {
 	b := newTest(t, &fake{guest: func(g *guest) {

@@ -27,13 +27,39 @@ type streams struct {
 // countedWriter counts what was written.
 type countedWriter struct {
 	io.WriteCloser
-	n atomic.Uint64
+	n    atomic.Uint64
+	gone atomic.Bool // the reader, on the host
 }
 
+// Write fails as a write to a pipe does when its reader has gone: whoever writes
+// is told by that.
 func (w *countedWriter) Write(p []byte) (int, error) {
+	if w.gone.Load() {
+		return 0, unix.EPIPE
+	}
 	n, err := w.WriteCloser.Write(p)
 	w.n.Add(uint64(n))
 	return n, err
+}
+
+// watch finds out that the reader has gone: the host then ends its direction of the
+// stream, in which nothing ever comes.
+func (w *countedWriter) watch(stream io.Reader) {
+	_, _ = io.Copy(io.Discard, stream)
+	w.gone.Store(true)
+}
+
+// open opens a stream to the host.
+func (w *countedWriter) open(c *channel.Conn, name string, terminal bool) error {
+	stream, err := c.Open(name)
+	if err != nil {
+		return err
+	}
+	w.WriteCloser = stream
+	if !terminal { // which has to be read from for as long as it is there
+		go w.watch(stream)
+	}
+	return nil
 }
 
 // openStreams opens them in the order in which the host takes them.
@@ -47,12 +73,12 @@ func openStreams(c *channel.Conn, spec *channel.Spec) (*streams, error) {
 		}
 		s.stdin = in
 	}
-	if s.out.WriteCloser, err = c.Open(channel.Stdout); err != nil {
+	if err := s.out.open(c, channel.Stdout, spec.Terminal != nil); err != nil {
 		return nil, err
 	}
 	s.stdout = &s.out
 	if s.stderr = s.stdout; !spec.Joined {
-		if s.errOut.WriteCloser, err = c.Open(channel.Stderr); err != nil {
+		if err := s.errOut.open(c, channel.Stderr, false); err != nil {
 			return nil, err
 		}
 		s.stderr = &s.errOut

@@ -408,6 +408,29 @@ func TestOutput(t *testing.T) {
 	t.Logf("%d MiB, the command took %d ms, the whole run %v", size>>20, r.DurationMS, time.Since(begin))
 }
 
+// A reader that goes away ends the command as a broken pipe does, and is no failure.
+func TestReaderGone(t *testing.T) {
+	dir := t.TempDir()
+	cmd := machine(t, dir, nil, "sh", "-c", "yes; echo $? >&2")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(out, make([]byte, 2)); err != nil {
+		t.Fatal(err)
+	}
+	_ = out.Close()
+	if err := cmd.Wait(); err != nil || stderr.String() != "141\n" {
+		t.Errorf("%v, %q", err, stderr.String())
+	}
+	complete(t, read(t, dir))
+}
+
 type counter uint64
 
 func (c *counter) Write(p []byte) (int, error) { *c += counter(len(p)); return len(p), nil }
