@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"syscall"
+	"time"
 )
 
 // Skipped is something that is not taken along.
@@ -93,13 +94,13 @@ func gone(err error) bool {
 // written: a stream with half an entry could not go on.
 func packOne(out *tar.Writer, root *os.Root, name string, info fs.FileInfo) (err error) {
 	target := ""
-	var content *os.File
+	var f *content
 	switch {
 	case info.Mode().Type() == fs.ModeSymlink:
 		target, err = root.Readlink(name)
 	case info.Mode().IsRegular():
-		if content, err = openFile(root, name); err == nil {
-			defer content.Close()
+		if f, err = openFile(root, name); err == nil {
+			defer f.Close()
 		}
 	default:
 		_, err = root.Lstat(name) // info is from when it was listed
@@ -117,10 +118,10 @@ func packOne(out *tar.Writer, root *os.Root, name string, info fs.FileInfo) (err
 	if err := out.WriteHeader(h); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	if content == nil {
+	if f == nil {
 		return nil
 	}
-	n, err := io.Copy(out, io.LimitReader(content, h.Size))
+	n, err := io.Copy(out, io.LimitReader(f, h.Size))
 	if err == nil && n < h.Size {
 		err = io.ErrUnexpectedEOF
 	}
@@ -130,11 +131,30 @@ func packOne(out *tar.Writer, root *os.Root, name string, info fs.FileInfo) (err
 	return nil
 }
 
+// content is what a file holds.
+type content struct{ file *os.File }
+
 // openFile opens a file for reading, and does not wait where a FIFO has taken its
 // place.
-func openFile(root *os.Root, name string) (*os.File, error) {
-	return root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+func openFile(root *os.Root, name string) (*content, error) {
+	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &content{f}, nil
 }
+
+// readLimit is how long a file may have nothing to read before its end.
+var readLimit = 10 * time.Second
+
+// Read is an error where there is nothing to read for too long: what looks like a
+// file may be one of the kernel's, in which something comes now and then.
+func (c *content) Read(p []byte) (int, error) {
+	_ = c.file.SetReadDeadline(time.Now().Add(readLimit)) // others have none, and need none
+	return c.file.Read(p)
+}
+
+func (c *content) Close() error { return c.file.Close() }
 
 // Owner is who the files in the guest belong to.
 type Owner struct{ UID, GID int }

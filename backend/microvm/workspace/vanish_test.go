@@ -11,8 +11,10 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 // at calls do before the entry of a tar stream with this name is written.
@@ -102,6 +104,41 @@ func TestPackOneGone(t *testing.T) {
 		if err := out.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// What only looks like a file is not waited for without end: one that has become a
+// FIFO, as here, or that the kernel writes to.
+func TestNothingToRead(t *testing.T) {
+	readLimit = 100 * time.Millisecond
+	defer func() { readLimit = 10 * time.Second }()
+	host := t.TempDir()
+	fifo := filepath.Join(host, "f")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	writer, err := os.OpenFile(fifo, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	root, err := os.OpenRoot(host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	looked := make(chan error, 1)
+	go func() {
+		_, err := look(root, "f", 0, true)
+		looked <- err
+	}()
+	select {
+	case err := <-looked:
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Error(err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("it waits")
 	}
 }
 
