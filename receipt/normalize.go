@@ -24,6 +24,9 @@ func (r *Receipt) Normalize() {
 	r.Filesystem.normalize()
 	r.Network.normalize()
 	r.Syscalls.normalize()
+	if vm := r.Execution.VM; vm != nil && vm.Workspace != nil {
+		vm.Workspace.normalize()
+	}
 	sortList(r.ProcessTree, compareProcess)
 	sortList(r.ExecFailures, compareExecFail)
 	r.legacy()
@@ -67,6 +70,13 @@ func (f *Filesystem) normalize() {
 	sortSet(&f.Changed, compareChanged)
 	sortSet(&f.Mounts, compareMount)
 	sortList(f.Failed, compareFailed)
+}
+
+func (w *Workspace) normalize() {
+	for _, list := range [][]string{w.Added, w.Changed, w.Deleted} {
+		sortList(list, compareText)
+	}
+	sortList(w.Refused, compareRefused)
 }
 
 func (f *Filesystem) normalizeFiles() {

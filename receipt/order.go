@@ -115,3 +115,7 @@ func compareBool(a, b bool) int {
 		return 1
 	}
 }
+
+func compareRefused(a, b *RefusedPath) int {
+	return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Reason, b.Reason))
+}

@@ -223,6 +223,20 @@ func TestNormalize(t *testing.T) {
 	check("twice", encode(t, r), once)
 }
 
+func TestNormalizeWorkspace(t *testing.T) {
+	r := &Receipt{Execution: Execution{VM: &VM{Workspace: &Workspace{
+		Added: []string{"b", "a\xff", "[redacted:1]", "[redacted:1]"}, Refused: []RefusedPath{{"b", "x"}, {"a", "y"}, {"a", "x"}},
+	}}}}
+	r.Normalize()
+	want := &Workspace{
+		Added: []string{"[redacted:1]", "[redacted:1]", `a\xff`, "b"}, Changed: []string{}, Deleted: []string{},
+		Refused: []RefusedPath{{"a", "x"}, {"a", "y"}, {"b", "x"}},
+	}
+	if diff := cmp.Diff(want, r.Execution.VM.Workspace); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // An empty receipt has [] and {} wherever a list or map belongs.
 func TestNormalizeEmpty(t *testing.T) {
 	out := encode(t, &Receipt{ProcessTree: []Process{{}}, ExecFailures: []ExecFail{{}}})

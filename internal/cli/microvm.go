@@ -4,9 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,7 +15,6 @@ import (
 	"glasshouse/backend/microvm/image"
 	"glasshouse/backend/microvm/proxy"
 	"glasshouse/backend/microvm/qemu"
-	"glasshouse/backend/microvm/workspace"
 	"glasshouse/guest"
 	"glasshouse/internal/agent"
 	"glasshouse/receipt"
@@ -257,41 +253,6 @@ func machineHint(err error) string {
 	return ""
 }
 
-// workspace checks the folder that is to be sent, and makes the file for what
-// comes back of it.
-func (m *machine) workspace(cmd *cobra.Command, f *runFlags) (microvm.Workspace, error) {
-	if f.vm.workspace == "" {
-		if f.vm.apply {
-			return microvm.Workspace{}, usageError(cmd, errors.New("--apply needs --workspace"))
-		}
-		if f.vm.virtiofs {
-			return microvm.Workspace{}, usageError(cmd, errors.New("--virtiofs needs --workspace"))
-		}
-		return microvm.Workspace{}, nil
-	}
-	if f.vm.virtiofs && f.backend != "qemu" {
-		return microvm.Workspace{}, usageError(cmd, fmt.Errorf("--virtiofs: %s has no virtiofs, QEMU has", f.backend))
-	}
-	dir, err := filepath.Abs(f.vm.workspace)
-	if err != nil {
-		return microvm.Workspace{}, err
-	}
-	m.folder = dir
-	if info, err := os.Stat(dir); err != nil {
-		return microvm.Workspace{}, fmt.Errorf("--workspace: %w", err)
-	} else if !info.IsDir() {
-		return microvm.Workspace{}, fmt.Errorf("--workspace %s: not a folder", dir)
-	}
-	place, err := changesPlace(f.output)
-	if err != nil {
-		return microvm.Workspace{}, err
-	}
-	if m.kept, err = newChanges(place); err != nil {
-		return microvm.Workspace{}, err
-	}
-	return microvm.Workspace{Dir: dir, Guest: guestWorkspace, Share: f.vm.virtiofs, Keep: m.kept, Limit: workspaceLimit}, nil
-}
-
 // discard forgets what came back, and lets the image go.
 func (m *machine) discard() {
 	if m.kept != nil {
@@ -302,27 +263,6 @@ func (m *machine) discard() {
 		_ = m.image.Close()
 		m.image = nil
 	}
-}
-
-// conclude does with what came back of the workspace what was asked for, and
-// writes that down.
-func (m *machine) conclude(rec *receipt.Receipt) error {
-	defer m.discard()
-	vm := rec.Execution.VM
-	if m.kept == nil || vm == nil {
-		return nil
-	}
-	vm.Workspace = &receipt.Workspace{Path: receipt.Text(m.folder), GuestPath: guestWorkspace}
-	became := m.Report().Workspace
-	err := m.settle(vm.Workspace, became, rec.ExitCode == 0 && rec.Outcome.Error == nil)
-	if became != nil && vm.Workspace.Kept == nil {
-		m.old = m.kept.place
-	}
-	if err != nil {
-		said := receipt.Text(err.Error())
-		vm.Workspace.Error = &said
-	}
-	return err
 }
 
 // describe writes into a receipt what the host knows of a machine that ended. It
@@ -343,6 +283,9 @@ func (m *machine) describe(rec *receipt.Receipt) {
 	}
 	for _, p := range r.Image {
 		vm.Image = append(vm.Image, receipt.Part{Name: p.Name, SHA256: p.SHA256, Bytes: p.Bytes})
+	}
+	if m.kept != nil {
+		vm.Workspace = m.became(r.Workspace)
 	}
 	rec.Execution.VM = vm
 	for _, g := range r.Gaps {
@@ -398,53 +341,6 @@ func tellProxy(rec *receipt.Receipt, r *proxy.Report) {
 	}
 	gap(r.Omitted, "requests to the proxy beyond those that are listed one by one: what came of them is in network.attempts")
 	gap(r.Untold, "requests to the proxy that had too many different ends: they are in no list")
-}
-
-// settle applies what came back of the workspace, or keeps it.
-func (m *machine) settle(w *receipt.Workspace, r *microvm.WorkspaceReport, success bool) error {
-	w.Added, w.Changed, w.Deleted, w.Refused = []string{}, []string{}, []string{}, []receipt.RefusedPath{}
-	if r == nil {
-		return errors.New("the command was not started: nothing became of the workspace")
-	}
-	if r.Err != nil {
-		return r.Err
-	}
-	texts := func(list []string) []string {
-		out := make([]string, len(list))
-		for i, s := range list {
-			out[i] = receipt.Text(s)
-		}
-		return out
-	}
-	w.Added, w.Changed, w.Deleted = texts(r.Added), texts(r.Changed), texts(r.Deleted)
-	for _, s := range slices.Concat(r.Skipped, r.Refused) {
-		w.Refused = append(w.Refused, receipt.RefusedPath{Path: receipt.Text(s.Path), Reason: receipt.Text(s.Reason)})
-	}
-	if len(r.Added)+len(r.Changed)+len(r.Deleted) == 0 {
-		return nil
-	}
-	if m.flags.apply && success {
-		tar, err := m.kept.reader()
-		if err == nil {
-			err = workspace.Apply(tar, m.folder, &r.Diff)
-		}
-		if err == nil {
-			w.Applied = true
-			return nil
-		}
-		return errors.Join(fmt.Errorf("apply the changes of the workspace: %w", err), m.keep(w))
-	}
-	return m.keep(w)
-}
-
-// keep keeps what came back.
-func (m *machine) keep(w *receipt.Workspace) error {
-	if err := m.kept.keep(); err != nil {
-		return fmt.Errorf("keep what came back of the workspace: %w", err)
-	}
-	place := receipt.Text(m.kept.place)
-	w.Kept = &place
-	return nil
 }
 
 // collectors are those that the run may watch with.

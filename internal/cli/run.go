@@ -239,7 +239,7 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 		rec.Execution.Guest = g.Duties()
 	}
 	if vm != nil {
-		if err := vm.conclude(rec); err != nil {
+		if err := vm.conclude(rec, f.redact.error); err != nil {
 			a.report(err)
 		}
 	}

@@ -649,3 +649,33 @@ func TestTwo(t *testing.T) {
 		complete(t, read(t, dirs[i]))
 	}
 }
+
+// A secret of the command line is in no list of the workspace either, and one in
+// what went wrong with it is in none of the words.
+func TestWorkspaceSecrets(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "gone-hunter2x"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const script = `echo 1 >"$1"; echo 1 >z; ln -s . "link-$1"; rm "gone-$1"`
+	r := run(t, "", []string{"--workspace", dir, "--redact", "hunter2*"}, "sh", "-c", script, "x", "hunter2x")
+	w := r.Execution.VM.Workspace
+	if w == nil || w.Error != nil || len(w.Refused) != 1 {
+		t.Fatalf("%+v", w)
+	}
+	same(t, "added", []string{"[redacted:1]", "z"}, w.Added)
+	same(t, "deleted", []string{"gone-[redacted:1]"}, w.Deleted)
+	same(t, "refused", []string{"link-[redacted:1]"}, []string{w.Refused[0].Path})
+	if text, err := json.Marshal(r.Receipt); err != nil || bytes.Contains(text, []byte("hunter2")) {
+		t.Errorf("%v, %s", err, text)
+	}
+	var pointers []string
+	for _, redaction := range r.Redactions {
+		pointers = append(pointers, redaction.Places...)
+	}
+	for _, want := range []string{"/execution/vm/workspace/added/0", "/execution/vm/workspace/deleted/0", "/execution/vm/workspace/refused/0/path"} {
+		if !slices.Contains(pointers, want) {
+			t.Errorf("%s is not among %q", want, pointers)
+		}
+	}
+}
