@@ -34,10 +34,11 @@ this way).`,
 			if err != nil {
 				return err
 			}
+			state, _ := stateDir() // without one nothing was found out before
 			d := doctor.Diagnose(cmd.Context(), doctor.Here(ebpf.Options{
 				CaptureArgv: env.captureArgv,
 				ObjectDir:   env.objectDir,
-			}))
+			}, state))
 			if d.Mode == observeNone {
 				a.code = exitFailure
 			}

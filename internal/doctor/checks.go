@@ -242,6 +242,17 @@ func (m Machine) kvm() Check {
 		if errors.Is(err, fs.ErrPermission) {
 			c.Remedy = "join the group kvm"
 		}
+		return c
+	}
+	switch works, known := m.BootsGuest(); {
+	case !known:
+		c.Found += ", untried: the first run with --backend qemu tries it"
+	case !works:
+		c.Status = Warn
+		c.Found += " opens, and has booted no guest: QEMU emulates the processor instead"
+		c.Remedy = "on a machine that is a guest itself enable nested virtualization on its host"
+	default:
+		c.Found += ", which has booted a guest"
 	}
 	return c
 }

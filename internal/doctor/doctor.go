@@ -52,6 +52,8 @@ type Machine struct {
 	Trial func(context.Context) ([]audit.Hook, error)
 	// Trace traces a process as a run would.
 	Trace func() error
+	// BootsGuest tells whether KVM has booted a guest, if that is known.
+	BootsGuest func() (works, known bool)
 	// Firecracker finds Firecracker, and its jailer, and opens /dev/kvm.
 	Firecracker func(context.Context) (firecracker.Installation, error)
 }

@@ -30,6 +30,8 @@ func healthy() Machine {
 		Writable: func(string) error { return nil },
 		RingBuf:  func() error { return nil },
 		Trace:    func() error { return nil },
+
+		BootsGuest: func() (works, known bool) { return true, true },
 		Firecracker: func(context.Context) (firecracker.Installation, error) {
 			return firecracker.Installation{Program: "/bin/firecracker", Version: "1.10.1", Jailer: "/bin/jailer"}, nil
 		},
@@ -151,6 +153,10 @@ func TestAilments(t *testing.T) {
 			"cgroup v2", Warn, "permission denied", "delegated"},
 		{"no kvm", []func(*Machine){func(m *Machine) { m.Writable = func(string) error { return syscall.ENOENT } }},
 			"kvm", Warn, "no such file", "modprobe"},
+		{"kvm untried", []func(*Machine){func(m *Machine) { m.BootsGuest = func() (works, known bool) { return false, false } }},
+			"kvm", OK, "/dev/kvm, untried", ""},
+		{"kvm that boots nothing", []func(*Machine){func(m *Machine) { m.BootsGuest = func() (works, known bool) { return false, true } }},
+			"kvm", Warn, "has booted no guest", "nested"},
 		{"kvm of others", []func(*Machine){func(m *Machine) { m.Writable = func(string) error { return syscall.EACCES } }},
 			"kvm", Warn, "permission denied", "group kvm"},
 		{"firecracker, jailed", nil, "firecracker", OK, "1.10.1, /bin/firecracker, jailed by /bin/jailer", ""},

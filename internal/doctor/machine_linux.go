@@ -10,13 +10,15 @@ import (
 
 	"glasshouse/audit"
 	"glasshouse/backend/microvm/firecracker"
+	"glasshouse/backend/microvm/qemu"
 	"glasshouse/ebpf"
 	"glasshouse/internal/rights"
 	"glasshouse/ptrace"
 )
 
-// Here is the machine that this process runs on.
-func Here(opts ebpf.Options) Machine {
+// Here is the machine that this process runs on. What was found out about it lies
+// in the folder state, if that is not "".
+func Here(opts ebpf.Options, state string) Machine {
 	return Machine{
 		OS:      runtime.GOOS,
 		Release: release(),
@@ -31,6 +33,7 @@ func Here(opts ebpf.Options) Machine {
 			return ebpf.Trial(ctx, opts)
 		},
 		Trace:       ptrace.Trial,
+		BootsGuest:  func() (works, known bool) { return qemu.Tried(state) },
 		Firecracker: firecracker.Engine{}.Installed,
 	}
 }

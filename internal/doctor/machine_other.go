@@ -9,4 +9,4 @@ import (
 )
 
 // Here is a machine on which nothing can be observed.
-func Here(ebpf.Options) Machine { return Machine{OS: runtime.GOOS} }
+func Here(ebpf.Options, string) Machine { return Machine{OS: runtime.GOOS} }

@@ -35,24 +35,42 @@ func (e *Engine) accelerator(ctx context.Context, path, version, kernel string) 
 	if !usable() {
 		return TCG
 	}
-	now := finding{BootID: bootID(), Program: path, Version: version}
-	file := filepath.Join(e.cfg.State, "kvm.json")
-	if e.cfg.State != "" && now.BootID != "" {
-		if b, err := os.ReadFile(file); err == nil {
-			var was finding
-			if json.Unmarshal(b, &was) == nil && was.BootID == now.BootID && was.Program == path && was.Version == version {
-				return named(was.Works)
-			}
-		}
+	if was := found(e.cfg.State); was != nil && was.Program == path && was.Version == version {
+		return named(was.Works)
 	}
-	now.Works = boots(ctx, path, kernel)
+	now := finding{BootID: bootID(), Program: path, Version: version, Works: boots(ctx, path, kernel)}
 	if e.cfg.State != "" && ctx.Err() == nil {
 		if b, err := json.Marshal(now); err == nil {
-			_ = keep(file, b) // the next run finds out anew
+			_ = keep(findingFile(e.cfg.State), b) // the next run finds out anew
 		}
 	}
 	return named(now.Works)
 }
+
+// Tried tells what came of the probe if there was one since the host booted: whether
+// KVM boots a guest.
+func Tried(state string) (works, known bool) {
+	was := found(state)
+	return was != nil && was.Works, was != nil
+}
+
+// found is what a probe has found since the host booted; nil if there was none.
+func found(state string) *finding {
+	if state == "" {
+		return nil
+	}
+	b, err := os.ReadFile(findingFile(state))
+	if err != nil {
+		return nil
+	}
+	var was finding
+	if json.Unmarshal(b, &was) != nil || was.BootID == "" || was.BootID != bootID() {
+		return nil
+	}
+	return &was
+}
+
+func findingFile(state string) string { return filepath.Join(state, "kvm.json") }
 
 func named(works bool) string {
 	if works {
