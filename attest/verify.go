@@ -51,7 +51,7 @@ type verification struct {
 	size      int64 // of the receipt's file
 }
 
-// steps are what is looked at; each but the last two needs those before it.
+// steps are what is looked at; each needs those before it.
 var steps = []struct {
 	name string
 	do   func(*verification) (string, error)
