@@ -159,7 +159,8 @@ func (a *Aggregator) named(op string, targets ...Target) {
 // to which events' times are added. r.Execution.Isolation has to be set: it
 // decides what a root process could have reached.
 //
-// It does not change the Aggregator.
+// It can be called again, with the same result: for what is held back until it is
+// in order, a call is the end of the waiting.
 func (a *Aggregator) Fill(r *receipt.Receipt, sum Summary, boot time.Time) {
 	clock := clock{boot}
 	gaps := a.gaps.clone()
