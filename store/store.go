@@ -5,6 +5,7 @@
 //	STATE/receipts/RUN.json                  a receipt
 //	STATE/receipts/RUN.json.sigstore.json    its signature, if it has one
 //	STATE/index/receipts.sqlite              the index, see index.go
+//	STATE/index/paths/*                      its blocks of paths, see blockfile.go
 //
 // The folders are for their owner alone (0700), so are the files (0600).
 package store
