@@ -33,7 +33,7 @@ type node struct {
 	children     map[string]child  // of a folder
 
 	content int    // where a file's content is, as its source counts
-	at      string // where it is in the tree, first
+	at      string // its first name in the tar that is made of the tree; "" before
 }
 
 // child is a name in a folder. Several may be of one node.
@@ -242,8 +242,7 @@ func (c child) stays(layer int) bool {
 	return c.layer == layer || len(c.children) > 0
 }
 
-// walk calls a function for all names, a folder before what is in it. at is
-// the path where the node came first.
+// walk calls a function for all names, a folder before what is in it.
 func (t *tree) walk(each func(name string, n *node) error) error {
 	return t.root.walk("", each)
 }
@@ -260,16 +259,9 @@ func (n *node) walk(name string, each func(string, *node) error) error {
 	return nil
 }
 
-// skeleton are the folders that programs take for granted.
+// skeleton puts the folders that programs take for granted into an empty tree.
 func (t *tree) skeleton() error {
 	for _, name := range []string{"dev", "etc", "proc", "root", "run", "sys", "tmp"} {
-		in, err := t.folder("", 0, false)
-		if err != nil {
-			return err
-		}
-		if _, ok := in.children[name]; ok {
-			continue
-		}
 		n := folder()
 		if name == "tmp" {
 			n.mode = 0o1777
