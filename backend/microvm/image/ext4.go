@@ -26,8 +26,9 @@ type contents func(ctx context.Context, put func(content int, r io.Reader) error
 // gives the same bytes.
 func writeExt4(ctx context.Context, to *os.File, t *tree, read contents, limit int64) error {
 	var total int64
-	if err := t.walk(func(_ string, n *node) error {
-		if n.kind == tar.TypeReg && n.at == "" {
+	if err := t.walk(func(name string, n *node) error {
+		if n.at == "" {
+			n.at = tarName(name)
 			total += n.size
 		}
 		if total > limit || n.size > limit {
@@ -76,13 +77,11 @@ func writeTar(ctx context.Context, to io.Writer, t *tree, read contents) error {
 	var later []tar.Header
 	files := map[int]*tar.Header{} // by content
 	err := t.walk(func(name string, n *node) error {
-		h := n.header("./" + name)
+		h := n.header(tarName(name))
 		switch {
 		case n.kind == tar.TypeDir:
 			return w.WriteHeader(&h)
-		case n.at == "":
-			n.at = h.Name
-		default:
+		case n.at != h.Name:
 			later = append(later, tar.Header{Typeflag: tar.TypeLink, Name: h.Name, Linkname: n.at, Format: tar.FormatPAX})
 			return nil
 		}
@@ -124,6 +123,8 @@ func writeTar(ctx context.Context, to io.Writer, t *tree, read contents) error {
 	}
 	return w.Close()
 }
+
+func tarName(name string) string { return "./" + name }
 
 func (n *node) header(name string) tar.Header {
 	h := tar.Header{

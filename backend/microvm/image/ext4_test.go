@@ -201,3 +201,15 @@ func TestExt4IsInterrupted(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A file of several names takes its room once.
+func TestExt4CountsLinksOnce(t *testing.T) {
+	const size = 3 << 20
+	entries := []entry{file("f", strings.Repeat("x", size))}
+	for i := range 4 {
+		entries = append(entries, hardlink(fmt.Sprint("link", i), "f"))
+	}
+	if _, err := ext4Of(t, 2*size, layersOf(makeTar(entries...))); err != nil {
+		t.Error(err)
+	}
+}

@@ -33,7 +33,7 @@ type node struct {
 	children     map[string]child  // of a folder
 
 	content int    // where a file's content is, as its source counts
-	at      string // its first name in the tar that is made of the tree; "" before
+	at      string // its first name in the tar that is made of the tree; "" if none is yet
 }
 
 // child is a name in a folder. Several may be of one node.
