@@ -110,7 +110,6 @@ func (b *builder) look(ctx context.Context) (err error) {
 		return err
 	}
 	// First what needs no network.
-	rootIsRemote := b.RootFS != "" && !strings.HasPrefix(b.RootFS, "dir:") && !strings.HasPrefix(b.RootFS, "tar:")
 	open := []func() error{
 		func() (err error) { b.rootfs, err = openRootFS(ctx, b.RootFS); return err },
 		func() (err error) {
@@ -118,7 +117,7 @@ func (b *builder) look(ctx context.Context) (err error) {
 			return err
 		},
 	}
-	if rootIsRemote {
+	if kind, _, _ := strings.Cut(b.RootFS, ":"); kind != "" && !slices.Contains(localRootFS, kind) {
 		slices.Reverse(open)
 	}
 	for _, f := range open {

@@ -214,6 +214,10 @@ func TestBuildErrors(t *testing.T) {
 			o.RootFSSize = 4096
 			write(t, strings.TrimPrefix(o.RootFS, "tar:"), makeTar(file("f", strings.Repeat("x", 5000))))
 		}},
+		// What needs no network comes first.
+		{"root is no layout, and no package", "index.json", "OCI layout", func(o *Options) {
+			o.RootFS, o.Kernel, o.Modules = "oci-layout:"+t.TempDir(), "deb:no-such-package", ""
+		}},
 		{"root leads out", `"../x" leads out of the root`, "", func(o *Options) {
 			write(t, strings.TrimPrefix(o.RootFS, "tar:"), makeTar(file("../x", "")))
 		}},

@@ -22,11 +22,14 @@ type rootfs struct {
 	said map[string]int // what was left out; there after load
 }
 
+// localRootFS are the kinds of root file systems that lie on this machine.
+var localRootFS = []string{"dir", "tar", "oci-layout"}
+
 // openRootFS looks at what --rootfs names.
 func openRootFS(ctx context.Context, spec string) (*rootfs, error) {
 	r := &rootfs{source: spec, config: Config{Env: []string{defaultPath}, WorkingDir: "/"}}
 	kind, where, _ := strings.Cut(spec, ":")
-	if slices.Contains([]string{"dir", "tar", "oci-layout"}, kind) && where == "" {
+	if slices.Contains(localRootFS, kind) && where == "" {
 		return nil, fmt.Errorf("--rootfs %s: nothing follows the colon", spec)
 	}
 	var err error
