@@ -106,9 +106,6 @@ func (p *Process) Console() string { return p.console.String() }
 // Facts is what Says set.
 func (p *Process) Facts() Facts { return p.facts }
 
-// PID is that of the VMM.
-func (p *Process) PID() int { return p.cmd.Process.Pid }
-
 // consoleLimit bounds what is kept of a console, in bytes.
 const consoleLimit = 64 << 10
 
