@@ -10,7 +10,7 @@ import (
 
 // Machine is what to boot.
 type Machine struct {
-	Kernel      string // file: a bzImage for QEMU, the ELF in it for Firecracker
+	Kernel      string // file: the ELF in a bzImage, or for QEMU the bzImage, which takes longer
 	Initramfs   string // file
 	RootFS      string // file: /dev/vda of the guest, read-only; "" is none
 	Share       string // folder that the guest gets to see, read-only, as the virtio file system ShareTag; "" is none
