@@ -166,11 +166,11 @@ func (b *Backend) finish(ctx context.Context) {
 		<-b.finished
 	}
 	b.ending.Do(func() {
-		if b.vm == nil || b.control == nil {
-			return
+		if b.result == nil {
+			cancel() // nothing is to come any more
 		}
-		b.streams.drain(b.finishedStreams(ctx))
-		b.folder.received(b.finishedStreams(ctx), b.result)
+		b.streams.drain(ctx.Done())
+		b.folder.received(ctx.Done(), b.result)
 		close(b.settled)
 		go b.tell(channel.ToGuest{Ack: &channel.Ack{}})
 		select {
@@ -181,22 +181,10 @@ func (b *Backend) finish(ctx context.Context) {
 	})
 }
 
-// closedNow is a channel that is closed.
-var closedNow = func() chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
-}()
-
-func (b *Backend) finishedStreams(ctx context.Context) <-chan struct{} {
-	if b.result == nil {
-		return closedNow
-	}
-	return ctx.Done()
-}
-
-// end ends the machine, whatever it is doing, and removes its folder. mu is held.
+// end ends the machine, whatever it is doing, and removes its folder. Nothing is
+// heard of the guest from then on. mu is held.
 func (b *Backend) end() {
+	receives := b.state == prepared || b.state == running
 	b.state = closed
 	close(b.ended)
 	b.streams.terminal.giveBack()
@@ -206,6 +194,9 @@ func (b *Backend) end() {
 	if b.vm != nil {
 		b.vm.Kill()
 		<-b.vm.Done()
+	}
+	if receives {
+		<-b.finished
 	}
 	b.proxied.end()
 	if b.dir != "" {
@@ -230,11 +221,6 @@ func (b *Backend) Cleanup(ctx context.Context) error {
 // afterwards is what went wrong once the command had ended, such as the killing of
 // what it left. What Wait has told is not told again.
 func (b *Backend) afterwards() error {
-	select {
-	case <-b.finished:
-	default:
-		return nil // it was ended before it could tell
-	}
 	var errs []error
 	if why := b.hurried.Load(); why != nil {
 		errs = append(errs, why)

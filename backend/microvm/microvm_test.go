@@ -251,6 +251,24 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// Of a command that was never let go nobody hears any more after Cleanup.
+func TestCleanupEndsAll(t *testing.T) {
+	for range 50 {
+		b := newTest(t, &fake{guest: func(g *guest) { _ = g.ready() && g.hear().Start != nil }})
+		if err := b.Prepare(t.Context(), backend.Command{Argv: []string{"x"}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Cleanup(t.Context()); err != nil {
+			t.Error(err)
+		}
+		select {
+		case <-b.finished:
+		default:
+			t.Fatal("it still listens to the guest")
+		}
+	}
+}
+
 // What goes wrong before there is a command is what Prepare or Start says.
 func TestNotStarted(t *testing.T) {
 	const panicked = "[ 1.0] x\n[ 2.0] Kernel panic - not syncing: VFS\n[ 2.1] CPU: 0\n"
