@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -124,7 +125,7 @@ func (s *session) serve() error {
 	if err != nil {
 		last = &channel.ToHost{Failed: &channel.Failed{Reason: err.Error()}}
 	}
-	if err := s.host.Send(last); err != nil {
+	if err := tell(s.host, last); err != nil {
 		return err
 	}
 	select {
@@ -133,6 +134,22 @@ func (s *session) serve() error {
 	case <-time.After(time.Minute):
 	}
 	return nil
+}
+
+// tell sends the last message. What became of the workspace can be more than one
+// holds: then that is what is not told.
+func tell(host *channel.Messages, last *channel.ToHost) error {
+	err := host.Send(last)
+	r := last.Result
+	if r == nil && last.Failed != nil {
+		r = last.Failed.Result
+	}
+	if r == nil || !errors.Is(err, channel.ErrTooLong) {
+		return err
+	}
+	r.Deleted, r.Refused = nil, nil
+	r.WorkspaceError = cmp.Or(r.WorkspaceError, "too many names were deleted or refused: "+err.Error())
+	return host.Send(last)
 }
 
 // listen takes what the host says, until it says no more: then nobody is there

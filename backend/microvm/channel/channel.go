@@ -46,7 +46,7 @@ const (
 
 const (
 	// messageLimit bounds a message, in bytes: the kernel allows 6 MiB of
-	// arguments, of which JSON can make six times as many.
+	// arguments, and a result has the names of all that was deleted.
 	messageLimit = 64 << 20
 	nameLimit    = 64
 	// stall is how long the other side may take nothing at all. An emulated
@@ -155,6 +155,10 @@ func NewMessages(rw io.ReadWriter) *Messages {
 	return &Messages{w: rw, r: bufio.NewReaderSize(rw, 64<<10)}
 }
 
+// ErrTooLong is what Send's error wraps for a message of too many bytes: nothing of
+// it is sent.
+var ErrTooLong = errors.New("the message is too long")
+
 // Send writes a message: a pointer to ToHost or ToGuest.
 func (m *Messages) Send(msg any) error {
 	line, err := json.Marshal(msg)
@@ -162,7 +166,7 @@ func (m *Messages) Send(msg any) error {
 		return err
 	}
 	if len(line) >= messageLimit {
-		return fmt.Errorf("a message of %d bytes: %d are the most", len(line), messageLimit)
+		return fmt.Errorf("%w: %d bytes, %d are the most", ErrTooLong, len(line), messageLimit)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
