@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -58,19 +57,14 @@ func assemble() (_ guest.Report, layer *os.File, _ error) {
 
 // loadModules loads those of the initramfs, in the order that it lists.
 func loadModules() error {
-	f, err := os.Open(filepath.Join(modulesDir, "order"))
+	order, err := os.ReadFile(filepath.Join(modulesDir, "order"))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil // the kernel has everything
 	}
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	for sc := bufio.NewScanner(f); sc.Scan(); {
-		name := strings.TrimSpace(sc.Text())
-		if name == "" {
-			continue
-		}
+	for _, name := range strings.Fields(string(order)) {
 		if err := loadModule(filepath.Join(modulesDir, name)); err != nil {
 			return fmt.Errorf("load module %s: %w", name, err)
 		}
