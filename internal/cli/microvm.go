@@ -90,8 +90,8 @@ type machine struct {
 	old    string // where an earlier run's may lie, if nothing is kept of this one's
 }
 
-// newMachine makes the backend and completes the run that it is for.
-func (a *app) newMachine(cmd *cobra.Command, f *runFlags, env settings, spec *runner.Spec) (_ *machine, err error) {
+// inMachine has the run take place in a virtual machine.
+func (a *app) inMachine(cmd *cobra.Command, f *runFlags, env settings, spec *runner.Spec) (err error) {
 	m := &machine{flags: &f.vm}
 	defer func() {
 		if err != nil {
@@ -100,20 +100,16 @@ func (a *app) newMachine(cmd *cobra.Command, f *runFlags, env settings, spec *ru
 	}()
 	way, err := a.proxy(cmd, f)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	dir := f.vm.image
 	if dir == "" {
 		if dir, err = imageDir(); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if m.image, err = image.Open(dir); err != nil {
-		var e *image.Error
-		if errors.As(err, &e) {
-			return nil, &hinted{e.Err, e.Hint}
-		}
-		return nil, err
+		return err
 	}
 	if !f.quiet {
 		fmt.Fprint(a.stderr, otherBuild(m.image, image.OwnBuildID()))
@@ -123,17 +119,17 @@ func (a *app) newMachine(cmd *cobra.Command, f *runFlags, env settings, spec *ru
 	case memory == 0:
 		memory = defaultMemory
 	case memory < leastMemory:
-		return nil, usageError(cmd, errors.New("--memory: less than 128M boots no machine"))
+		return usageError(cmd, errors.New("--memory: less than 128M boots no machine"))
 	}
 	if f.vm.cpus < 1 || f.vm.cpus > 64 {
-		return nil, usageError(cmd, fmt.Errorf("--cpus %d: it must be 1 to 64", f.vm.cpus))
+		return usageError(cmd, fmt.Errorf("--cpus %d: it must be 1 to 64", f.vm.cpus))
 	}
 	if f.vm.boot <= 0 {
-		return nil, usageError(cmd, fmt.Errorf("--boot-timeout %s: it must be longer than nothing", time.Duration(f.vm.boot)))
+		return usageError(cmd, fmt.Errorf("--boot-timeout %s: it must be longer than nothing", time.Duration(f.vm.boot)))
 	}
 	w, err := m.workspace(cmd, f)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	state, err := stateDir()
 	if err != nil {
@@ -141,7 +137,7 @@ func (a *app) newMachine(cmd *cobra.Command, f *runFlags, env settings, spec *ru
 	}
 	boot, sums, err := m.files(f)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var vmm engine.Engine = qemu.New(qemu.Config{State: state})
 	if f.backend == "firecracker" {
@@ -169,11 +165,11 @@ func (a *app) newMachine(cmd *cobra.Command, f *runFlags, env settings, spec *ru
 	if f.envFile != "" {
 		vars, err := readEnvFile(f.envFile)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		spec.Env = overlay(spec.Env, vars)
 	}
-	return m, nil
+	return nil
 }
 
 // otherBuild is a line which says that another glasshouse than this one records in

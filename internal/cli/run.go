@@ -188,7 +188,7 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 	if err != nil {
 		return err
 	}
-	spec, err := a.spec(cmd, f, argv)
+	spec, err := a.spec(cmd, f, env, argv)
 	if err != nil {
 		return err
 	}
@@ -304,7 +304,7 @@ func remedied(err error, f *runFlags) error {
 }
 
 // spec turns the flags into a run, or says which of them makes no sense.
-func (a *app) spec(cmd *cobra.Command, f *runFlags, argv []string) (runner.Spec, error) {
+func (a *app) spec(cmd *cobra.Command, f *runFlags, env settings, argv []string) (runner.Spec, error) {
 	spec := runner.Spec{
 		Argv:          argv,
 		Dir:           f.chdir,
@@ -384,11 +384,7 @@ func (a *app) spec(cmd *cobra.Command, f *runFlags, argv []string) (runner.Spec,
 		if f.observe == observePtrace {
 			return bad("--observe ptrace: in a virtual machine there is eBPF")
 		}
-		env, err := readSettings(os.Getenv, underWSL)
-		if err != nil {
-			return runner.Spec{}, err
-		}
-		_, err = a.newMachine(cmd, f, env, &spec)
+		err := a.inMachine(cmd, f, env, &spec)
 		return spec, err
 	default:
 		return bad("--backend %s: it must be process, qemu or firecracker", printable(f.backend))
