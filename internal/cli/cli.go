@@ -23,6 +23,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"glasshouse/audit"
+	"glasshouse/backend/microvm/engine"
+	"glasshouse/backend/microvm/firecracker"
 	"glasshouse/backend/microvm/image"
 	"glasshouse/receipt"
 )
@@ -152,18 +154,24 @@ type hinted struct {
 func (e *hinted) Error() string { return e.err.Error() }
 func (e *hinted) Unwrap() error { return e.err }
 
+// hintOf is what would help; "" if nothing is known to.
 func hintOf(err error) string {
-	var h *hinted
-	if errors.As(err, &h) {
-		return h.hint
-	}
+	var own *hinted
 	var unavailable *audit.UnavailableError
-	if errors.As(err, &unavailable) {
-		return unavailable.Hint
-	}
 	var ofImage *image.Error
-	if errors.As(err, &ofImage) {
+	var ofFirecracker *firecracker.Error
+	var missing *engine.MissingError
+	switch {
+	case errors.As(err, &own):
+		return own.hint
+	case errors.As(err, &unavailable):
+		return unavailable.Hint
+	case errors.As(err, &ofImage):
 		return ofImage.Hint
+	case errors.As(err, &ofFirecracker):
+		return ofFirecracker.Hint
+	case errors.As(err, &missing):
+		return missing.Hint
 	}
 	if errors.Is(err, receipt.ErrNotReceipt) {
 		return "a receipt is the JSON that glasshouse run writes, to receipt.json or where --output says"

@@ -235,20 +235,6 @@ func (m *machine) files(f *runFlags) (engine.Machine, map[string]string, error) 
 	}, sums, nil
 }
 
-// machineHint is what would help an engine that boots nothing; "" if nothing is
-// known to.
-func machineHint(err error) string {
-	var fc *firecracker.Error
-	var missing *engine.MissingError
-	switch {
-	case errors.As(err, &fc):
-		return fc.Hint
-	case errors.As(err, &missing):
-		return missing.Hint
-	}
-	return ""
-}
-
 // discard forgets what came back, and lets the image go.
 func (m *machine) discard() {
 	if m.kept != nil {

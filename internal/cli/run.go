@@ -295,8 +295,6 @@ func remedied(err error, f *runFlags) error {
 			hint = better + "; or " + hint
 		}
 		return &hinted{err, hint}
-	case hintOf(err) == "" && machineHint(err) != "":
-		return &hinted{err, machineHint(err)}
 	case f.user != "" && hintOf(err) == "" && errors.Is(err, syscall.EPERM) && os.Geteuid() > 0:
 		return &hinted{err, "only root, or who has CAP_SETUID and CAP_SETGID, runs a command as another user"}
 	}
