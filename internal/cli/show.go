@@ -140,13 +140,8 @@ func (a *app) show(name string, flags showFlags) error {
 
 // looks is what stdout can show.
 func (a *app) looks() show.Options {
-	o := show.Options{Width: 80, Unicode: unicodeLocale(os.Getenv)}
-	fd := int(a.stdout.Fd())
-	if !term.IsTerminal(fd) {
-		return o
-	}
-	o.Color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-	if width, _, err := term.GetSize(fd); err == nil && width > 0 {
+	o := show.Options{Width: 80, Unicode: unicodeLocale(os.Getenv), Color: a.colour()}
+	if width := a.columns(); width > 0 {
 		o.Width = width
 	}
 	return o
