@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"glasshouse/backend/microvm/engine"
 	"glasshouse/guest"
 )
 
@@ -145,9 +146,6 @@ func awaitFile(path string) error {
 	}
 }
 
-// portName is that of the virtio-serial port that is the channel.
-const portName = "glasshouse"
-
 // dial opens the channel to the host.
 func dial() (io.ReadWriteCloser, error) {
 	const ports = "/sys/class/virtio-ports"
@@ -157,27 +155,24 @@ func dial() (io.ReadWriteCloser, error) {
 			return nil, err
 		}
 		for _, file := range names {
-			if b, err := os.ReadFile(file); err == nil && strings.TrimSpace(string(b)) == portName {
+			if b, err := os.ReadFile(file); err == nil && strings.TrimSpace(string(b)) == engine.SerialPort {
 				return os.OpenFile("/dev/"+filepath.Base(filepath.Dir(file)), os.O_RDWR, 0)
 			}
 		}
 		if conn, err := dialVsock(); err == nil {
 			return conn, nil
 		} else if time.Now().After(end) {
-			return nil, fmt.Errorf("there is neither a port %s nor a host that answers by vsock: %w", portName, err)
+			return nil, fmt.Errorf("there is neither a port %s nor a host that answers by vsock: %w", engine.SerialPort, err)
 		}
 	}
 }
-
-// vsockPort is where the host listens.
-const vsockPort = 1024
 
 func dialVsock() (io.ReadWriteCloser, error) {
 	fd, err := unix.Socket(unix.AF_VSOCK, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Connect(fd, &unix.SockaddrVM{CID: unix.VMADDR_CID_HOST, Port: vsockPort}); err != nil {
+	if err := unix.Connect(fd, &unix.SockaddrVM{CID: unix.VMADDR_CID_HOST, Port: engine.VsockPort}); err != nil {
 		_ = unix.Close(fd)
 		return nil, err
 	}

@@ -60,7 +60,7 @@ var may = []rule{
 	{"ptrace", []string{"audit", "audit/calls", "internal/procfs", "receipt"}},
 	{"journal", []string{"internal/files", "internal/procfs"}},
 	{"runner", []string{"audit", "backend", "freezer", "internal/procfs", "journal", "receipt"}},
-	{"internal/agent", []string{"audit", "backend", "backend/microvm/channel", "backend/microvm/workspace", "backend/process", "ebpf", "guest", "receipt", "runner"}},
+	{"internal/agent", []string{"audit", "backend", "backend/microvm/channel", "backend/microvm/engine", "backend/microvm/workspace", "backend/process", "ebpf", "guest", "receipt", "runner"}},
 	{"internal/doctor", []string{"audit", "backend/microvm/firecracker", "backend/microvm/qemu", "ebpf", "internal/rights", "ptrace"}},
 	{"internal/cli", []string{"..."}},
 	{"cmd/glasshouse", []string{"internal/cli", "guest"}},

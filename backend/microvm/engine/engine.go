@@ -23,6 +23,13 @@ type Machine struct {
 // ShareTag is what a guest mounts a shared folder by.
 const ShareTag = "workspace"
 
+// Where a guest calls: the virtio-serial port of this name, or where there is none,
+// this port of vsock's context 2, the host.
+const (
+	SerialPort = "glasshouse"
+	VsockPort  = 1024
+)
+
 // Engine boots machines.
 type Engine interface {
 	// Name is the receipt's execution.backend: qemu, firecracker.

@@ -129,7 +129,7 @@ func (r *room) in(name string) string {
 // listen is what the guest calls: Firecracker dials a socket that is named
 // after its own and the port.
 func (r *room) listen() (err error) {
-	path := r.in(vsockSocket + "_" + strconv.Itoa(Port))
+	path := r.in(vsockSocket + "_" + strconv.Itoa(engine.VsockPort))
 	if r.listener, err = net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"}); err != nil {
 		return err
 	}

@@ -18,9 +18,6 @@ import (
 	"glasshouse/backend/microvm/engine"
 )
 
-// Port is where the guest calls: this port of vsock's context 2, the host.
-const Port = 1024
-
 // NoJailer is an Engine.Jailer that does without.
 const NoJailer = "none"
 

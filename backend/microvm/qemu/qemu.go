@@ -38,9 +38,6 @@ func New(cfg Config) *Engine { return &Engine{cfg} }
 // Name is qemu.
 func (*Engine) Name() string { return "qemu" }
 
-// Port is the name of the virtio-serial port that is the channel.
-const Port = "glasshouse"
-
 // machineType leaves away what a Linux of today does not need of a PC, but for
 // the serial line, which is the console.
 const machineType = "microvm,acpi=on,rtc=on,isa-serial=on,auto-kernel-cmdline=off"
@@ -169,7 +166,7 @@ func arguments(m engine.Machine, accelerator, socket string) []string {
 	}
 	return append(args,
 		"-chardev", "socket,id=channel,path="+escape(socket),
-		"-device", "virtio-serial-device", "-device", "virtserialport,chardev=channel,name="+Port)
+		"-device", "virtio-serial-device", "-device", "virtserialport,chardev=channel,name="+engine.SerialPort)
 }
 
 // escape doubles the commas of a value of an option.
