@@ -1,5 +1,5 @@
 // Package backend is the contract between the runner and whatever runs the
-// command: a plain process, later a sandbox or a microVM.
+// command: a plain process, or a microVM.
 //
 // A backend is used once, in this order: Prepare, Start, Wait, Cleanup.
 // Cleanup is safe at any point after construction, and more than once.
@@ -73,7 +73,8 @@ type Exit struct {
 	MaxRSS               int64         // KiB, of the largest of them; 0 if it cannot be told
 }
 
-// Process is implemented by backends whose command is a process of this host.
+// Process is implemented by backends whose command is a process that signals can
+// be sent to: one of this host, or of a Remote's machine.
 type Process interface {
 	// PID of the root process; 0 before Start.
 	PID() int
