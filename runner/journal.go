@@ -142,7 +142,7 @@ func (r *run) noteStarting() {
 	}
 	s := journal.Starting{Mode: r.mode(), Reason: r.blind}
 	if r.attached {
-		s.Gaps = r.gapsOf(append(sameUser(r.draft()), r.gaps...))
+		s.Gaps = r.gapsOf(append(sameUser(r.command(), r.spec.Backend.Metadata().Isolation), r.gaps...))
 		if l, ok := r.spec.Collector.(audit.HookLister); ok {
 			for _, h := range l.Hooks() {
 				s.Hooks = append(s.Hooks, journal.Hook{Name: h.Name, Attached: h.Attached, Error: h.Err})

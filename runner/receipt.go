@@ -122,7 +122,7 @@ func (r *run) observation(rec *receipt.Receipt) {
 	if r.attached {
 		r.aggregator.Fill(rec, r.summary, r.boot)
 		r.finals(rec)
-		rec.Observation.Gaps = append(rec.Observation.Gaps, sameUser(rec)...)
+		rec.Observation.Gaps = append(rec.Observation.Gaps, sameUser(rec.Command, rec.Execution.Isolation)...)
 	} else {
 		rec.Observation.Mode = "none"
 		rec.Observation.Reason = &r.blind
@@ -144,8 +144,8 @@ func (r *run) observation(rec *receipt.Receipt) {
 
 // sameUser is the gap of a command that runs as the recorder's own user, if it
 // does. Of root the aggregator tells, who knows each process's user.
-func sameUser(rec *receipt.Receipt) []receipt.Gap {
-	if uid := rec.Command.UID; uid == 0 || int(uid) != os.Geteuid() || rec.Execution.Isolation != "none" {
+func sameUser(cmd receipt.Command, isolation string) []receipt.Gap {
+	if cmd.UID == 0 || int(cmd.UID) != os.Geteuid() || isolation != "none" {
 		return nil
 	}
 	return []receipt.Gap{{Kind: receipt.GapSameUser, Detail: "the command ran as the recorder's own user and could have reached it", Count: 1}}
