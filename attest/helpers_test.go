@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"glasshouse/internal/files"
 	"glasshouse/receipt"
 )
 
@@ -35,7 +37,7 @@ func signFiles(t testing.TB, files ...receipt.FileEntry) signedRun {
 func sign(t testing.TB, rec *receipt.Receipt) signedRun {
 	t.Helper()
 	run := signedRun{path: filepath.Join(t.TempDir(), "receipt.json"), key: testKey(t, Ed25519)}
-	if err := receipt.WriteFile(run.path, rec); err != nil {
+	if err := files.Replace(run.path, func(w io.Writer) error { return receipt.Encode(w, rec) }); err != nil {
 		t.Fatal(err)
 	}
 	return run.sign(t)
