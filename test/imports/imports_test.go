@@ -52,6 +52,7 @@ var may = []rule{
 	{"backend/microvm/proxy", []string{"backend/microvm/channel"}},
 	{"backend/microvm/image", []string{"internal/apt", "internal/cpio"}},
 	{"backend/microvm/firecracker", []string{"backend/microvm/engine", "internal/term"}},
+	{"backend/microvm/qemu", []string{"backend/microvm/engine", "internal/files"}},
 	{"backend/microvm/*", []string{"backend/microvm/engine"}},
 	{"backend/*", []string{"backend", "internal/procfs"}},
 	{"audit", []string{"receipt"}},

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"glasshouse/internal/files"
 )
 
 // A /dev/kvm that opens need not boot a guest: on a host that is a guest itself
@@ -79,26 +82,15 @@ func named(works bool) string {
 	return TCG
 }
 
-// keep replaces a file.
+// keep replaces a file, in a folder that it makes if need be.
 func keep(file string, content []byte) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(file), ".kvm-*")
-	if err != nil {
+	return files.Replace(file, func(w io.Writer) error {
+		_, err := w.Write(content)
 		return err
-	}
-	_, err = f.Write(content)
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), file)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-	}
-	return err
+	})
 }
 
 // boots tells whether a kernel gets to run under KVM.

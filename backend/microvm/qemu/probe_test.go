@@ -37,3 +37,20 @@ func TestTried(t *testing.T) {
 		}
 	}
 }
+
+// What a probe found is replaced whole, in a folder that need not be there.
+func TestKeep(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	file := filepath.Join(dir, "kvm.json")
+	for _, content := range []string{"longer", "short"} {
+		if err := keep(file, []byte(content)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(file); err != nil || string(got) != content {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("%v, %v", left, err)
+	}
+}
