@@ -7,7 +7,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -112,35 +111,4 @@ func imageDir() (string, error) {
 		return "", err
 	}
 	return filepath.Join(state, "image"), nil
-}
-
-// byteSize is a flag: bytes, or with the suffix K, M, G or T for the powers of
-// 1024.
-type byteSize int64
-
-const byteSizeMax = 16 << 40
-
-// Type names the kind of value in the help, where the usage does not.
-func (*byteSize) Type() string { return "size" }
-
-func (s *byteSize) String() string {
-	if *s == 0 {
-		return ""
-	}
-	return strconv.FormatInt(int64(*s), 10)
-}
-
-func (s *byteSize) Set(text string) error {
-	digits, unit := text, int64(1)
-	for i, suffix := range []string{"K", "M", "G", "T"} {
-		if rest, ok := strings.CutSuffix(strings.ToUpper(text), suffix); ok {
-			digits, unit = rest, 1<<(10*(i+1))
-		}
-	}
-	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || n < 1 || n > byteSizeMax/unit {
-		return errors.New("it must be a size such as 512M, up to 16T")
-	}
-	*s = byteSize(n * unit)
-	return nil
 }

@@ -40,3 +40,18 @@ func TestRingSize(t *testing.T) {
 		}
 	}
 }
+
+func TestByteSize(t *testing.T) {
+	for text, want := range map[string]int64{"1": 1, "1500": 1500, "512M": 512 << 20, "2g": 2 << 30, "16T": 16 << 40} {
+		var s byteSize
+		if err := s.Set(text); err != nil || int64(s) != want || s.String() != strconv.FormatInt(want, 10) {
+			t.Errorf("%q is %s, %v; want %d", text, &s, err, want)
+		}
+	}
+	for _, text := range []string{"", "0", "0M", "-1", "+1", "1.5G", "17T", "16777217T", "18446744073709551616", "T", "1 G", "1GB"} {
+		var s byteSize
+		if err := s.Set(text); err == nil || s != 0 {
+			t.Errorf("%q is taken for %d", text, s)
+		}
+	}
+}
