@@ -126,6 +126,8 @@ func (f *folder) received(enough <-chan struct{}, result *channel.Result) {
 		f.report.Err = errors.New("what became of the workspace was not said to be all")
 	case result.WorkspaceError != "":
 		f.report.Err = fmt.Errorf("what became of the workspace is not all known: %s", result.WorkspaceError)
+	case len(result.Deleted) > len(f.names):
+		f.report.Err = fmt.Errorf("what became of the workspace: the guest says that %d names were deleted, of the %d that there were", len(result.Deleted), len(f.names))
 	default:
 		f.report.Diff = *f.diff
 		deleted := make([]string, len(result.Deleted))

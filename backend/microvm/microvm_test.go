@@ -612,6 +612,7 @@ func TestWorkspaceTold(t *testing.T) {
 		"whole":    {strings.Repeat("\x00", 1024), channel.Result{Deleted: [][]byte{[]byte("f")}}, ""},
 		"not all":  {strings.Repeat("\x00", 1024), channel.Result{WorkspaceError: "f: input/output error"}, "what became of the workspace is not all known: f: input/output error"},
 		"nonsense": {strings.Repeat("x", 600), channel.Result{}, "what comes back of the workspace: "},
+		"too much": {strings.Repeat("\x00", 1024), channel.Result{Deleted: [][]byte{[]byte("f"), []byte("g")}}, "what became of the workspace: the guest says that 2 names were deleted, of the 1 "},
 	} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "f"), nil, 0o600); err != nil {

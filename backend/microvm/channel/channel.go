@@ -48,6 +48,9 @@ const (
 	// messageLimit bounds a message, in bytes: the kernel allows 6 MiB of
 	// arguments, and a result has the names of all that was deleted.
 	messageLimit = 64 << 20
+	// partLimit bounds the commas in a message, and by it the elements of all lists:
+	// the shortest of them take ten times their bytes in memory.
+	partLimit = 2 << 20
 	nameLimit    = 64
 	// stall is how long the other side may take nothing at all. An emulated
 	// machine on a busy one can be away for some time.
@@ -155,8 +158,8 @@ func NewMessages(rw io.ReadWriter) *Messages {
 	return &Messages{w: rw, r: bufio.NewReaderSize(rw, 64<<10)}
 }
 
-// ErrTooLong is what Send's error wraps for a message of too many bytes: nothing of
-// it is sent.
+// ErrTooLong is what Send's error wraps for a message of too many bytes or parts:
+// nothing of it is sent.
 var ErrTooLong = errors.New("the message is too long")
 
 // Send writes a message: a pointer to ToHost or ToGuest.
@@ -167,6 +170,9 @@ func (m *Messages) Send(msg any) error {
 	}
 	if len(line) >= messageLimit {
 		return fmt.Errorf("%w: %d bytes, %d are the most", ErrTooLong, len(line), messageLimit)
+	}
+	if n := parts(line); n > partLimit {
+		return fmt.Errorf("%w: %d parts, %d are the most", ErrTooLong, n, partLimit)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -193,6 +199,9 @@ func (m *Messages) Receive(msg any) error {
 		}
 		break
 	}
+	if n := parts(line); n > partLimit {
+		return fmt.Errorf("a message of %d parts, and %d are the most", n, partLimit)
+	}
 	dec := json.NewDecoder(bytes.NewReader(line))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(msg); err != nil {
@@ -200,6 +209,8 @@ func (m *Messages) Receive(msg any) error {
 	}
 	return nil
 }
+
+func parts(line []byte) int { return bytes.Count(line, []byte(",")) }
 
 // printable bounds a text of the guest's.
 func printable(s string) string {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -134,6 +135,30 @@ func TestMessageWithoutEnd(t *testing.T) {
 	}
 	if e.read > 2*messageLimit {
 		t.Errorf("%d bytes were read", e.read)
+	}
+}
+
+// Many short parts take much more memory than their bytes: neither side sends them,
+// and neither takes them.
+func TestMessageOfManyParts(t *testing.T) {
+	var sent bytes.Buffer
+	many := &ToHost{Result: &Result{Deleted: make([][]byte, partLimit+1)}}
+	if err := NewMessages(&sent).Send(many); !errors.Is(err, ErrTooLong) || sent.Len() > 0 {
+		t.Errorf("%v, %d bytes", err, sent.Len())
+	}
+	text := `{"result":{"deleted":[` + strings.Repeat(`"",`, messageLimit/4) + "\"\"]}}\n"
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err := NewMessages(struct {
+		io.Reader
+		io.Writer
+	}{strings.NewReader(text), io.Discard}).Receive(new(ToHost))
+	runtime.ReadMemStats(&after)
+	if err == nil || !strings.Contains(err.Error(), "parts") {
+		t.Error(err)
+	}
+	if took := after.TotalAlloc - before.TotalAlloc; took > 8*messageLimit {
+		t.Errorf("%d bytes of memory", took)
 	}
 }
 

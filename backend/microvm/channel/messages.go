@@ -206,6 +206,7 @@ const (
 	syscallLimit = 4096
 	lossLimit    = 64
 	doubtLimit   = 256
+	refusedLimit = 1 << 20 // as many as a folder may have entries
 )
 
 // Said is the reason, of a bounded length.
@@ -226,6 +227,8 @@ func (r *Result) Check() error {
 		return fmt.Errorf("%d reasons for losses", len(r.Summary.Lost))
 	case len(r.Summary.Doubts) > doubtLimit:
 		return fmt.Errorf("%d doubts", len(r.Summary.Doubts))
+	case len(r.Refused) > refusedLimit:
+		return fmt.Errorf("%d refused names", len(r.Refused))
 	case r.Summary.Held < 0:
 		return errors.New("less than no time")
 	}
