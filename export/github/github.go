@@ -166,6 +166,9 @@ func sections(r *receipt.Receipt) []section {
 		{"Addresses tried", len(n.Attempts), func(i int) string {
 			a := n.Attempts[i]
 			text := code(a.Dst) + ", " + code(a.Protocol)
+			if a.Source == receipt.SourceProxy {
+				text += ", by the proxy"
+			}
 			if a.Host != nil {
 				text += ", asked for as " + code(*a.Host)
 			}

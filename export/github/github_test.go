@@ -55,6 +55,7 @@ func sample() *receipt.Receipt {
 		Network: receipt.Network{
 			BytesSent: 5, BytesReceived: 6,
 			Attempts: []receipt.Attempt{
+				{Dst: "b.example:443", Protocol: "tcp", Result: "denied", Policy: "denied", Count: 1, Source: receipt.SourceProxy},
 				{Dst: "192.0.2.1:443", Protocol: "tcp", Result: "connected", PID: 10, Count: 1, Host: ptr("example.org")},
 				{Dst: "unix:/run/docker.sock", Protocol: "unix", Result: "refused", PID: 10, Count: 4},
 			},

@@ -112,11 +112,12 @@ func TestMachine(t *testing.T) {
 			{Host: "c.example", Port: 443, Result: "connected"},
 		}},
 	}
+	r.Network.Attempts = []receipt.Attempt{{Dst: "a.example:443", Protocol: "tcp", Result: "denied", Source: receipt.SourceProxy}}
 	got := page(r)
 	for _, want := range []string{
 		`<a href="#workspace">Workspace</a>`, "/home/ann/ws: 1 added, 1 changed, 1 deleted, 1 refused; not applied, kept in /home/ann/r.tar",
 		"<td>new</td><td>added</td>", "<td>d/&lt;old&gt;</td><td>changed</td>", "<td>gone</td><td>deleted</td>", "<td>l</td><td>refused: a link</td>",
-		"<td>a.example:443, b.example:443</td><td>denied</td><td>no rule</td>",
+		"<td>a.example:443, b.example:443</td><td>denied</td><td>no rule</td>", `"kind":"tried by the proxy"`,
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("without %s", want)

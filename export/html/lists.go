@@ -222,7 +222,11 @@ func (l *lists) addNetwork(n *receipt.Network) {
 		if a.Policy != "" {
 			result += ", policy: " + a.Policy
 		}
-		add("tried", a.Dst, a.Protocol, result, deref(a.Host), a.PID, a.Count)
+		kind := "tried"
+		if a.Source == receipt.SourceProxy {
+			kind = "tried by the proxy" // for the command, in the host's network
+		}
+		add(kind, a.Dst, a.Protocol, result, deref(a.Host), a.PID, a.Count)
 	}
 	if len(n.Attempts) == 0 { // v0.2 has these alone
 		for _, c := range n.Connections {

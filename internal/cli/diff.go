@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"glasshouse/attest"
 	"glasshouse/receipt"
 	"glasshouse/receipt/compare"
 )
@@ -188,7 +189,7 @@ func baselines(arg, compared string) ([]string, error) {
 	}
 	self, _ := os.Stat(compared)
 	found = slices.DeleteFunc(found, func(name string) bool {
-		if strings.HasSuffix(name, ".sigstore.json") {
+		if strings.HasSuffix(name, attest.Suffix) {
 			return true
 		}
 		info, err := os.Stat(name)
