@@ -109,6 +109,12 @@ func TestLogLine(t *testing.T) {
 	if !strings.HasPrefix(string(text), want) || !strings.HasSuffix(string(text), "x...") || len(text) != 120 {
 		t.Errorf("got  %q\nwant %q and more, to 120", text, want)
 	}
+	for _, columns := range []int{81, 99} {
+		text, _ = logLine(columns)(&e)
+		if want := `20260101-000000-0000001a  SIG\x1b[2J    1m23s  complete      rm \x1b[31m\n`; !strings.HasPrefix(string(text), want) || len(text) != columns {
+			t.Errorf("got  %q\nwant %q and more, to %d", text, want, columns)
+		}
+	}
 	if text, _ = logLine(0)(&e); !strings.HasSuffix(string(text), strings.Repeat("x", 200)) {
 		t.Errorf("cut where there is no terminal: %q", text)
 	}

@@ -32,7 +32,8 @@ func (a *app) logCommand() *cobra.Command {
 		Use:   "log [flags]",
 		Short: "List the receipts that were kept",
 		Long: `List the receipts of earlier runs, the newest first: ID, start in local time,
-exit code or signal, duration, whether the recording is complete, command. With
+exit code or signal, duration, whether the recording is complete, command. On a
+terminal of less than 100 columns the start is in the ID alone, in UTC. With
 several filters a receipt has to pass all of them.
 
 --path takes files and folders that were read, written, run, made, renamed,
@@ -179,20 +180,26 @@ func (a *app) columns() int {
 // minCommand is what is shown of a command however narrow the terminal is.
 const minCommand = 20
 
+// wideLog are the columns from which on there is room for the time beside the ID.
+const wideLog = 100
+
 // logLine prints a receipt for people, cut to some columns unless these are 0.
+// Where these are few the time is left to the ID, which begins with it, in UTC.
 func logLine(columns int) func(*store.Entry) ([]byte, error) {
 	return func(e *store.Entry) ([]byte, error) {
-		when := e.StartedAt.Local().Format(time.DateTime)
-		head := fmt.Sprintf("%s  %s  ", e.ID, when)
-		text := "unreadable: " + e.Unreadable
+		head, text := "", "unreadable: "+e.Unreadable
 		if e.Unreadable == "" {
-			head += fmt.Sprintf("%-8s  %7s  %-12s  ", logEnd(e), logDuration(e.DurationMS), logComplete(e))
+			head = fmt.Sprintf("%-8s  %7s  %-12s  ", logEnd(e), logDuration(e.DurationMS), logComplete(e))
 			text = e.Command
 			if e.ArgvCut {
 				text += " ..."
 			}
 		}
 		text = printable(text)
+		if columns == 0 || columns >= wideLog {
+			head = e.StartedAt.Local().Format(time.DateTime) + "  " + head
+		}
+		head = e.ID + "  " + head
 		if columns > 0 {
 			text = clip(text, max(columns-len(head), minCommand))
 		}
