@@ -51,7 +51,7 @@ const (
 	// partLimit bounds the commas in a message, and by it the elements of all lists:
 	// the shortest of them take ten times their bytes in memory.
 	partLimit = 2 << 20
-	nameLimit    = 64
+	nameLimit = 64
 	// stall is how long the other side may take nothing at all. An emulated
 	// machine on a busy one can be away for some time.
 	stall = 2 * time.Minute
