@@ -237,9 +237,21 @@ func script(s string, at, depth int, add func(from, to int, rule string)) {
 		}
 		i = max(end, begin+1)
 		word := s[from:to]
-		c.word(word, func(f, t int, rule string) { add(at+from+f, at+from+t, rule) })
+		c.word(word, func(f, t int, rule string) {
+			f, t = withoutQuotes(word, f, t)
+			add(at+from+f, at+from+t, rule)
+		})
 		if quoted && depth < maxQuotes && strings.ContainsAny(word, " \t\n") {
 			script(word, at+from, depth+1, add)
 		}
 	}
+}
+
+// withoutQuotes leaves out the quotes that a shell takes off a part of a word:
+// what a program gets of -p'SECRET' is the secret without them.
+func withoutQuotes(word string, from, to int) (int, int) {
+	if to-from > 2 && (word[from] == '"' || word[from] == '\'') && closing(word[from+1:to], word[from]) == to-from-2 {
+		return from + 1, to - 1
+	}
+	return from, to
 }

@@ -142,6 +142,9 @@ var recognised = []struct {
 	{"flag", []string{"bash", "-lc", `bash -c "sshpass -p «hunter2» ssh h"`}},
 	{"flag", []string{"sh", "-c", "true --password=«hunter2hunter2»; echo $0 >/dev/null"}},
 	{"flag", []string{"ssh", "h", "mycmd --token «abc» x"}},
+	{"flag", []string{"sh", "-c", "mysql -u root -p'«hunt er2»' x"}},
+	{"flag", []string{"sh", "-c", `mysql -u root -p"«hunter2»" x`}},
+	{"flag", []string{"sh", "-c", "curl -u me:'«hunter2»' h"}},
 }
 
 // stays are arguments in which there is no secret.
