@@ -7,6 +7,7 @@ type kind uint8
 
 const (
 	noSecret   kind = iota
+	pwdOf           // PWD: a password where it is no folder
 	keySecret       // a key: a value that looks random is one
 	tokenOf         // a token or the like: most values are
 	passwordOf      // a password: any value is
@@ -39,8 +40,10 @@ func kindOf(name string) kind {
 	}
 	norm := words(name)
 	switch {
-	case norm == "pwd" || norm == "oldpwd":
+	case norm == "oldpwd":
 		return noSecret
+	case norm == "pwd":
+		return pwdOf
 	case hasEnding(norm, passwordEndings), hasWord(norm, passwordWords):
 		return passwordOf
 	case hasWord(norm, openKeys):

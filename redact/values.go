@@ -12,6 +12,8 @@ func isSecret(value string, of kind, script bool) bool {
 		return false
 	case of == passwordOf:
 		return true
+	case of == pwdOf:
+		return strings.IndexByte("/.~", value[0]) < 0
 	case isPath(value) || isFileName(value) || strings.HasPrefix(value, "id=") || strings.HasPrefix(value, "type="):
 		return false
 	case len(value) < 8 && strings.Trim(value, "0123456789.") == "":
