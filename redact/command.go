@@ -166,9 +166,19 @@ func (c *command) flag(w string, add func(from, to int, rule string)) {
 	if strings.IndexByte(w, '=') >= 0 {
 		return // see text.assignment
 	}
-	if of := kindOf(w); of != noSecret && !strings.HasPrefix(w, "--no-") && !strings.HasPrefix(w, "--use-") {
+	if of := kindOf(w); of != noSecret && !isSwitch(w) {
 		c.next, c.nextRule, c.nextOf = whole, "flag", of
 	}
+}
+
+// isSwitch tells flags about secrets that no value follows.
+func isSwitch(flag string) bool {
+	for _, begin := range []string{"--no-", "--use-", "--ask-"} {
+		if strings.HasPrefix(flag, begin) {
+			return true
+		}
+	}
+	return false
 }
 
 // cluster tells short flags behind one dash, of which the last is flag.

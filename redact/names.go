@@ -28,7 +28,7 @@ var (
 	}
 	keyWords = []string{"key", "sig", "signature", "credential", "credentials", "auth", "pat"}
 	// Keys that are no secrets, whatever they look like.
-	openKeys = []string{"cache_key", "public_key", "sort_key", "partition_key", "primary_key", "foreign_key", "group_key", "host_key", "idempotency_key"}
+	openKeys = []string{"cache_key", "public_key", "sort_key", "partition_key", "primary_key", "foreign_key", "group_key", "host_key", "idempotency_key", "default_key", "trusted_key"}
 )
 
 // kindOf says what a flag's, variable's, header's or member's name makes of

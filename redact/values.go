@@ -30,7 +30,8 @@ func isFiller(value string) bool {
 	case '<':
 		return strings.HasSuffix(value, ">")
 	case '[':
-		return value == marker(0)
+		// [PAD] and its like are words of a model's.
+		return value == marker(0) || strings.HasSuffix(value, "]") && strings.Trim(value[1:len(value)-1], "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == ""
 	case '*', 'x', 'X', '.':
 		if len(value) > 2 && strings.Trim(value, value[:1]) == "" {
 			return true
