@@ -70,7 +70,10 @@ var programs = sync.OnceValue(func() map[string][]option {
 	add("sshpass", option{flag: "-p", next: true, attached: true})
 	add("redis-cli valkey-cli keydb-cli", option{flag: "-a", next: true})
 	add("mongo mongosh mongodump mongorestore mongoexport mongoimport", option{flag: "-p", next: true})
-	add("docker podman buildah skopeo nerdctl crane helm oras az oc", option{flag: "-p", next: true, login: true})
+	add("docker podman buildah skopeo nerdctl crane helm oras az oc", option{flag: "-p", next: true, attached: true, login: true})
+	add("twine cqlsh", option{flag: "-p", next: true, attached: true})
+	add("mosquitto_pub mosquitto_sub", option{flag: "-P", next: true})
+	add("plink pscp psftp", option{flag: "-pw", next: true})
 	add("ldapsearch ldapmodify ldapadd ldapdelete ldapwhoami ldappasswd ldapcompare ldapmodrdn", option{flag: "-w", next: true, attached: true})
 	add("smbclient rpcclient net smbget", option{flag: "-U", part: behind("%"), next: true, attached: true})
 	add("zip unzip sqlcmd bcp ipmitool", option{flag: "-P", next: true, attached: true})
@@ -80,6 +83,7 @@ var programs = sync.OnceValue(func() map[string][]option {
 	add("http https xh", option{flag: "-a", part: behind(":"), next: true}, option{flag: "--auth", part: behind(":"), next: true, attached: true})
 	add("curl", option{flag: "-u", part: behind(":"), next: true, attached: true}, option{flag: "-U", part: behind(":"), next: true, attached: true},
 		option{flag: "--user", part: behind(":"), next: true, attached: true}, option{flag: "--proxy-user", part: behind(":"), next: true, attached: true},
+		option{flag: "-E", part: behind(":"), next: true, attached: true}, option{flag: "--cert", part: behind(":"), next: true, attached: true},
 		option{flag: "-b", part: ifAssigned, next: true, rule: "cookie"}, option{flag: "--cookie", part: ifAssigned, next: true, rule: "cookie"})
 	return m
 })
