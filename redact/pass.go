@@ -58,7 +58,7 @@ func (p *pass) argv(argv []string) {
 		}
 		c.word(arg, add)
 		blanks := strings.ContainsAny(arg, " \t\n")
-		t := text{s: arg, script: blanks && isScript, shapes: shapesByPair()}
+		t := text{s: arg, script: blanks && isScript, shapes: shapesByPair(), isHeader: i > 0 && (argv[i-1] == "-H" || argv[i-1] == "--header")}
 		t.scan()
 		list = append(list, t.out...)
 		if blanks && !prose && strings.IndexByte(arg, '-') >= 0 {

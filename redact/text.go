@@ -14,7 +14,9 @@ type text struct {
 	s      string
 	script bool // a shell reads it
 	shapes *shapeIndex
-	out    []span
+	// isHeader: the flag before it says so.
+	isHeader bool
+	out      []span
 	// until is the end of the latest secret that was found by its name: within
 	// it nothing but tokens is looked for. named is the end of the latest value
 	// with a telling name, secret or not: no two names share a value, which also
@@ -299,8 +301,11 @@ func (t *text) member(i int) {
 // header looks at NAME: VALUE; i is where the colon is.
 func (t *text) header(i int) {
 	j := t.nameBefore(i)
-	name := t.s[j:i]
-	if len(name) < 6 {
+	name, flagged := t.s[j:i], t.headerFlag(j)
+	if rest, ok := strings.CutPrefix(name, "-H"); ok && j == 0 {
+		name, flagged = rest, true
+	}
+	if len(name) < 6 && !flagged {
 		return
 	}
 	var of kind
@@ -311,7 +316,7 @@ func (t *text) header(i int) {
 		of, rule = passwordOf, "authorization"
 	case isCookie(name):
 		of, rule = passwordOf, "cookie"
-	case strings.Contains(strings.TrimLeft(name, "-"), "-"):
+	case flagged || strings.Contains(strings.TrimLeft(name, "-"), "-"):
 		of = kindOf(name)
 	}
 	if of == noSecret {
@@ -358,6 +363,15 @@ func (t *text) header(i int) {
 		t.until = end
 		t.add(from, from+n, rule)
 	}
+}
+
+// headerFlag tells whether a flag says that what begins at j is a header.
+func (t *text) headerFlag(j int) bool {
+	if j == 0 {
+		return t.isHeader
+	}
+	before := strings.TrimRight(t.s[max(0, j-16):j], ` ="'\`)
+	return strings.HasSuffix(before, "-H") || strings.HasSuffix(before, "--header")
 }
 
 func isAuthorization(name string) bool { return endsFold(name, "authorization") }
