@@ -13,6 +13,7 @@ type command struct {
 	wrapped bool // the program's name was that of one that runs another
 	login   bool
 	options []option // of the program
+	setting string   // the words so far of "config set"
 
 	next     part // how the next word is to be read; nil for like any other
 	nextRule string
@@ -118,9 +119,7 @@ func (c *command) word(w string, add func(from, to int, rule string)) {
 		c.flag(w, add)
 		return
 	}
-	if w == "login" {
-		c.login = true
-	}
+	c.subcommand(w)
 	if c.begun && !c.wrapped && w != "exec" || len(w) > 256 || !c.begun && strings.IndexByte(w, '=') > 0 {
 		return
 	}
@@ -133,6 +132,21 @@ func (c *command) word(w string, add func(from, to int, rule string)) {
 		c.options, c.wrapped = options, name == "sshpass"
 	}
 	c.begun = true
+}
+
+// subcommand takes notice of words that say what the next ones are.
+func (c *command) subcommand(w string) {
+	switch {
+	case w == "login":
+		c.login = true
+	case w == "config", w == "configure", w == "set" && c.setting == "config":
+		c.setting = strings.TrimSuffix(w, "ure")
+	case c.setting == "set": // w is the name, such as //registry.example/:_authToken
+		c.setting = ""
+		if of := kindOf(w[strings.LastIndexAny(w, ":/")+1:]); of != noSecret {
+			c.next, c.nextRule, c.nextOf = whole, "assignment", of
+		}
+	}
 }
 
 // flag looks at what a flag brings along, or says of the next word.

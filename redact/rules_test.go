@@ -96,6 +96,9 @@ var recognised = []struct {
 	{"flag", []string{"http", "-a", "me:«hunter2»", "h"}},
 	{"cookie", []string{"curl", "-b", "«sid=0123»"}},
 
+	{"assignment", []string{"aws", "configure", "set", "aws_secret_access_key", "«wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY»"}},
+	{"assignment", []string{"npm", "config", "set", "//registry.example/:_authToken", "«abc»"}},
+	{"assignment", []string{"sh", "-c", "aws configure set aws_session_token «abc» --profile x"}},
 	{"assignment", []string{"env", "FOO_TOKEN=«x»", "cmd"}},
 	{"assignment", []string{"env", "PASSWORD=«a b»", "cmd"}},
 	{"assignment", []string{"env", "PGPASSWORD=«hunter2»", "psql"}},
@@ -105,6 +108,7 @@ var recognised = []struct {
 	{"assignment", []string{"docker", "run", "-e", "DB_PASSWORD=«hunter2»", "img"}},
 	{"assignment", []string{"java", "-Djavax.net.ssl.keyStorePassword=«hunter2»", "-jar", "x"}},
 	{"assignment", []string{"kubectl", "create", "secret", "generic", "s", "--from-literal=password=«hunter2»"}},
+	{"assignment", []string{"npm", "config", "set", "//registry.example/:_authToken=«abc»"}},
 	{"assignment", []string{"psql", "host=h password=«hunter2» dbname=d"}},
 	{"assignment", []string{"x", "Server=h;Password=«hunter2»;Encrypt=yes"}},
 	{"assignment", []string{"curl", "https://h/x?access_token=«abc»&y=1"}},
