@@ -15,9 +15,9 @@ import (
 )
 
 // tmpfs is a file system of its own, which a test can fill.
-func tmpfs(t *testing.T, size string) (dir string) {
+func tmpfs(t *testing.T, options string) (dir string) {
 	dir = t.TempDir()
-	if err := unix.Mount("none", dir, "tmpfs", 0, "size="+size); err != nil {
+	if err := unix.Mount("none", dir, "tmpfs", 0, options); err != nil {
 		if os.Getenv("CI") != "" || !errors.Is(err, unix.EPERM) {
 			t.Fatal(err)
 		}
@@ -29,7 +29,7 @@ func tmpfs(t *testing.T, size string) (dir string) {
 
 // What could not be written of a block does not take the room that there was.
 func TestBlocksOnAFullDisk(t *testing.T) {
-	dir := tmpfs(t, "6m") // of which the receipt takes most
+	dir := tmpfs(t, "size=6m") // of which the receipt takes most
 	s := New(dir)
 	query(t, s, Query{})
 	add(t, s, id(1), made(1, func(r *receipt.Receipt) {
@@ -59,7 +59,7 @@ func TestBlocksOnAFullDisk(t *testing.T) {
 // On a full disk there may be no room for the index, and then most of all
 // receipts have to be removed.
 func TestPruneOnAFullDisk(t *testing.T) {
-	dir := tmpfs(t, "256k")
+	dir := tmpfs(t, "size=256k")
 	s := New(dir)
 	for i := range 4 {
 		add(t, s, id(i), made(i, nil))
@@ -87,5 +87,34 @@ func TestPruneOnAFullDisk(t *testing.T) {
 	slices.Sort(names)
 	if !slices.Equal(names, []string{id(3) + suffix}) {
 		t.Errorf("%q are left", names)
+	}
+}
+
+// Nor may there be an inode left for the journal that SQLite writes first.
+func TestPruneWithoutInodes(t *testing.T) {
+	dir := tmpfs(t, "size=4m,nr_inodes=64")
+	s := New(dir)
+	for i := range 4 {
+		add(t, s, id(i), made(i, nil))
+		query(t, s, Query{})
+	}
+	add(t, s, id(4), made(4, nil))
+	var err error
+	for i := 0; err == nil; i++ {
+		err = os.WriteFile(filepath.Join(dir, fmt.Sprint("fill", i)), nil, 0o600)
+	}
+	if _, err := s.Find(context.Background(), Query{}); !noRoom(err) {
+		t.Fatalf("there is room for the index: %v", err)
+	}
+	p, err := s.Prune(context.Background(), Keep{Newest: 1}, false)
+	if len(p.Removed) != 4 || p.Kept != 1 || err != nil {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+// A quota that is used up is a full disk.
+func TestQuotaIsRoom(t *testing.T) {
+	if err := (&os.PathError{Op: "write", Path: "x", Err: unix.EDQUOT}); !noRoom(err) {
+		t.Errorf("%v leaves room", err)
 	}
 }

@@ -76,12 +76,16 @@ func (s *Store) Prune(ctx context.Context, keep Keep, dryRun bool) (Pruned, erro
 	return p, cmp.Or(failed...)
 }
 
-// noRoom tells whether an error is that of a full disk.
+// noRoom tells whether an error is that of a full disk, or may be: SQLite does not
+// say that there was no inode for its journal, or that a quota was used up.
 func noRoom(err error) bool {
-	if e, ok := errors.AsType[*sqlite.Error](err); ok && e.Code()&0xff == sqlite3.SQLITE_FULL {
-		return true
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		code := e.Code()
+		if code&0xff == sqlite3.SQLITE_FULL || code == sqlite3.SQLITE_CANTOPEN || code == sqlite3.SQLITE_IOERR_WRITE {
+			return true
+		}
 	}
-	return errors.Is(err, syscall.ENOSPC)
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
 // unindexed is what the names of the receipts tell, the newest first.
