@@ -114,5 +114,12 @@ func (a *app) receiptPath(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return history.Path(id), nil
+	path := history.Path(id)
+	// Nobody has named this file: a pipe that lies there is a trap.
+	if info, err := os.Stat(path); err != nil {
+		return "", err
+	} else if !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%s is no file", path)
+	}
+	return path, nil
 }
