@@ -164,12 +164,18 @@ func claim(path string) (*Claimed, error) {
 
 // Recovered moves the journal of a run out of the list of those without an
 // end, and returns its new path. A journal elsewhere stays where it is.
-func (c *Claimed) Recovered() (string, error) {
+func (c *Claimed) Recovered() (string, error) { return c.putAway(recoveredFolder) }
+
+// Keep moves the journal of a run that has an end, likewise: its recorder was
+// killed, or had no room, before it could do that.
+func (c *Claimed) Keep() (string, error) { return c.putAway(keptFolder) }
+
+func (c *Claimed) putAway(folder string) (string, error) {
 	dir := filepath.Dir(c.path)
 	if filepath.Base(dir) != runsFolder {
 		return c.path, nil
 	}
-	return move(c.path, filepath.Join(filepath.Dir(dir), recoveredFolder))
+	return move(c.path, filepath.Join(filepath.Dir(dir), folder))
 }
 
 // Remove deletes the journal.

@@ -174,6 +174,9 @@ func (a *app) recoverOne(e journal.Entry, f *recoverFlags, named bool) (string, 
 		return "", &hinted{fmt.Errorf("%s is there already", output), "name another with --output"}
 	}
 	rec, err := runner.Recover(c, audit.Layout(), f.redact.receipt())
+	if err == runner.ErrEnded && !named {
+		return f.putAway(c, e, o)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -198,6 +201,15 @@ func (a *app) recoverOne(e journal.Entry, f *recoverFlags, named bool) (string, 
 	}
 	return fmt.Sprintf("%s  %s: %s%s", f.describe(e, o, "recovered"), where,
 		count(int(rec.Observation.Events.Received), "event", "events"), survivors(rec)), nil
+}
+
+// putAway has a run that left a receipt no longer stand among those that did not.
+func (f *recoverFlags) putAway(c *journal.Claimed, e journal.Entry, o *journal.Open) (string, error) {
+	path, err := c.Keep()
+	if err != nil {
+		return "", err
+	}
+	return f.describe(e, o, "left a receipt") + "  journal " + printable(path), nil
 }
 
 // open reads the open record of a journal that cannot be claimed; nil if that
