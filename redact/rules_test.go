@@ -116,6 +116,10 @@ var recognised = []struct {
 	{"assignment", []string{"sh", "-c", "TOKEN=«abc» cmd && x"}},
 	{"assignment", []string{"sh", "-c", "TOKEN='«a b»' cmd"}},
 	{"assignment", []string{"sh", "-c", `TOKEN="«a b»" cmd`}},
+	{"assignment", []string{"python3", "-c", "password = '«hunter2»'\nx()"}},
+	{"assignment", []string{"python3", "-c", `os.environ["API_TOKEN"] = "«abc»"`}},
+	{"assignment", []string{"node", "-e", `const apiKey="«abc»"; const x = "y"`}},
+	{"assignment", []string{"cargo", "--config", `registry.token = "«abc»"`}},
 	{"json", []string{"curl", "-d", `{"user":"x","password": "«hunter2»","y":1}`}},
 	{"json", []string{"sh", "-c", `curl -d "{\"password\":\"«hunter2»\"}" h`}},
 	{"json", []string{"curl", "-d", `{"api_key":"«a\"b»"}`}},
@@ -195,6 +199,8 @@ var stays = [][]string{
 	{"python3", "-c", "d = {'Authorization': 'Bearer ' + t}"}, {"x", `{"password": ""}`}, {"x", `{"token_count": "12"}`}, {"x", "a = b"}, {"x", "a://b"},
 	{"x", "--password=***"}, {"x", "--token=xxxxxxxx"}, {"openssl", "rsa", "-passin", "env:PASS"}, {"openssl", "rsa", "-passin", "file:/x"},
 	{"x", "https://hooks.slack.com/services/"}, {"x", "=", "==", ":", "://", "--", "-", "''", `"`}, {"x", "a token b"},
+	{"python3", "-c", "if token == 'a' or token != 'b': password = x; token = f('y'); secret = ''"}, {"x", "token = abc"}, {"x", "['token'] 'a'"},
+	{"x", "a = 'b'"}, {"x", "= 'b'"}, {"x", "] = 'b'"}, {"x", "'] = 'b'"}, {"x", "token =  "}, {"x", "token = '"},
 }
 
 var marked = regexp.MustCompile(`(?s)«.*?»`)

@@ -93,12 +93,13 @@ func (t *text) nameBefore(i int) int {
 
 // assignment looks at NAME=VALUE; i is where the = is.
 func (t *text) assignment(i int) {
-	j := t.nameBefore(i)
-	of := kindOf(t.s[j:i])
+	nameEnd, at := t.literal(i)
+	j := t.nameBefore(nameEnd)
+	of := kindOf(t.s[j:nameEnd])
 	if of == noSecret {
 		return
 	}
-	from, to := t.value(j, i+1)
+	from, to := t.value(j, at)
 	if to <= from {
 		return
 	}
@@ -112,6 +113,28 @@ func (t *text) assignment(i int) {
 		rule = "flag"
 	}
 	t.add(from, to, rule)
+}
+
+// maxBlanks is how many blanks are looked for around the = of a program's text.
+const maxBlanks = 8
+
+// literal returns where the name ends and the value begins of NAME = "VALUE" and
+// of x["NAME"] = "VALUE", as programs write it; else what is right beside the =.
+func (t *text) literal(i int) (nameEnd, value int) {
+	nameEnd, value = i, i+1
+	for nameEnd > 0 && i-nameEnd < maxBlanks && t.s[nameEnd-1] == ' ' {
+		nameEnd--
+	}
+	if nameEnd > 1 && t.s[nameEnd-1] == ']' && (t.s[nameEnd-2] == '"' || t.s[nameEnd-2] == '\'') {
+		nameEnd -= 2
+	}
+	for value < len(t.s) && value-i <= maxBlanks && t.s[value] == ' ' {
+		value++
+	}
+	if q := quoteAt(t.s[value:]); q == "" || unquoted(t.s[value+len(q):], q) < 0 {
+		return i, i + 1
+	}
+	return nameEnd, value
 }
 
 // value returns where the value at v ends, and where it begins behind a quote;
