@@ -46,6 +46,7 @@ var shapes = []shape{
 	{rule: "github-token", prefix: "ghp_", class: alnum, min: 36, max: 255, anywhere: true},
 	{rule: "github-token", prefix: "gho_", class: alnum, min: 36, max: 255, anywhere: true},
 	{rule: "github-token", prefix: "ghu_", class: alnum, min: 36, max: 255, anywhere: true},
+	{rule: "github-token", prefix: "ghs_", class: dotted, min: 36, max: 4096, anywhere: true, extra: ofInstallation},
 	{rule: "github-token", prefix: "ghs_", class: alnum, min: 36, max: 255, anywhere: true},
 	{rule: "github-token", prefix: "ghr_", class: alnum, min: 36, max: 255, anywhere: true},
 	{rule: "github-token", prefix: "github_pat_", class: wordChars, min: 22, max: 255, anywhere: true},
@@ -106,6 +107,13 @@ func mixed(token string) bool { return looksRandom(token) }
 func isJWT(token string) bool {
 	parts := strings.SplitN(token, ".", 6)
 	return (len(parts) == 3 || len(parts) == 5) && len(parts[0]) >= 12 && len(parts[1])+len(parts[2]) >= 12 && parts[2] != ""
+}
+
+// ofInstallation wants what GitHub gives to an installation of an app since 2026:
+// the app's number and a JWT. Those before had letters and digits alone.
+func ofInstallation(token string) bool {
+	app, rest, _ := strings.Cut(strings.TrimPrefix(token, "ghs_"), "_")
+	return app != "" && strings.HasPrefix(rest, "eyJ")
 }
 
 // shapeIndex finds the shapes that may begin with two bytes.
