@@ -52,6 +52,8 @@ func TestNames(t *testing.T) {
 		{"a date of another day in /tmp", []string{"/tmp/log-20250101"}, []string{"/tmp/log-20250102"}, false},
 		{"a date of another day", []string{"/work/log-20250101"}, []string{"/work/log-20250102"}, false},
 		{"in a random folder", []string{"-/tmp/tmp.Ab12Cd34Ef", "-/tmp/tmp.Ab12Cd34Ef/x"}, []string{"-/tmp/tmp.Xy98Zw76Uv", "-/tmp/tmp.Xy98Zw76Uv/y"}, false},
+		{"a short number behind 0x", []string{"-/tmp/y-0x123"}, []string{"-/tmp/y-0x567"}, false},
+		{"an address that stays", []string{"/work/x0x0000564da59d3410"}, []string{"/work/x0x0000561234bc3410"}, false},
 		{"only one side made one", []string{}, []string{"-/tmp/tmp.Xy98Zw76Uv"}, false},
 
 		// Names that a library made up.
@@ -67,6 +69,8 @@ func TestNames(t *testing.T) {
 			[]string{"-/tmp/a-Qz98wV", "-/tmp/a-Qz98wV/b-987654321", "-/tmp/a-Qz98wV/b-987654321/c"}, true},
 		{"more of them", []string{"-/tmp/tmp.Ab12Cd34Ef"}, []string{"-/tmp/tmp.Xy98Zw76Uv", "-/tmp/tmp.1y98ZwM6Uv"}, true},
 		{"process numbers", []string{"/work/run.1000", "/work/run.1000.lock"}, []string{"/work/run.2000", "/work/run.2000.lock"}, true},
+		{"an address in memory and a process number", []string{"-/work/.#lk0x0000564da59d3410.host.1000x", "-/work/.#lk0x0000564da59d3a60.host.1000x"},
+			[]string{"-/work/.#lk0x0000561234bc3410.host.2000x", "-/work/.#lk0x0000561234bc3a60.host.2000x"}, true},
 		{"seconds", []string{"/work/log-1767323045"}, []string{"/work/log-1767323046"}, true},
 		{"milliseconds", []string{"/work/log-1767323045123.txt"}, []string{"/work/log-1767323046321.txt"}, true},
 		{"a date and a time", []string{"/work/2026-01-02T03:04:05.log"}, []string{"/work/2026-01-02T03:04:07.log"}, true},

@@ -37,9 +37,10 @@ var tails = [...]int{6, 8, 10}
 
 // A random part of another length is a hexadecimal number, or long.
 const (
-	shortestHex = 7
-	shortestRun = 16
-	longestRun  = 64
+	shortestHex     = 7
+	shortestAddress = 8 // in memory, behind 0x, as in the names of GnuPG's locks
+	shortestRun     = 16
+	longestRun      = 64
 )
 
 // suffixes of a name that are tried: .c, .tar.gz, -lock
@@ -84,6 +85,10 @@ func (c *candidate) shapes(f func(shape, string)) {
 		}
 		if n := end - i; n <= longestRun && !isTail(n) && (n >= shortestRun || n >= shortestHex && isHex(name[i:end])) {
 			cut(i, end, n)
+			runs++
+		}
+		if from := i + strings.Index(name[i:end], "0x") + len("0x"); from > i+1 && c.trust != lasting && end-from >= shortestAddress && isHex(name[from:end]) {
+			cut(from, end, 0)
 			runs++
 		}
 		for j := i; j < end && runs < maxSuffixes; {
