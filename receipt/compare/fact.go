@@ -89,7 +89,7 @@ func (f *Fact) byTiming() bool {
 
 // timedCalls act on nothing but the caller's own memory, threads and clock. A
 // runtime's scheduler and allocator make them or not, as it happens.
-var timedCalls = setOf("brk", "clock_gettime", "clock_nanosleep", "epoll_pwait", "epoll_pwait2", "epoll_wait",
+var timedCalls = setOf("brk", "clock_gettime", "clock_nanosleep", "epoll_pwait", "epoll_pwait2", "epoll_wait", "exit",
 	"futex", "futex_wait", "futex_waitv", "futex_wake", "getcpu", "getpid", "getrusage", "gettid", "gettimeofday",
 	"madvise", "membarrier", "mincore", "mmap", "mprotect", "mremap", "munmap", "nanosleep", "poll", "ppoll",
 	"pselect6", "restart_syscall", "rseq", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait", "sched_getaffinity",
