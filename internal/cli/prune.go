@@ -48,6 +48,9 @@ func (a *app) prune(cmd *cobra.Command, keep []string, dryRun bool) error {
 		return err
 	}
 	pruned, pruneErr := history.Prune(cmd.Context(), k, dryRun)
+	if pruneErr != nil && len(pruned.Removed)+pruned.Kept == 0 {
+		return pruneErr // it is not known what is there
+	}
 	done := "removed"
 	if dryRun {
 		done = "would remove"
