@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"runtime"
@@ -21,7 +20,6 @@ import (
 	"glasshouse/audit"
 	"glasshouse/backend"
 	"glasshouse/backend/microvm/channel"
-	"glasshouse/backend/microvm/workspace"
 	"glasshouse/ebpf"
 	"glasshouse/guest"
 	"glasshouse/receipt"
@@ -184,16 +182,8 @@ func (s *session) listen() {
 // was recorded.
 func (s *session) run(ctx context.Context) (*channel.ToHost, error) {
 	spec := s.spec
-	if !spec.Now.IsZero() {
-		tv := unix.NsecToTimeval(spec.Now.UnixNano())
-		if err := unix.Settimeofday(&tv); err != nil {
-			return nil, fmt.Errorf("set the clock: %w", err)
-		}
-	}
-	if spec.Hostname != "" {
-		if err := unix.Sethostname([]byte(spec.Hostname)); err != nil {
-			return nil, fmt.Errorf("set the host's name: %w", err)
-		}
+	if err := setClockAndName(spec); err != nil {
+		return nil, err
 	}
 	st, err := openStreams(s.conn, spec)
 	if err != nil {
@@ -203,37 +193,15 @@ func (s *session) run(ctx context.Context) (*channel.ToHost, error) {
 	if err != nil {
 		return nil, err
 	}
-	var folder *workspace.Snapshot
-	var changes io.WriteCloser
-	owner := workspace.Owner{}
 	var user *backend.User
 	if spec.User != "" {
 		if user, err = backend.LookupUser(spec.User); err != nil {
 			return nil, fmt.Errorf("--user: %w", err)
 		}
-		owner = workspace.Owner{UID: int(user.UID), GID: int(user.GID)}
 	}
-	if spec.Workspace != "" {
-		var in io.Reader
-		if spec.Shared == "" {
-			if in, err = s.conn.Open(channel.Workspace); err != nil {
-				return nil, err
-			}
-		}
-		if changes, err = s.conn.Open(channel.Changes); err != nil {
-			return nil, err
-		}
-		if spec.Shared != "" {
-			folder, err = s.mountShared(spec.Shared, spec.Workspace, owner)
-		} else {
-			folder, err = workspace.Unpack(in, spec.Workspace, owner)
-		}
-		if err != nil {
-			if errors.Is(err, unix.ENOSPC) {
-				err = fmt.Errorf("%w%s", err, more)
-			}
-			return nil, fmt.Errorf("make the workspace: %w", err)
-		}
+	folder, err := s.openWorkspace(user)
+	if err != nil {
+		return nil, err
 	}
 	env := withLogin(toStrings(spec.Env), user)
 	if spec.Proxy {
@@ -242,72 +210,75 @@ func (s *session) run(ctx context.Context) (*channel.ToHost, error) {
 		}
 		env = withProxy(env)
 	}
-	b := &reporting{Backend: New(), session: s, streams: st, shortage: watchShortage(s.layer)}
+	b := &reporting{Backend: New(), session: s, streams: st, user: user, shortage: watchShortage(s.layer)}
 	defer b.shortage.stop()
 	s.resize = st.resize
 	b.setup = func() (guest.Report, error) { return s.setup, nil }
 	go s.listen()
 	rs := runner.Spec{
-		Backend: b, Argv: toStrings(spec.Argv), Dir: string(spec.Dir), Env: env,
+		Backend: b, Argv: toStrings(spec.Argv), Dir: cmp.Or(string(spec.Dir), "/"), Env: env, User: user,
 		Stdin: st.stdin, Stdout: st.stdout, Stderr: st.stderr,
 		Strict: spec.Strict, WaitTree: spec.WaitTree, KillSurvivors: spec.KillSurvivors, NoBackpressure: spec.NoBrake,
 		Signals: s.signals, Provenance: "guest", Version: s.version,
 		Unavailable: func(err error) { s.unobserved = err.Error() },
 	}
-	if rs.Dir == "" {
-		rs.Dir = "/"
-	}
-	rs.User, b.user = user, user
 	f := &forwarding{w: channel.NewRecordWriter(records)}
 	if spec.Observe {
 		f.Collector = ebpf.New(ebpf.Options{CaptureArgv: spec.CaptureArgv, RingSize: spec.RingSize, Priority: true, Objects: true})
 		rs.Collector = f.tapped()
 	}
 	rec, err := runner.Run(ctx, rs)
-	if err == nil && !s.started.Load() {
+	started := s.started.Load()
+	if err == nil && !started {
 		err = errors.New("the command was not started")
 	}
 	if !s.ready.Load() {
 		return nil, err
 	}
-	sent, ferr := f.close()
-	result := &channel.Result{Summary: f.summary, Records: sent}
-	if ferr != nil {
-		result.Summary.Doubts = append(result.Summary.Doubts, ferr.Error())
+	result := account(rec, f, b.Duties())
+	if started {
+		err = b.afterwards(err)
 	}
-	for _, g := range rec.Observation.Gaps {
-		result.Gaps = append(result.Gaps, audit.Gap{Kind: g.Kind, Detail: g.Detail, Count: g.Count})
-	}
-	for _, d := range b.Duties() {
-		result.Duties = append(result.Duties, duty(d))
-	}
-	if folder != nil {
-		bringBack(folder, changes, result)
-		_ = folder.Close()
-	}
+	folder.bringBack(result)
 	st.close()
-	if !s.started.Load() {
+	if !started {
 		return &channel.ToHost{Failed: &channel.Failed{Reason: err.Error(), Result: result}}, nil
 	}
-	if err = b.afterwards(err); err != nil {
+	if err != nil {
 		result.Error = err.Error()
 	}
 	return &channel.ToHost{Result: result}, nil
 }
 
-// bringBack sends what became of the workspace. That it could not is no reason to
-// lose what was recorded.
-func bringBack(folder *workspace.Snapshot, to io.WriteCloser, result *channel.Result) {
-	diff, err := folder.Changes(to)
-	if err = errors.Join(err, to.Close()); err != nil {
-		result.WorkspaceError = err.Error()
+func setClockAndName(spec *channel.Spec) error {
+	if !spec.Now.IsZero() {
+		tv := unix.NsecToTimeval(spec.Now.UnixNano())
+		if err := unix.Settimeofday(&tv); err != nil {
+			return fmt.Errorf("set the clock: %w", err)
+		}
 	}
-	for _, name := range diff.Deleted {
-		result.Deleted = append(result.Deleted, []byte(name))
+	if spec.Hostname != "" {
+		if err := unix.Sethostname([]byte(spec.Hostname)); err != nil {
+			return fmt.Errorf("set the host's name: %w", err)
+		}
 	}
-	for _, r := range diff.Refused {
-		result.Refused = append(result.Refused, channel.Refused{Path: []byte(r.Path), Reason: r.Reason})
+	return nil
+}
+
+// account closes the stream of records and says what the recording came to.
+func account(rec *receipt.Receipt, f *forwarding, duties []receipt.Duty) *channel.Result {
+	sent, err := f.close()
+	result := &channel.Result{Summary: f.summary, Records: sent}
+	if err != nil {
+		result.Summary.Doubts = append(result.Summary.Doubts, err.Error())
 	}
+	for _, g := range rec.Observation.Gaps {
+		result.Gaps = append(result.Gaps, audit.Gap{Kind: g.Kind, Detail: g.Detail, Count: g.Count})
+	}
+	for _, d := range duties {
+		result.Duties = append(result.Duties, duty(d))
+	}
+	return result
 }
 
 func duty(d receipt.Duty) channel.Duty {
